@@ -1,0 +1,206 @@
+//! The errors that this crate puts inside an [`io::Error`].
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection died, and with it whatever was on its way.
+///
+/// With [`Seam::Error`](crate::Seam::Error) each half of a stream gets exactly one of these, as an
+/// [`io::Error`] of kind [`ConnectionReset`](io::ErrorKind::ConnectionReset), before it goes on
+/// with the next connection.
+///
+/// # Examples
+///
+/// ```
+/// use reconnecting_stream::ConnectionLost;
+///
+/// fn lost_generation(error: &std::io::Error) -> Option<u64> {
+///     let lost = error.get_ref()?.downcast_ref::<ConnectionLost>()?;
+///     Some(lost.generation)
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionLost {
+    /// The connection that was lost; the first one of a stream is 1.
+    pub generation: u64,
+    /// Why: the error that a read, a write or a flush met. The end of the stream is
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), an idle timeout
+    /// [`TimedOut`](io::ErrorKind::TimedOut), a reconnect on demand
+    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+    pub cause: Arc<io::Error>,
+}
+
+impl fmt::Display for ConnectionLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {} was lost: {}", self.generation, self.cause)
+    }
+}
+
+impl Error for ConnectionLost {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.cause)
+    }
+}
+
+impl From<ConnectionLost> for io::Error {
+    fn from(lost: ConnectionLost) -> Self {
+        Self::new(io::ErrorKind::ConnectionReset, lost)
+    }
+}
+
+/// An outage ended without a connection: the attempts or the time ran out, or the error was
+/// [`Permanent`].
+///
+/// It arrives inside an [`io::Error`] that has the kind of `last_error`. Every later operation
+/// answers the same, until [`Handle::reconnect`](crate::Handle::reconnect) starts afresh.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GaveUp {
+    /// How many attempts the outage had.
+    pub attempts: u32,
+    /// How long it lasted.
+    pub outage: Duration,
+    /// What the last attempt failed with, or the cause of the loss if there was no attempt.
+    pub last_error: Arc<io::Error>,
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "gave up after {} attempts in {:.1?}: {}",
+            self.attempts, self.outage, self.last_error
+        )
+    }
+}
+
+impl Error for GaveUp {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.last_error)
+    }
+}
+
+impl From<GaveUp> for io::Error {
+    fn from(gave_up: GaveUp) -> Self {
+        Self::new(gave_up.last_error.kind(), gave_up)
+    }
+}
+
+/// Marks a connector's error as final: trying again can't help (a wrong password, a revoked
+/// certificate).
+///
+/// The stream gives up at once instead of spending its attempts. The mark is looked for on the
+/// error that the connector returns, so convert it last.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use reconnecting_stream::Permanent;
+///
+/// fn check_login(reply: &str) -> io::Result<()> {
+///     match reply {
+///         "+OK" => Ok(()),
+///         _ => Err(Permanent::new("the server refused the password").into()),
+///     }
+/// }
+///
+/// assert_eq!(check_login("-ERR").unwrap_err().to_string(), "the server refused the password");
+/// ```
+#[derive(Debug)]
+pub struct Permanent(Box<dyn Error + Send + Sync>);
+
+impl Permanent {
+    /// Wraps an error, or a message.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+
+    /// Whether this error carries the mark.
+    pub(crate) fn marks(error: &io::Error) -> bool {
+        error
+            .get_ref()
+            .and_then(|error| error.downcast_ref::<Self>())
+            .is_some()
+    }
+}
+
+impl fmt::Display for Permanent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Permanent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+impl From<Permanent> for io::Error {
+    /// Keeps the kind of a wrapped [`io::Error`]; anything else becomes
+    /// [`Other`](io::ErrorKind::Other).
+    fn from(permanent: Permanent) -> Self {
+        let kind = permanent
+            .0
+            .downcast_ref::<Self>()
+            .map_or(io::ErrorKind::Other, Self::kind);
+        Self::new(kind, permanent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> io::Error {
+        io::ErrorKind::ConnectionRefused.into()
+    }
+
+    #[test]
+    fn a_lost_connection_is_a_reset_and_names_its_cause() {
+        let error = io::Error::from(ConnectionLost {
+            generation: 3,
+            cause: Arc::new(io::ErrorKind::UnexpectedEof.into()),
+        });
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(
+            error.to_string(),
+            "connection 3 was lost: unexpected end of file"
+        );
+        let lost = error.get_ref().unwrap();
+        let cause = lost.source().unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(cause.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn giving_up_keeps_the_kind_of_the_last_error() {
+        let error = io::Error::from(GaveUp {
+            attempts: 7,
+            outage: Duration::from_millis(1500),
+            last_error: Arc::new(refused()),
+        });
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(
+            error.to_string(),
+            "gave up after 7 attempts in 1.5s: connection refused"
+        );
+        assert!(error.get_ref().unwrap().source().is_some());
+    }
+
+    #[test]
+    fn the_permanent_mark_keeps_the_kind_and_is_found() {
+        let error = io::Error::from(Permanent::new(refused()));
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(Permanent::marks(&error));
+        assert!(!Permanent::marks(&refused()));
+        assert_eq!(
+            io::Error::from(Permanent::new("no")).kind(),
+            io::ErrorKind::Other
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! The ways in which a link begins.
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::resume_unwind;
+
+use super::control::Owner;
+use super::dial::Dial;
+use super::machine::{Link, Phase};
+use super::{Core, clock};
+use crate::connect::{Attempt, Connect};
+
+impl<C: Connect> Link<C> {
+    /// A link that dials at its first poll.
+    pub(crate) fn lazy(core: Core<C>) -> Self {
+        Self {
+            phase: Phase::due(1),
+            core: Box::new(core),
+            shared: Owner::default(),
+        }
+    }
+
+    /// A link that has a connection already.
+    pub(crate) fn wrap(core: Core<C>, io: C::Io) -> Self {
+        let mut link = Self {
+            phase: Phase::Closed,
+            core: Box::new(core),
+            shared: Owner::default(),
+        };
+        link.phase = link.core.first_connection(io);
+        link
+    }
+
+    /// A link whose first connection is made now, by one attempt.
+    pub(crate) async fn connect(mut core: Core<C>) -> io::Result<Self> {
+        let io = core.first_attempt().await?;
+        Ok(Self::wrap(core, io))
+    }
+}
+
+impl<C: Connect> Core<C> {
+    fn first_connection(&mut self, io: C::Io) -> Phase<C> {
+        let since = clock::now();
+        let generation = self.connected(since);
+        Phase::Connected {
+            io,
+            generation,
+            since,
+        }
+    }
+
+    async fn first_attempt(&mut self) -> io::Result<C::Io> {
+        let attempt = Attempt::first();
+        let future = self.connector.connect(&attempt);
+        let mut dial = Dial::new(future, self.policy.attempt_limit());
+        poll_fn(|cx| dial.poll(cx))
+            .await
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}

@@ -1,0 +1,67 @@
+//! What happens to a link.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a stream tells its observer, in the order in which it happens.
+///
+/// An outage is told as `Lost`, then `Retrying` and `AttemptFailed` by turns, then `Connected` or
+/// `GaveUp`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The connection is dead; it has been dropped already.
+    #[non_exhaustive]
+    Lost {
+        /// The connection's number.
+        generation: u64,
+        /// Why.
+        cause: Arc<io::Error>,
+        /// How long it had been up.
+        uptime: Duration,
+    },
+    /// Another attempt will be made.
+    #[non_exhaustive]
+    Retrying {
+        /// Its number in this outage, from 1.
+        attempt: u32,
+        /// How long the wait before it is.
+        delay: Duration,
+        /// How long the outage has lasted.
+        downtime: Duration,
+    },
+    /// An attempt has failed or timed out.
+    #[non_exhaustive]
+    AttemptFailed {
+        /// Its number in this outage, from 1.
+        attempt: u32,
+        /// What it failed with.
+        error: Arc<io::Error>,
+        /// How long the outage has lasted.
+        downtime: Duration,
+    },
+    /// There is a connection.
+    #[non_exhaustive]
+    Connected {
+        /// Its number, from 1.
+        generation: u64,
+        /// How many attempts the outage has had; 0 for a connection that was there already.
+        attempts: u32,
+        /// How long the outage lasted.
+        downtime: Duration,
+    },
+    /// The outage has ended without a connection.
+    #[non_exhaustive]
+    GaveUp {
+        /// How many attempts it had.
+        attempts: u32,
+        /// How long it lasted.
+        outage: Duration,
+        /// What the last attempt failed with, or the cause of the loss.
+        last_error: Arc<io::Error>,
+    },
+    /// Closed by its user: no connection will follow.
+    #[non_exhaustive]
+    Closed {},
+}

@@ -1,0 +1,59 @@
+//! The idle timeout of a reader.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep_until};
+
+use super::clock;
+
+/// The timer of a read that waits.
+#[derive(Debug)]
+pub(super) struct Idle {
+    timer: Pin<Box<Sleep>>,
+    limit: Duration,
+}
+
+impl Idle {
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with time enabled.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            timer: Box::pin(sleep_until(clock::after(limit))),
+            limit,
+        }
+    }
+
+    /// The wait begins.
+    pub(super) fn restart(&mut self) {
+        self.timer.as_mut().reset(clock::after(self.limit));
+    }
+
+    /// Ready when the read has waited too long; wakes the task of `cx` otherwise, and nobody
+    /// else, since only a reader waits for it.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.timer.as_mut().poll(cx));
+        if self.was_abandoned() {
+            self.restart();
+            ready!(self.timer.as_mut().poll(cx));
+        }
+        Poll::Ready(())
+    }
+
+    /// A reader that was waiting when the timer fired comes at once. Nobody came.
+    fn was_abandoned(&self) -> bool {
+        clock::since(self.timer.deadline()) >= self.limit
+    }
+
+    /// What the loss is put down to.
+    pub(super) fn expired(&self) -> io::Error {
+        io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("not a byte within {:?}", self.limit),
+        )
+    }
+}

@@ -1,0 +1,81 @@
+//! Tells the observer and the log what happens.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracing::{Level, Span, debug, error, info, warn};
+
+use super::Event;
+
+/// The target of every log line.
+const TARGET: &str = "reconnecting_stream";
+
+/// What [`Builder::on_event`](crate::Builder::on_event) was given.
+pub(crate) type Observer = Box<dyn FnMut(&Event) + Send + Sync>;
+
+pub(super) struct Report {
+    observer: Option<Observer>,
+    span: Span,
+}
+
+impl Report {
+    pub(super) fn new(observer: Option<Observer>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let stream = NEXT.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::span!(target: TARGET, Level::ERROR, "reconnecting_stream", stream);
+        Self { observer, span }
+    }
+
+    /// To be called when the link is in order: the observer is someone else's code.
+    pub(super) fn emit(&mut self, event: &Event) {
+        self.log(event);
+        if let Some(observer) = &mut self.observer {
+            observer(event);
+        }
+    }
+
+    pub(super) fn warn_of_long_outage(&self, downtime: Duration) {
+        warn!(target: TARGET, parent: &self.span, ?downtime, "still without a connection");
+    }
+
+    fn log(&self, event: &Event) {
+        let span = &self.span;
+        match event {
+            Event::Lost {
+                generation,
+                cause,
+                uptime,
+            } => {
+                info!(target: TARGET, parent: span, generation, %cause, ?uptime, "connection lost");
+            }
+            Event::Retrying {
+                attempt,
+                delay,
+                downtime,
+            } => debug!(target: TARGET, parent: span, attempt, ?delay, ?downtime, "will retry"),
+            Event::AttemptFailed {
+                attempt,
+                error,
+                downtime,
+            } => debug!(target: TARGET, parent: span, attempt, %error, ?downtime, "attempt failed"),
+            Event::Connected {
+                generation,
+                attempts,
+                downtime,
+            } => info!(target: TARGET, parent: span, generation, attempts, ?downtime, "connected"),
+            Event::GaveUp {
+                attempts,
+                outage,
+                last_error,
+            } => error!(target: TARGET, parent: span, attempts, ?outage, %last_error, "gave up"),
+            Event::Closed {} => debug!(target: TARGET, parent: span, "closed"),
+        }
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report").finish_non_exhaustive()
+    }
+}

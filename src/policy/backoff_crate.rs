@@ -1,0 +1,71 @@
+//! Schedules of the `backoff` crate.
+
+use std::time::Duration;
+
+use super::Backoff;
+
+impl Backoff {
+    /// Delays from a schedule of the [`backoff`](::backoff) crate, for code that has one already.
+    ///
+    /// That crate is unmaintained (RUSTSEC-2025-0012), and depends on `instant`, which is too
+    /// (RUSTSEC-2024-0384): prefer [`exponential`](Self::exponential), which has the same shape.
+    ///
+    /// At the start of each outage the schedule is cloned and reset, since its
+    /// `max_elapsed_time` would otherwise run from its construction. It reads the system's clock,
+    /// not Tokio's. Where it ends the stream gives up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use backoff::ExponentialBackoff;
+    /// use reconnecting_stream::{Backoff, Policy};
+    ///
+    /// let schedule = ExponentialBackoff { max_elapsed_time: None, ..Default::default() };
+    /// let policy = Policy::default().backoff(Backoff::from_backoff_crate(schedule));
+    /// # let _ = policy;
+    /// ```
+    pub fn from_backoff_crate<B>(schedule: B) -> Self
+    where
+        B: backoff::backoff::Backoff + Clone + Send + Sync + 'static,
+    {
+        Self::from_factory(move || {
+            let mut schedule = schedule.clone();
+            schedule.reset();
+            Running(schedule)
+        })
+    }
+}
+
+struct Running<B>(B);
+
+impl<B: backoff::backoff::Backoff> Iterator for Running<B> {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next_backoff()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backoff::ExponentialBackoff;
+
+    use super::*;
+
+    #[test]
+    fn the_elapsed_time_runs_from_the_start_of_the_outage() {
+        let schedule = ExponentialBackoff {
+            max_elapsed_time: Some(Duration::from_millis(40)),
+            initial_interval: Duration::from_millis(1),
+            randomization_factor: 0.0,
+            ..Default::default()
+        };
+        // Its clock can't be set: this is the one test that waits.
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(Running(schedule.clone()).next().is_none(), "the control");
+
+        let backoff = Backoff::from_backoff_crate(schedule);
+        let first = backoff.schedule().next(0.0);
+        assert_eq!(first, Some(Duration::from_millis(1)));
+    }
+}

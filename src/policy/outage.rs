@@ -1,0 +1,231 @@
+//! The rules of an outage: what continues it, what ends it, when the next attempt is due.
+
+use std::time::{Duration, Instant};
+
+use super::Policy;
+use super::schedule::Schedule;
+
+/// After this an outage is worth a warning.
+const LONG: Duration = Duration::from_secs(30);
+
+/// From a loss until a later connection has proven stable.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    since: Instant,
+    /// Attempts that have been started.
+    attempts: u32,
+    schedule: Schedule,
+    warning: Warning,
+}
+
+#[derive(Debug)]
+enum Warning {
+    Due,
+    Given,
+}
+
+impl Outage {
+    pub(crate) fn begin(policy: &Policy, now: Instant) -> Self {
+        Self {
+            since: now,
+            attempts: 0,
+            schedule: policy.backoff.schedule(),
+            warning: Warning::Due,
+        }
+    }
+
+    /// The outage that a loss belongs to: the one before, unless the connection that ended it
+    /// has proven stable.
+    pub(crate) fn after_loss(
+        before: Option<Self>,
+        connected_at: Instant,
+        policy: &Policy,
+        now: Instant,
+    ) -> Self {
+        let uptime = now.saturating_duration_since(connected_at);
+        match before {
+            Some(outage) if uptime < policy.stable_after => outage,
+            Some(_) | None => Self::begin(policy, now),
+        }
+    }
+
+    /// How long to wait before the next attempt; `None` to give up. `random` is in `[0, 1)`.
+    pub(crate) fn next_delay(
+        &mut self,
+        policy: &Policy,
+        now: Instant,
+        random: f64,
+    ) -> Option<Duration> {
+        let may_try = policy.max_attempts.is_none_or(|max| self.attempts < max);
+        if !may_try {
+            return None;
+        }
+        let delay = self.schedule.next(random)?;
+        match self.remaining(policy, now) {
+            Some(remaining) if delay >= remaining => None,
+            Some(_) | None => Some(delay),
+        }
+    }
+
+    /// Counts an attempt, and says its number.
+    pub(crate) fn start_attempt(&mut self) -> u32 {
+        self.attempts = self.next_number();
+        self.attempts
+    }
+
+    pub(crate) fn next_number(&self) -> u32 {
+        self.attempts.saturating_add(1)
+    }
+
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How long an attempt that starts now may take.
+    pub(crate) fn attempt_limit(&self, policy: &Policy, now: Instant) -> Duration {
+        let limit = policy.attempt_limit();
+        self.remaining(policy, now)
+            .map_or(limit, |remaining| limit.min(remaining))
+    }
+
+    pub(crate) fn downtime(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// Whether this is the moment to warn of a long outage: true once.
+    pub(crate) fn is_warning_due(&mut self, now: Instant) -> bool {
+        let due = matches!(self.warning, Warning::Due) && self.downtime(now) >= LONG;
+        if due {
+            self.warning = Warning::Given;
+        }
+        due
+    }
+
+    fn remaining(&self, policy: &Policy, now: Instant) -> Option<Duration> {
+        let max = policy.max_outage?;
+        Some(max.saturating_sub(self.downtime(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Backoff, Jitter};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn policy() -> Policy {
+        Policy::default().backoff(Backoff::exponential(SECOND).jitter(Jitter::None))
+    }
+
+    /// Seconds of each attempt that fails at once, until the outage is given up.
+    fn attempts(policy: &Policy) -> Vec<u64> {
+        let start = Instant::now();
+        let mut outage = Outage::begin(policy, start);
+        let mut now = start;
+        std::iter::from_fn(|| {
+            now += outage.next_delay(policy, now, 0.0)?;
+            outage.start_attempt();
+            Some((now - start).as_secs())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn attempts_are_capped() {
+        assert_eq!(attempts(&policy().max_attempts(4)), [1, 3, 7, 15]);
+        assert_eq!(attempts(&policy().max_attempts(0)), []);
+        assert_eq!(attempts(&policy()).len(), 100);
+    }
+
+    #[test]
+    fn time_is_capped_and_no_attempt_begins_after_it() {
+        let policy = policy().max_attempts(None);
+        assert_eq!(attempts(&policy.clone().max_outage(7 * SECOND)), [1, 3]);
+        assert_eq!(attempts(&policy.max_outage(Duration::ZERO)), []);
+    }
+
+    #[test]
+    fn an_attempt_is_cut_off_at_the_end_of_the_outage() {
+        let policy = policy().attempt_timeout(5 * SECOND).max_outage(12 * SECOND);
+        let start = Instant::now();
+        let outage = Outage::begin(&policy, start);
+        assert_eq!(outage.attempt_limit(&policy, start), 5 * SECOND);
+        let late = start + 10 * SECOND;
+        assert_eq!(outage.attempt_limit(&policy, late), 2 * SECOND);
+        assert_eq!(
+            outage.attempt_limit(&policy, start + 99 * SECOND),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn a_connection_that_dies_young_continues_the_outage() {
+        let policy = policy().stable_after(10 * SECOND);
+        let start = Instant::now();
+        let mut outage = Outage::begin(&policy, start);
+        outage.next_delay(&policy, start, 0.0);
+        outage.start_attempt();
+
+        let connected_at = start + SECOND;
+        let young = connected_at + 10 * SECOND - Duration::from_nanos(1);
+        let mut outage = Outage::after_loss(Some(outage), connected_at, &policy, young);
+        assert_eq!(outage.attempts(), 1);
+        assert_eq!(outage.next_delay(&policy, young, 0.0), Some(2 * SECOND));
+        assert_eq!(outage.downtime(young), young - start);
+
+        let old = connected_at + 10 * SECOND;
+        let mut outage = Outage::after_loss(Some(outage), connected_at, &policy, old);
+        assert_eq!(outage.attempts(), 0);
+        assert_eq!(outage.next_delay(&policy, old, 0.0), Some(SECOND));
+        assert_eq!(outage.downtime(old), Duration::ZERO);
+    }
+
+    #[test]
+    fn flapping_grows_with_the_logarithm_until_the_cap() {
+        // Accepted and reset at once, for an hour.
+        let policy = policy().max_attempts(None);
+        let start = Instant::now();
+        let mut now = start;
+        let mut outage = Outage::begin(&policy, now);
+        let mut times = Vec::new();
+        while now < start + 3600 * SECOND {
+            now += outage.next_delay(&policy, now, 0.0).unwrap();
+            outage.start_attempt();
+            times.push((now - start).as_secs());
+            outage = Outage::after_loss(Some(outage), now, &policy, now);
+        }
+        assert_eq!(times[..5], [1, 3, 7, 15, 25]);
+        assert_eq!(times.len(), 4 + 359);
+    }
+
+    #[test]
+    fn a_long_outage_is_worth_one_warning() {
+        let start = Instant::now();
+        let mut outage = Outage::begin(&policy(), start);
+        let warned: Vec<_> = [0, 29, 30, 31, 300]
+            .map(|seconds| outage.is_warning_due(start + seconds * SECOND))
+            .into();
+        assert_eq!(warned, [false, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_delay_without_end_is_waited_for() {
+        let policy = policy().backoff(Backoff::constant(Duration::MAX));
+        assert_eq!(
+            Outage::begin(&policy, Instant::now()).next_delay(&policy, Instant::now(), 0.0),
+            Some(Duration::MAX)
+        );
+    }
+
+    #[test]
+    fn counters_and_clocks_saturate() {
+        let policy = policy().max_attempts(None);
+        let start = Instant::now();
+        let mut outage = Outage::begin(&policy, start + SECOND);
+        outage.attempts = u32::MAX;
+        assert_eq!(outage.start_attempt(), u32::MAX);
+        assert_eq!(outage.downtime(start), Duration::ZERO);
+        assert!(outage.next_delay(&policy, start, 0.0).is_some());
+    }
+}

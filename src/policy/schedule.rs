@@ -1,0 +1,218 @@
+//! A [`Backoff`](super::Backoff) on its way through one outage.
+
+use std::fmt;
+use std::time::Duration;
+
+use sync_wrapper::SyncWrapper;
+
+use super::Jitter;
+
+/// Below this, full jitter does not go.
+const FLOOR: Duration = Duration::from_millis(10);
+
+pub(super) type Delays = Box<dyn Iterator<Item = Duration> + Send>;
+
+pub(super) struct Schedule {
+    steps: Steps,
+    max: Duration,
+    jitter: Jitter,
+}
+
+enum Steps {
+    /// `next` is never above the schedule's `max`.
+    Exponential {
+        next: Duration,
+        factor: f64,
+    },
+    Iterated(SyncWrapper<Delays>),
+}
+
+impl Schedule {
+    pub(super) fn exponential(
+        initial: Duration,
+        factor: f64,
+        max: Duration,
+        jitter: Jitter,
+    ) -> Self {
+        let next = initial.min(max);
+        Self {
+            steps: Steps::Exponential { next, factor },
+            max,
+            jitter,
+        }
+    }
+
+    pub(super) fn iterated(delays: Delays, max: Duration, jitter: Jitter) -> Self {
+        Self {
+            steps: Steps::Iterated(SyncWrapper::new(delays)),
+            max,
+            jitter,
+        }
+    }
+
+    /// The next delay; `None` once the iterator has ended. `random` is in `[0, 1)`.
+    pub(super) fn next(&mut self, random: f64) -> Option<Duration> {
+        let base = match &mut self.steps {
+            Steps::Exponential { next, factor } => {
+                let base = *next;
+                *next = saturating_mul(base, *factor).min(self.max);
+                base
+            }
+            Steps::Iterated(delays) => delays.get_mut().next()?,
+        };
+        Some(self.jitter.spread(base.min(self.max), random))
+    }
+}
+
+impl Jitter {
+    /// A delay in the range that this jitter has below `longest`.
+    fn spread(self, longest: Duration, random: f64) -> Duration {
+        let shortest = match self {
+            Self::None => longest,
+            Self::Full => FLOOR.min(longest),
+            Self::Equal => longest / 2,
+        };
+        let span = saturating_mul(longest - shortest, random.clamp(0.0, 1.0));
+        shortest.saturating_add(span).min(longest)
+    }
+}
+
+/// `factor` is neither negative nor NaN.
+fn saturating_mul(duration: Duration, factor: f64) -> Duration {
+    if duration.is_zero() {
+        return duration;
+    }
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Schedule");
+        match &self.steps {
+            Steps::Exponential { next, factor } => out.field("next", next).field("factor", factor),
+            Steps::Iterated(_) => out.field("next", &"from an iterator"),
+        };
+        out.finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Backoff;
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn delays(backoff: &Backoff, random: f64, n: usize) -> Vec<Duration> {
+        let mut schedule = backoff.schedule();
+        std::iter::from_fn(|| schedule.next(random))
+            .take(n)
+            .collect()
+    }
+
+    #[test]
+    fn exponential_doubles_up_to_the_cap() {
+        let backoff = Backoff::exponential(100 * MS).jitter(Jitter::None);
+        assert_eq!(
+            delays(&backoff, 0.5, 9),
+            [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000].map(|n| n * MS)
+        );
+    }
+
+    #[test]
+    fn full_jitter_spreads_from_the_floor_to_the_delay_and_the_first_one_too() {
+        let backoff = Backoff::exponential(100 * MS);
+        assert_eq!(delays(&backoff, 0.0, 3), [10 * MS; 3]);
+        assert_eq!(delays(&backoff, 0.5, 2), [55 * MS, 105 * MS]);
+        assert_eq!(delays(&backoff, 1.0, 2), [100 * MS, 200 * MS]);
+        let shorter_than_the_floor = Backoff::exponential(4 * MS).factor(1.0);
+        assert_eq!(delays(&shorter_than_the_floor, 0.0, 1), [4 * MS]);
+    }
+
+    #[test]
+    fn equal_jitter_spreads_over_the_upper_half() {
+        let backoff = Backoff::exponential(100 * MS).jitter(Jitter::Equal);
+        assert_eq!(delays(&backoff, 0.0, 2), [50 * MS, 100 * MS]);
+        assert_eq!(delays(&backoff, 1.0, 2), [100 * MS, 200 * MS]);
+    }
+
+    #[test]
+    fn constant_and_none_repeat_themselves() {
+        assert_eq!(delays(&Backoff::constant(7 * MS), 0.3, 3), [7 * MS; 3]);
+        assert_eq!(delays(&Backoff::none(), 0.3, 3), [Duration::ZERO; 3]);
+        let none_that_grows = Backoff::none().factor(f64::INFINITY);
+        assert_eq!(delays(&none_that_grows, 0.3, 3), [Duration::ZERO; 3]);
+    }
+
+    #[test]
+    fn a_factory_starts_anew_for_each_outage_and_its_end_is_the_end() {
+        let backoff = Backoff::from_factory(|| vec![3 * MS, 1 * MS]);
+        for _ in 0..2 {
+            assert_eq!(delays(&backoff, 0.9, 9), [3 * MS, 1 * MS]);
+        }
+        assert_eq!(delays(&backoff.max(2 * MS), 0.9, 9), [2 * MS, 1 * MS]);
+    }
+
+    #[test]
+    fn the_setters_commute() {
+        let a = Backoff::exponential(20 * MS)
+            .max(50 * MS)
+            .factor(3.0)
+            .jitter(Jitter::None);
+        let b = Backoff::exponential(20 * MS)
+            .jitter(Jitter::None)
+            .factor(3.0)
+            .max(50 * MS);
+        assert_eq!(delays(&a, 0.1, 4), delays(&b, 0.1, 4));
+    }
+
+    #[test]
+    fn a_million_attempts_never_overflow() {
+        for factor in [
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            -3.0,
+            0.0,
+            1.0,
+            2.0,
+            f64::MAX,
+        ] {
+            for jitter in [Jitter::None, Jitter::Full, Jitter::Equal] {
+                let mut schedule = Backoff::exponential(Duration::ZERO)
+                    .factor(factor)
+                    .max(Duration::MAX)
+                    .jitter(jitter)
+                    .schedule();
+                let mut last = Duration::ZERO;
+                for _ in 0..1_000_000 {
+                    last = schedule.next(1.0).unwrap();
+                    assert!(!last.is_zero());
+                }
+                let grows = factor > 1.0;
+                assert_eq!(last == Duration::MAX, grows, "{factor} {jitter:?} {last:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_delay_is_ever_above_the_cap_and_zero_only_if_asked(
+            initial in any::<Duration>(),
+            factor in any::<f64>(),
+            max in any::<Duration>(),
+            jitter in prop::sample::select(vec![Jitter::None, Jitter::Full, Jitter::Equal]),
+            random in prop::collection::vec(any::<f64>(), 1..200),
+        ) {
+            let mut schedule =
+                Backoff::exponential(initial).factor(factor).max(max).jitter(jitter).schedule();
+            for random in random {
+                let delay = schedule.next(if random.is_nan() { 0.5 } else { random }).unwrap();
+                prop_assert!(delay <= max);
+                prop_assert!(!delay.is_zero() || max.as_nanos() <= 1);
+            }
+        }
+    }
+}

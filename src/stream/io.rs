@@ -1,0 +1,109 @@
+//! The stream as Tokio sees it.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::ReconnectingStream;
+use super::poll::{Half, Stop};
+use crate::connect::Connect;
+use crate::policy::Phase;
+
+impl<C> AsyncRead for ReconnectingStream<C>
+where
+    C: Connect,
+    C::Io: AsyncRead,
+{
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = self.poll_io(Half::Reader, cx, |io, cx| {
+            let before = buf.remaining();
+            ready!(io.poll_read(cx, buf))?;
+            if buf.remaining() == before && before != 0 {
+                return Poll::Ready(Err(Stop::Eof));
+            }
+            Poll::Ready(Ok(()))
+        });
+        read.map(to_nothing)
+    }
+}
+
+impl<C> AsyncWrite for ReconnectingStream<C>
+where
+    C: Connect,
+    C::Io: AsyncWrite,
+{
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let write = self.poll_io(Half::Writer(Phase::Write), cx, |io, cx| {
+            accepted(ready!(io.poll_write(cx, buf)), buf.is_empty())
+        });
+        write.map_err(error_of)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let write = self.poll_io(Half::Writer(Phase::Write), cx, |io, cx| {
+            let written = ready!(io.poll_write_vectored(cx, bufs));
+            accepted(written, bufs.iter().all(|buf| buf.is_empty()))
+        });
+        write.map_err(error_of)
+    }
+
+    #[inline]
+    fn is_write_vectored(&self) -> bool {
+        self.get_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flush = self.poll_io(Half::Writer(Phase::Flush), cx, |io, cx| {
+            Poll::Ready(Ok(ready!(io.poll_flush(cx))?))
+        });
+        flush.map(to_nothing)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_finish(cx, AsyncWrite::poll_shutdown)
+    }
+}
+
+/// A connection that takes nothing of something takes nothing any more.
+#[inline]
+fn accepted(written: io::Result<usize>, nothing: bool) -> Poll<Result<usize, Stop>> {
+    match written {
+        Ok(0) if !nothing => Poll::Ready(Err(Stop::Error(ErrorKind::WriteZero.into()))),
+        written => Poll::Ready(Ok(written?)),
+    }
+}
+
+#[inline]
+fn to_nothing(result: Result<(), Stop>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(Stop::Eof) => Ok(()),
+        Err(Stop::Error(error)) => Err(error),
+    }
+}
+
+/// A write knows no end of the stream.
+#[inline]
+fn error_of(stop: Stop) -> io::Error {
+    match stop {
+        Stop::Error(error) => error,
+        Stop::Eof => ErrorKind::BrokenPipe.into(),
+    }
+}

@@ -1,0 +1,197 @@
+//! Bytes over a link.
+
+mod builder;
+mod io;
+mod poll;
+mod seam;
+
+use std::fmt;
+use std::io::Result;
+use std::pin::Pin;
+
+use pin_project::pin_project;
+
+pub use builder::Builder;
+pub use seam::Seam;
+
+use crate::connect::Connect;
+use crate::link::{Halt, Handle, Link, Role, State};
+
+/// A byte stream that outlives its connections.
+///
+/// It implements [`AsyncRead`](tokio::io::AsyncRead) and [`AsyncWrite`](tokio::io::AsyncWrite)
+/// when its connections do. When one of them dies, the next operation goes on with a fresh one,
+/// made by the connector under the [`Policy`](crate::Policy).
+///
+/// # What is lost
+///
+/// Bytes that a dead connection had accepted may not have arrived, and nobody can tell. What
+/// else the user of the stream gets to know is up to the [`Seam`]: with the default,
+/// [`Seam::Hidden`], nothing, so a message can be cut in two and continue on a connection whose
+/// peer never saw its beginning. With [`Seam::Error`] each half gets one error first.
+///
+/// # Waking
+///
+/// The stream moves only when it is polled: no task runs behind it. Its two halves may be polled
+/// by two tasks ([`tokio::io::split`]); whatever one of them makes of the connection, the other
+/// one is woken.
+///
+/// # Cancel safety
+///
+/// Dropping the future of a read, a write or [`connected`](Self::connected) loses nothing: the
+/// next one goes on where it was, and the other half is not stranded.
+///
+/// # Panics
+///
+/// Backoff and timeouts need a Tokio runtime with time enabled; outside of one they panic. A
+/// panic of the connector passes through, and the stream goes on with its backoff at the next
+/// poll.
+///
+/// # Examples
+///
+/// ```
+/// use reconnecting_stream::ReconnectingStream;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// use tokio::net::TcpStream;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let address = listener.local_addr()?;
+/// # tokio::spawn(async move {
+/// #     loop {
+/// #         let (mut peer, _) = listener.accept().await.unwrap();
+/// #         let mut ping = [0; 4];
+/// #         peer.read_exact(&mut ping).await.unwrap();
+/// #         peer.write_all(b"pong").await.unwrap();
+/// #     }
+/// # });
+/// let mut stream = ReconnectingStream::connect(move || TcpStream::connect(address)).await?;
+///
+/// // The server closes after each answer.
+/// for _ in 0..2 {
+///     let mut pong = [0; 4];
+///     stream.write_all(b"ping").await?;
+///     stream.read_exact(&mut pong).await?;
+/// #   assert_eq!(&pong, b"pong");
+///     stream.reconnect();
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[pin_project]
+pub struct ReconnectingStream<C: Connect> {
+    #[pin]
+    link: Link<C>,
+    seam: Seam,
+}
+
+impl<C: Connect> ReconnectingStream<C> {
+    /// Makes the first connection, by one attempt, under the default [`Policy`](crate::Policy).
+    ///
+    /// # Errors
+    ///
+    /// What the connector failed with, or [`TimedOut`](std::io::ErrorKind::TimedOut).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the attempt.
+    pub async fn connect(connector: C) -> Result<Self>
+    where
+        C::Io: Unpin,
+    {
+        Self::builder(connector).connect().await
+    }
+
+    /// Settings first.
+    pub fn builder(connector: C) -> Builder<C> {
+        Builder::new(connector)
+    }
+
+    /// The number of the current connection, or of the last one if there is none now; 0 before
+    /// the first.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.link.generation()
+    }
+
+    /// Where the stream is.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.link.state()
+    }
+
+    /// Watches and commands the stream from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.link.handle()
+    }
+
+    /// The connection; `None` while there is none.
+    #[must_use]
+    pub fn get_ref(&self) -> Option<&C::Io> {
+        self.link.get_ref()
+    }
+
+    /// The connection; `None` while there is none.
+    ///
+    /// What is read from it or written to it directly is not seen by the stream, and neither is
+    /// a loss, until the stream meets it too.
+    pub fn get_mut(&mut self) -> Option<&mut C::Io> {
+        self.link.get_mut()
+    }
+
+    /// The connection, pinned; `None` while there is none.
+    #[must_use]
+    pub fn get_pin_mut(self: Pin<&mut Self>) -> Option<Pin<&mut C::Io>> {
+        self.project().link.connection()
+    }
+
+    /// Takes the connection out; `None` if there is none.
+    #[must_use]
+    pub fn into_inner(self) -> Option<C::Io> {
+        self.link.into_inner()
+    }
+
+    /// Drops the connection now; the next operation dials again, without a delay. A backoff is
+    /// cut short, a running attempt goes on, a stream that gave up starts afresh.
+    pub fn reconnect(&mut self)
+    where
+        C::Io: Unpin,
+    {
+        Pin::new(&mut self.link).redial();
+    }
+
+    /// Waits for a connection, and returns its generation: at once if there is one, as far as
+    /// anybody knows. Moves no data, and takes no seam's error away from the halves.
+    ///
+    /// # Errors
+    ///
+    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](std::io::ErrorKind::NotConnected) if the
+    /// stream was closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: a running attempt goes on at the next poll.
+    pub async fn connected(&mut self) -> Result<u64>
+    where
+        C::Io: Unpin,
+    {
+        let connected =
+            std::future::poll_fn(|cx| Pin::new(&mut self.link).poll_connected(Role::Watch, cx));
+        connected.await.map_err(|halt| match halt {
+            Halt::GaveUp(gave_up) => gave_up.into(),
+            Halt::Surfaced(error) => error,
+            Halt::Closed => poll::closed(std::io::ErrorKind::NotConnected),
+        })
+    }
+}
+
+impl<C: Connect> fmt::Debug for ReconnectingStream<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReconnectingStream")
+            .field("state", &self.state())
+            .field("seam", &self.seam)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,50 @@
+//! Where one connection ends and the next begins.
+
+/// What the user of a stream gets to know of a seam, the place in the byte stream where one
+/// connection ends and the next begins.
+///
+/// | | the reader gets | the writer gets |
+/// |---|---|---|
+/// | `Hidden` | nothing | nothing |
+/// | `Error` | one error | one error |
+/// | `Eof` | one end of stream | one error |
+///
+/// The error is a [`ConnectionReset`](std::io::ErrorKind::ConnectionReset) with a
+/// [`ConnectionLost`](crate::ConnectionLost) inside. A half gets it as soon as the loss is known
+/// and the half is polled, before anything waits; its next operation drives the reconnect.
+/// Several seams between two operations of one half are one error.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use reconnecting_stream::{Connect, ReconnectingStream};
+/// use tokio::io::{AsyncRead, AsyncReadExt};
+///
+/// async fn read_lines<C: Connect<Io: AsyncRead + Unpin>>(
+///     stream: &mut ReconnectingStream<C>,
+/// ) -> io::Result<()> {
+///     let mut line = Vec::new();
+///     loop {
+///         match stream.read_u8().await {
+///             Ok(b'\n') => line.clear(), // a whole line
+///             Ok(byte) => line.push(byte),
+///             // Half a line of a connection that is gone: drop it, go on.
+///             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => line.clear(),
+///             Err(error) => return Err(error),
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Seam {
+    /// The swap is invisible. Bytes that the old connection had accepted may be lost, and a
+    /// write may be cut in two: for streams whose bytes stand for themselves, such as a log.
+    #[default]
+    Hidden,
+    /// Each half gets one error.
+    Error,
+    /// The reader gets the end of the stream once, as from a plain connection; the writer one
+    /// error.
+    Eof,
+}

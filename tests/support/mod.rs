@@ -1,0 +1,24 @@
+//! Scripted connections, a scripted network, and a checker of the waker contract.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+mod network;
+mod task;
+mod wire;
+
+pub use network::{Dialed, Network, Outcome};
+pub use task::Task;
+pub use wire::{Fault, Peer, Wire};
+
+use std::io;
+
+use reconnecting_stream::{ConnectionLost, GaveUp};
+
+/// The loss that an error tells of.
+pub fn lost(error: &io::Error) -> Option<&ConnectionLost> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The giving up that an error tells of.
+pub fn gave_up(error: &io::Error) -> Option<&GaveUp> {
+    error.get_ref()?.downcast_ref()
+}
