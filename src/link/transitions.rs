@@ -32,14 +32,23 @@ use crate::error::ConnectionLost;
 use crate::policy::{self, Verdict};
 
 impl<C: Connect> Link<C> {
-    /// The only assignment of a phase. What the old one held is dropped here: a dead connection
-    /// is closed before anything else happens.
     fn enter(mut self: Pin<&mut Self>, next: Phase<C>) {
         let state = next.state();
+        self.as_mut().replace(next);
+        self.shared.publish(state);
+    }
+
+    /// Lets go of what the phase holds, until it is known what comes next: a dead connection is
+    /// closed before anything else happens.
+    fn let_go(self: Pin<&mut Self>) {
+        self.replace(Phase::due(1));
+    }
+
+    /// The only assignment of a phase.
+    fn replace(mut self: Pin<&mut Self>, next: Phase<C>) {
         self.as_mut().project().phase.set(next);
         // Every role was waiting for what is gone now.
         self.shared.wakers.wake_all();
-        self.shared.publish(state);
     }
 
     fn emit(self: Pin<&mut Self>, event: &Event) {
@@ -156,11 +165,11 @@ impl<C: Connect> Link<C> {
                 Ok(())
             }
             Ok(Err(error)) => {
-                self.as_mut().enter(Phase::due(number));
+                self.as_mut().let_go();
                 self.attempt_failed(number, error)
             }
             Err(panic) => {
-                self.as_mut().enter(Phase::due(number));
+                self.as_mut().let_go();
                 let _ = self.attempt_failed(number, dial::panicked());
                 resume_unwind(panic)
             }
@@ -206,7 +215,7 @@ impl<C: Connect> Link<C> {
         else {
             return None;
         };
-        self.as_mut().enter(Phase::due(1));
+        self.as_mut().let_go();
         self.shared.signals.stop_idling();
         self.shared.signals.raise_news();
         let lost = ConnectionLost {

@@ -23,12 +23,16 @@ where
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = self.poll_io(Half::Reader, cx, |io, cx| {
-            let before = buf.remaining();
-            ready!(io.poll_read(cx, buf))?;
-            if buf.remaining() == before && before != 0 {
-                return Poll::Ready(Err(Stop::Eof));
+            let (before, room) = (buf.filled().len(), buf.remaining());
+            match ready!(io.poll_read(cx, buf)) {
+                Ok(()) if buf.filled().len() == before && room != 0 => Poll::Ready(Err(Stop::Eof)),
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(error) => {
+                    // What a failed read left there would precede the next connection's bytes.
+                    buf.set_filled(before);
+                    Poll::Ready(Err(Stop::Error(error)))
+                }
             }
-            Poll::Ready(Ok(()))
         });
         read.map(to_nothing)
     }

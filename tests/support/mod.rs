@@ -1,11 +1,11 @@
 //! Scripted connections, a scripted network, and a checker of the waker contract.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 mod network;
 mod task;
 mod wire;
 
-pub use network::{Dialed, Network, Outcome};
+pub use network::{Network, Outcome};
 pub use task::Task;
 pub use wire::{Fault, Peer, Wire};
 

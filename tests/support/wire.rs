@@ -101,6 +101,11 @@ impl Peer {
         state.wake();
     }
 
+    /// A fault that only an operation finds out: nobody is woken.
+    pub fn fault_unnoticed(&self, fault: Fault) {
+        self.state().fault = Some(fault);
+    }
+
     pub fn reset(&self) {
         self.fault(Fault::Reset);
     }
