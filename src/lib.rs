@@ -1,4 +1,53 @@
 //! A transport for Tokio that outlives its connections.
+//!
+//! A TCP connection dies: the server restarts, a firewall drops an idle flow, a peer sends RST.
+//! [`ReconnectingStream`] is an [`AsyncRead`](tokio::io::AsyncRead) and
+//! [`AsyncWrite`](tokio::io::AsyncWrite) that sees it, drops the dead connection, and goes on
+//! with a fresh one, made by your connector under a [`Policy`]: exponential backoff with jitter,
+//! a timeout for each attempt, a cap on attempts.
+//!
+//! ```no_run
+//! # use reconnecting_stream::ReconnectingStream;
+//! # use tokio::net::TcpStream;
+//! # async fn example() -> std::io::Result<()> {
+//! let stream = ReconnectingStream::connect(|| TcpStream::connect("127.0.0.1:6379")).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is lost, and what is not
+//!
+//! | | |
+//! |---|---|
+//! | what was read before the loss | yours |
+//! | what the dead connection had accepted, and had not delivered | **lost**, and nobody can tell how much: a `write` that answers `Ok` has reached a buffer of the kernel, not the peer |
+//! | a read or a write that waits when the connection dies | goes on, on the next connection |
+//! | a message that was cut by the loss | with [`Seam::Hidden`], the default, **torn**: its tail goes to a peer that never saw its head. With [`Seam::Error`] each half gets one error at the seam, so that it can begin its message again |
+//! | the order of the bytes of one connection | kept |
+//! | a wake-up | never: whoever polled last and whoever is gone, both halves are woken |
+//!
+//! So a bare stream suits bytes that stand for themselves, and protocols whose code handles an
+//! error at the seam.
+//!
+//! # Where to look
+//!
+//! - [`ReconnectingStream`] and its [`Builder`]: the stream.
+//! - [`Seam`]: what its user gets to know of a swap.
+//! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.
+//! - [`Policy`], [`Backoff`], [`Verdict`]: what a loss is, when to try again, when to give up.
+//! - [`Handle`], [`State`], [`Event`]: how to watch and command a stream from elsewhere.
+//! - [`ConnectionLost`], [`GaveUp`]: what is inside of the [`io::Error`](std::io::Error)s.
+//!
+//! # Logs
+//!
+//! Lines go to [`tracing`] under the target `reconnecting_stream`, in a span for each stream: a
+//! loss and a connection are `info`, attempts `debug`, an outage that has lasted for 30 s is one
+//! `warn`, giving up is an `error`.
+//!
+//! # Features
+//!
+//! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
+//!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 
 #![cfg_attr(
     not(test),

@@ -14,7 +14,7 @@ use super::{Attempt, Connect};
 /// use reconnecting_stream::connect_fn;
 /// use tokio::net::TcpStream;
 ///
-/// let replicas = ["10.0.0.1:6379", "10.0.0.2:6379"];
+/// let replicas = ["127.0.0.1:6379", "127.0.0.1:6380"];
 /// let connector = connect_fn(move |attempt| {
 ///     let replica = replicas[(attempt.number as usize - 1) % replicas.len()];
 ///     TcpStream::connect(replica)

@@ -33,7 +33,7 @@ use crate::link::{Halt, Handle, Link, Role, State};
 /// # Waking
 ///
 /// The stream moves only when it is polled: no task runs behind it. Its two halves may be polled
-/// by two tasks ([`tokio::io::split`]); whatever one of them makes of the connection, the other
+/// by two tasks (`tokio::io::split`); whatever one of them makes of the connection, the other
 /// one is woken.
 ///
 /// # Cancel safety
