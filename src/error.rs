@@ -10,7 +10,9 @@ use std::time::Duration;
 ///
 /// With [`Seam::Error`](crate::Seam::Error) each half of a stream gets exactly one of these, as an
 /// [`io::Error`] of kind [`ConnectionReset`](io::ErrorKind::ConnectionReset), before it goes on
-/// with the next connection.
+/// with the next connection. After a shutdown, when no connection follows, a reader gets it with
+/// the kind of its cause instead of an end of the stream that would look like a complete reply;
+/// the stream is [`Closed`](crate::State::Closed) then.
 ///
 /// # Examples
 ///

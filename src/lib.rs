@@ -54,14 +54,22 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+mod builder;
 mod connect;
 mod error;
+#[cfg(feature = "codec")]
+mod framed;
 mod link;
 mod policy;
+mod seam;
 mod stream;
 
+pub use builder::{Builder, ByteStream};
 pub use connect::{Attempt, Connect, ConnectFn, connect_fn};
 pub use error::{ConnectionLost, GaveUp, Permanent};
+#[cfg(feature = "codec")]
+pub use framed::{Confirmations, Framing, ReconnectingFramed, Resend};
 pub use link::{Event, Handle, State};
 pub use policy::{Backoff, Eof, Jitter, Phase, Policy, Verdict};
-pub use stream::{Builder, ReconnectingStream, Seam};
+pub use seam::Seam;
+pub use stream::ReconnectingStream;

@@ -244,3 +244,37 @@ async fn what_hidden_does_to_a_message() {
     assert_eq!(network.peer(1).received(), b"mes");
     assert_eq!(network.peer(2).received(), b"sage");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_during_an_outage_hides_the_loss_from_neither_half() {
+    for writer_finds_it in [true, false] {
+        let network = Network::new();
+        let (mut reader, mut writer) = split!(network, Seam::Error);
+        network.peer(1).reset();
+        if writer_finds_it {
+            assert_lost(writer.write(b"x").await, 1, ErrorKind::ConnectionReset);
+        } else {
+            assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
+            assert_lost(writer.shutdown().await, 1, ErrorKind::ConnectionReset);
+        }
+        writer.shutdown().await.unwrap();
+        if writer_finds_it {
+            assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
+        }
+        for _ in 0..2 {
+            assert_eq!(read(&mut reader).await.unwrap(), b"");
+            writer.shutdown().await.unwrap();
+        }
+        assert_eq!(network.attempts().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_after_a_shutdown_is_told_once() {
+    let network = Network::new();
+    let (mut reader, mut writer) = split!(network, Seam::Error);
+    writer.shutdown().await.unwrap();
+    network.peer(1).reset();
+    assert!(lost(&read(&mut reader).await.unwrap_err()).is_some());
+    assert_eq!(read(&mut reader).await.unwrap(), b"");
+}

@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::panic::resume_unwind;
+use std::pin::Pin;
 
 use super::control::Owner;
 use super::dial::Dial;
 use super::machine::{Link, Phase};
-use super::{Core, clock};
+use super::{Core, Role, clock};
 use crate::connect::{Attempt, Connect};
 
 impl<C: Connect> Link<C> {
@@ -31,10 +32,28 @@ impl<C: Connect> Link<C> {
         link
     }
 
-    /// A link whose first connection is made now, by one attempt.
-    pub(crate) async fn connect(mut core: Core<C>) -> io::Result<Self> {
-        let io = core.first_attempt().await?;
-        Ok(Self::wrap(core, io))
+    /// A link whose first connection is made now: by one attempt, or under the policy.
+    pub(crate) async fn connect(retry: bool, mut core: Core<C>) -> io::Result<Self>
+    where
+        C::Io: Unpin,
+    {
+        if !retry {
+            let io = core.first_attempt().await?;
+            return Ok(Self::wrap(core, io));
+        }
+        let mut link = Self::lazy(core);
+        link.connected().await?;
+        Ok(link)
+    }
+
+    /// Waits for a connection, and returns its generation.
+    pub(crate) async fn connected(&mut self) -> io::Result<u64>
+    where
+        C::Io: Unpin,
+    {
+        poll_fn(|cx| Pin::new(&mut *self).poll_connected(Role::Watch, cx))
+            .await
+            .map_err(|halt| halt.into_error(io::ErrorKind::NotConnected))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use pin_project::pin_project;
@@ -134,7 +134,7 @@ impl<C: Connect> Link<C> {
         match self.core.policy.idle_limit() {
             Some(limit) if role == Role::Read => {
                 let expired = ready!(self.as_mut().poll_idle(limit, cx));
-                Poll::Ready(self.lose(expired))
+                Poll::Ready(self.lose(role, expired))
             }
             Some(_) | None => Poll::Pending,
         }
@@ -155,14 +155,15 @@ impl<C: Connect> Link<C> {
         self.shared.signals.stop_idling();
     }
 
-    /// Whether this role has not heard of the last loss yet, and there is something to go on
-    /// with.
+    /// Whether this role has not heard of the last loss yet, and should before it goes on. A
+    /// reader should, too, after a shutdown that ended an outage: what it has read is not all.
     pub(crate) fn has_news(&self, role: Role) -> bool {
-        let is_open = match self.phase {
+        let matters = match self.phase {
             Phase::Connected { .. } | Phase::Backoff { .. } | Phase::Connecting { .. } => true,
-            Phase::GaveUp(_) | Phase::Closed => false,
+            Phase::Closed => self.is_finishing() && role == Role::Read,
+            Phase::GaveUp(_) => false,
         };
-        is_open && self.shared.signals.has_news(role)
+        matters && self.shared.signals.has_news(role)
     }
 
     /// The last loss, once for each role.
@@ -187,6 +188,22 @@ impl<C: Connect> Link<C> {
         matches!(self.phase, Phase::Closed)
     }
 
+    /// An error if nothing can be sent any more.
+    pub(crate) fn check_open(&self) -> io::Result<()> {
+        match &self.phase {
+            Phase::GaveUp(gave_up) => Err(gave_up.clone().into()),
+            Phase::Connected { .. } | Phase::Backoff { .. } | Phase::Connecting { .. }
+                if !self.is_finishing() =>
+            {
+                Ok(())
+            }
+            Phase::Connected { .. }
+            | Phase::Backoff { .. }
+            | Phase::Connecting { .. }
+            | Phase::Closed => Err(Halt::Closed.into_error(io::ErrorKind::BrokenPipe)),
+        }
+    }
+
     pub(crate) fn gave_up(&self) -> Option<GaveUp> {
         match &self.phase {
             Phase::GaveUp(gave_up) => Some(gave_up.clone()),
@@ -208,6 +225,16 @@ impl<C: Connect> Link<C> {
 
     pub(crate) fn state(&self) -> State {
         self.phase.state()
+    }
+
+    /// Wakes every role.
+    pub(crate) fn waker(&self) -> Waker {
+        self.shared.waker()
+    }
+
+    /// To be called before the caller looks at what it may have to wait for.
+    pub(crate) fn remember(&self, role: Role, cx: &Context<'_>) {
+        self.shared.wakers.remember(role, cx.waker());
     }
 
     pub(crate) fn handle(&self) -> Handle {

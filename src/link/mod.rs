@@ -14,6 +14,7 @@ mod event;
 mod handle;
 mod idle;
 mod machine;
+mod operation;
 mod pause;
 mod report;
 mod state;
@@ -24,6 +25,7 @@ mod wakers;
 pub use event::Event;
 pub use handle::Handle;
 pub(crate) use machine::{Halt, Link};
+pub(crate) use operation::{Half, Stop};
 pub use state::State;
 pub(crate) use wakers::Role;
 

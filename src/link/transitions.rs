@@ -26,7 +26,7 @@ use std::time::Instant;
 use super::control::Command;
 use super::dial::{self, Dial, Outcome};
 use super::machine::{Halt, Link, Phase, PhaseProj};
-use super::{Event, clock};
+use super::{Event, Role, clock};
 use crate::connect::Connect;
 use crate::error::ConnectionLost;
 use crate::policy::{self, Verdict};
@@ -73,7 +73,7 @@ impl<C: Connect> Link<C> {
     ) -> io::Result<()> {
         match self.core.policy.verdict(&error, phase) {
             Verdict::Surface => Err(error),
-            Verdict::Lost => self.lose(error),
+            Verdict::Lost => self.lose(role_of(phase), error),
             Verdict::Permanent => {
                 let now = clock::now();
                 self.as_mut().drop_connection(error, now);
@@ -85,10 +85,11 @@ impl<C: Connect> Link<C> {
 
     /// The connection is dead. `Ok` if the caller shall poll on; while shutting down nothing
     /// will replace the connection, and the loss is the caller's to know.
-    pub(crate) fn lose(mut self: Pin<&mut Self>, cause: io::Error) -> io::Result<()> {
+    pub(crate) fn lose(mut self: Pin<&mut Self>, role: Role, cause: io::Error) -> io::Result<()> {
         let now = clock::now();
         let lost = self.as_mut().drop_connection(cause, now);
         if self.is_finishing() {
+            self.shared.signals.take_news(role);
             self.close();
             return lost.map_or(Ok(()), |lost| Err(io::Error::new(lost.cause.kind(), lost)));
         }
@@ -257,6 +258,14 @@ impl<C: Connect> Link<C> {
         };
         self.as_mut().enter(Phase::GaveUp(gave_up));
         self.emit(&event);
+    }
+}
+
+/// Who met an error in this phase of a connection.
+fn role_of(phase: policy::Phase) -> Role {
+    match phase {
+        policy::Phase::Read => Role::Read,
+        policy::Phase::Write | policy::Phase::Flush | policy::Phase::Connect { .. } => Role::Write,
     }
 }
 

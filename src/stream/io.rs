@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ReconnectingStream;
-use super::poll::{Half, Stop};
 use crate::connect::Connect;
+use crate::link::{Half, Stop};
 use crate::policy::Phase;
 
 impl<C> AsyncRead for ReconnectingStream<C>
@@ -22,7 +22,8 @@ where
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = self.poll_io(Half::Reader, cx, |io, cx| {
+        let this = self.project();
+        let read = this.link.poll_io(Half::Reader(*this.seam), cx, |io, cx| {
             let (before, room) = (buf.filled().len(), buf.remaining());
             match ready!(io.poll_read(cx, buf)) {
                 Ok(()) if buf.filled().len() == before && room != 0 => Poll::Ready(Err(Stop::Eof)),
@@ -49,10 +50,12 @@ where
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let write = self.poll_io(Half::Writer(Phase::Write), cx, |io, cx| {
+        let this = self.project();
+        let half = Half::Writer(Phase::Write, *this.seam);
+        let write = this.link.poll_io(half, cx, |io, cx| {
             accepted(ready!(io.poll_write(cx, buf)), buf.is_empty())
         });
-        write.map_err(error_of)
+        write.map_err(Stop::into_write_error)
     }
 
     #[inline]
@@ -61,11 +64,13 @@ where
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let write = self.poll_io(Half::Writer(Phase::Write), cx, |io, cx| {
+        let this = self.project();
+        let half = Half::Writer(Phase::Write, *this.seam);
+        let write = this.link.poll_io(half, cx, |io, cx| {
             let written = ready!(io.poll_write_vectored(cx, bufs));
             accepted(written, bufs.iter().all(|buf| buf.is_empty()))
         });
-        write.map_err(error_of)
+        write.map_err(Stop::into_write_error)
     }
 
     #[inline]
@@ -75,14 +80,18 @@ where
 
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flush = self.poll_io(Half::Writer(Phase::Flush), cx, |io, cx| {
+        let this = self.project();
+        let half = Half::Writer(Phase::Flush, *this.seam);
+        let flush = this.link.poll_io(half, cx, |io, cx| {
             Poll::Ready(Ok(ready!(io.poll_flush(cx))?))
         });
         flush.map(to_nothing)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_finish(cx, AsyncWrite::poll_shutdown)
+        let this = self.project();
+        this.link
+            .poll_finish(*this.seam, cx, AsyncWrite::poll_shutdown)
     }
 }
 
@@ -98,16 +107,7 @@ fn accepted(written: io::Result<usize>, nothing: bool) -> Poll<Result<usize, Sto
 #[inline]
 fn to_nothing(result: Result<(), Stop>) -> io::Result<()> {
     match result {
-        Ok(()) | Err(Stop::Eof) => Ok(()),
+        Ok(()) | Err(Stop::Eof | Stop::Nothing) => Ok(()),
         Err(Stop::Error(error)) => Err(error),
-    }
-}
-
-/// A write knows no end of the stream.
-#[inline]
-fn error_of(stop: Stop) -> io::Error {
-    match stop {
-        Stop::Error(error) => error,
-        Stop::Eof => ErrorKind::BrokenPipe.into(),
     }
 }

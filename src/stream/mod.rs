@@ -1,9 +1,6 @@
 //! Bytes over a link.
 
-mod builder;
 mod io;
-mod poll;
-mod seam;
 
 use std::fmt;
 use std::io::Result;
@@ -11,11 +8,10 @@ use std::pin::Pin;
 
 use pin_project::pin_project;
 
-pub use builder::Builder;
-pub use seam::Seam;
-
+use crate::builder::{Builder, ByteStream};
 use crate::connect::Connect;
-use crate::link::{Halt, Handle, Link, Role, State};
+use crate::link::{Handle, Link, State};
+use crate::seam::Seam;
 
 /// A byte stream that outlives its connections.
 ///
@@ -105,7 +101,7 @@ impl<C: Connect> ReconnectingStream<C> {
 
     /// Settings first.
     pub fn builder(connector: C) -> Builder<C> {
-        Builder::new(connector)
+        Builder::new(connector, ByteStream)
     }
 
     /// The number of the current connection, or of the last one if there is none now; 0 before
@@ -177,13 +173,47 @@ impl<C: Connect> ReconnectingStream<C> {
     where
         C::Io: Unpin,
     {
-        let connected =
-            std::future::poll_fn(|cx| Pin::new(&mut self.link).poll_connected(Role::Watch, cx));
-        connected.await.map_err(|halt| match halt {
-            Halt::GaveUp(gave_up) => gave_up.into(),
-            Halt::Surfaced(error) => error,
-            Halt::Closed => poll::closed(std::io::ErrorKind::NotConnected),
-        })
+        self.link.connected().await
+    }
+}
+
+impl<C: Connect> Builder<C> {
+    /// Makes the first connection now: by one attempt, unless
+    /// [`retry_initial_connect`](Self::retry_initial_connect) is on.
+    ///
+    /// # Errors
+    ///
+    /// What the one attempt failed with, or [`TimedOut`](std::io::ErrorKind::TimedOut); with
+    /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the attempt.
+    pub async fn connect(self) -> Result<ReconnectingStream<C>>
+    where
+        C::Io: Unpin,
+    {
+        let seam = self.seam;
+        let link = Link::connect(
+            self.retry_initial_connect,
+            self.into_core(|connector, ByteStream| connector),
+        )
+        .await?;
+        Ok(ReconnectingStream { link, seam })
+    }
+
+    /// Makes the first connection at the first poll, under the policy.
+    pub fn lazy(self) -> ReconnectingStream<C> {
+        let seam = self.seam;
+        let link = Link::lazy(self.into_core(|connector, ByteStream| connector));
+        ReconnectingStream { link, seam }
+    }
+
+    /// Begins with a connection that is there already: generation 1.
+    pub fn wrap(self, io: C::Io) -> ReconnectingStream<C> {
+        let seam = self.seam;
+        let link = Link::wrap(self.into_core(|connector, ByteStream| connector), io);
+        ReconnectingStream { link, seam }
     }
 }
 

@@ -39,6 +39,7 @@ struct State {
     otherwise: Option<Outcome>,
     attempts: Vec<Dialed>,
     peers: Vec<Peer>,
+    greeting: Option<Box<dyn FnMut(usize, &Peer) + Send>>,
     running: usize,
 }
 
@@ -63,6 +64,12 @@ impl Network {
     /// All attempts after the scripted ones meet this.
     pub fn otherwise(&self, outcome: Outcome) -> &Self {
         self.state().otherwise = Some(outcome);
+        self
+    }
+
+    /// What the peer does with each connection before the stream has it.
+    pub fn greet(&self, greeting: impl FnMut(usize, &Peer) + Send + 'static) -> &Self {
+        self.state().greeting = Some(Box::new(greeting));
         self
     }
 
@@ -103,7 +110,13 @@ impl Network {
 
     fn accept(&self) -> (Wire, Peer) {
         let (wire, peer) = Wire::new();
-        self.state().peers.push(peer.clone());
+        let mut state = self.state();
+        state.peers.push(peer.clone());
+        let generation = state.peers.len();
+        if let Some(greeting) = &mut state.greeting {
+            greeting(generation, &peer);
+        }
+        drop(state);
         (wire, peer)
     }
 }

@@ -40,6 +40,9 @@ struct State {
     is_shut_down: bool,
     stalls_shutdown: bool,
     flushes: usize,
+    /// After so many more bytes in that direction, the connection is reset.
+    arrives: Option<usize>,
+    leaves: Option<usize>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -127,6 +130,16 @@ impl Peer {
     }
 
     /// No read or write moves more than this.
+    /// After so many more bytes that the stream reads, the connection is reset.
+    pub fn reset_after_reading(&self, bytes: usize) {
+        self.state().arrives = Some(bytes);
+    }
+
+    /// After so many more bytes that the stream writes, the connection is reset.
+    pub fn reset_after_writing(&self, bytes: usize) {
+        self.state().leaves = Some(bytes);
+    }
+
     pub fn set_chunk(&self, chunk: usize) {
         self.state().chunk = chunk;
     }
@@ -170,6 +183,9 @@ impl AsyncRead for Wire {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
+        if state.arrives == Some(0) {
+            state.fault = Some(Fault::Reset);
+        }
         // As in a kernel, a reset throws away what has arrived, an end does not.
         if let Some(error) = state.fail() {
             return Poll::Ready(Err(error));
@@ -181,7 +197,11 @@ impl AsyncRead for Wire {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let n = buf.remaining().min(state.arriving.len()).min(state.chunk);
+        let mut n = buf.remaining().min(state.arriving.len()).min(state.chunk);
+        if let Some(left) = &mut state.arrives {
+            n = n.min(*left);
+            *left -= n;
+        }
         let bytes: Vec<u8> = state.arriving.drain(..n).collect();
         buf.put_slice(&bytes);
         Poll::Ready(Ok(()))
@@ -196,10 +216,17 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state();
         state.touch();
+        if state.leaves == Some(0) && !buf.is_empty() {
+            state.fault = Some(Fault::Reset);
+        }
         if let Some(error) = state.fail() {
             return Poll::Ready(Err(error));
         }
-        let n = buf.len().min(state.room).min(state.chunk);
+        let mut n = buf.len().min(state.room).min(state.chunk);
+        if let Some(left) = &mut state.leaves {
+            n = n.min(*left);
+            *left -= n;
+        }
         if n == 0 && !buf.is_empty() {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;

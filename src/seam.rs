@@ -14,6 +14,16 @@
 /// and the half is polled, before anything waits; its next operation drives the reconnect.
 /// Several seams between two operations of one half are one error.
 ///
+/// A half that meets a loss itself has heard of it; the other one hears of it at its own next
+/// operation, perhaps when the first one uses the next connection already. So compare
+/// [`ConnectionLost::generation`](crate::ConnectionLost::generation) with the generation on which
+/// a request was written before repeating it.
+///
+/// A [`shutdown`](tokio::io::AsyncWrite::poll_shutdown) tells a writer that has not heard yet
+/// before it does anything, even during an outage: the writer may want to send its last words
+/// again. And a reader that has not heard yet when a shutdown has ended an outage does not get
+/// the end of the stream before the error, since what it has read is not all.
+///
 /// # Examples
 ///
 /// ```

@@ -4,18 +4,31 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::{ReconnectingStream, Seam};
+use super::{Halt, Link, Role};
 use crate::connect::Connect;
 use crate::error::ConnectionLost;
-use crate::link::{Halt, Role};
 use crate::policy::Phase;
+use crate::seam::Seam;
 
 /// How an operation ends when it moved nothing.
 #[derive(Debug)]
-pub(super) enum Stop {
-    /// The end of the stream: nothing to read any more, nothing left to flush.
+pub(crate) enum Stop {
+    /// The connection has ended.
     Eof,
+    /// There is nothing to do: to read at a seam that looks like an end, to read or to flush
+    /// once the stream is closed.
+    Nothing,
     Error(io::Error),
+}
+
+impl Stop {
+    /// A writer knows no end of the stream.
+    pub(crate) fn into_write_error(self) -> io::Error {
+        match self {
+            Self::Error(error) => error,
+            Self::Eof | Self::Nothing => ErrorKind::BrokenPipe.into(),
+        }
+    }
 }
 
 impl From<io::Error> for Stop {
@@ -30,27 +43,27 @@ type Operation<'a, Io, T> = dyn FnMut(Pin<&mut Io>, &mut Context<'_>) -> Poll<Re
 
 type Shutdown<Io> = fn(Pin<&mut Io>, &mut Context<'_>) -> Poll<io::Result<()>>;
 
-/// A half of the stream.
+/// A half of a stream, and what it wants to know of a seam.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Half {
-    Reader,
-    /// What it does, for the judgement of an error.
-    Writer(Phase),
+pub(crate) enum Half {
+    Reader(Seam),
+    /// The phase is for the judgement of an error.
+    Writer(Phase, Seam),
 }
 
 impl Half {
     #[inline]
     fn role(self) -> Role {
         match self {
-            Self::Reader => Role::Read,
-            Self::Writer(_) => Role::Write,
+            Self::Reader(_) => Role::Read,
+            Self::Writer(..) => Role::Write,
         }
     }
 
     fn phase(self) -> Phase {
         match self {
-            Self::Reader => Phase::Read,
-            Self::Writer(phase) => phase,
+            Self::Reader(_) => Phase::Read,
+            Self::Writer(phase, _) => phase,
         }
     }
 
@@ -58,43 +71,54 @@ impl Half {
     /// shutdown, and something to complain of after a close.
     fn closed(self, is_finishing: bool) -> Stop {
         match self {
-            Self::Reader => Stop::Eof,
-            Self::Writer(Phase::Flush) if is_finishing => Stop::Eof,
-            Self::Writer(_) => Stop::Error(closed(ErrorKind::BrokenPipe)),
+            Self::Reader(_) => Stop::Nothing,
+            Self::Writer(Phase::Flush, _) if is_finishing => Stop::Nothing,
+            Self::Writer(..) => Stop::Error(closed(ErrorKind::BrokenPipe)),
         }
     }
 
     /// Whether a shutdown has made this operation impossible.
     fn is_finished_by_shutdown(self) -> bool {
-        matches!(self, Self::Writer(Phase::Write))
+        matches!(self, Self::Writer(Phase::Write, _))
     }
 
     /// What this half answers when it is about to cross a seam.
-    fn crossing(self, seam: Seam, lost: ConnectionLost) -> Result<(), Stop> {
-        match (seam, self) {
-            (Seam::Hidden, Self::Reader | Self::Writer(_)) => Ok(()),
-            (Seam::Eof, Self::Reader) => Err(Stop::Eof),
-            (Seam::Error, Self::Reader) | (Seam::Error | Seam::Eof, Self::Writer(_)) => {
+    pub(crate) fn crossing(self, lost: ConnectionLost) -> Result<(), Stop> {
+        match self {
+            Self::Reader(Seam::Hidden) | Self::Writer(_, Seam::Hidden) => Ok(()),
+            Self::Reader(Seam::Eof) => Err(Stop::Nothing),
+            Self::Reader(Seam::Error) | Self::Writer(_, Seam::Error | Seam::Eof) => {
                 Err(Stop::Error(lost.into()))
             }
         }
     }
 }
 
-pub(super) fn closed(kind: ErrorKind) -> io::Error {
+fn closed(kind: ErrorKind) -> io::Error {
     io::Error::new(kind, "the stream was closed")
 }
 
-impl<C: Connect> ReconnectingStream<C> {
+impl Halt {
+    /// `kind` is for a stream that was closed.
+    pub(crate) fn into_error(self, kind: ErrorKind) -> io::Error {
+        match self {
+            Self::GaveUp(gave_up) => gave_up.into(),
+            Self::Surfaced(error) => error,
+            Self::Closed => closed(kind),
+        }
+    }
+}
+
+impl<C: Connect> Link<C> {
     /// Runs `op` on the connection. While all is well that is all it does.
     #[inline]
-    pub(super) fn poll_io<T>(
+    pub(crate) fn poll_io<T>(
         mut self: Pin<&mut Self>,
         half: Half,
         cx: &mut Context<'_>,
         mut op: impl FnMut(Pin<&mut C::Io>, &mut Context<'_>) -> Poll<Result<T, Stop>>,
     ) -> Poll<Result<T, Stop>> {
-        let first = match self.as_mut().project().link.live(half.role()) {
+        let first = match self.as_mut().live(half.role()) {
             Some(io) => match op(io, cx) {
                 Poll::Ready(Ok(moved)) => return Poll::Ready(Ok(moved)),
                 other => Some(other),
@@ -118,7 +142,7 @@ impl<C: Connect> ReconnectingStream<C> {
                 Some(answer) => answer,
                 None => {
                     ready!(self.as_mut().poll_crossing(half, cx))?;
-                    match self.as_mut().project().link.connection() {
+                    match self.as_mut().connection() {
                         Some(io) => op(io, cx),
                         None => continue,
                     }
@@ -126,15 +150,22 @@ impl<C: Connect> ReconnectingStream<C> {
             };
             match answer {
                 Poll::Ready(Ok(moved)) => {
-                    self.link.stop_idling();
+                    self.moved(half);
                     return Poll::Ready(Ok(moved));
                 }
                 Poll::Ready(Err(stop)) => self.as_mut().stopped(half, stop)?,
                 // Whatever wakes this role: see `poll_wait`.
                 Poll::Pending => {
-                    ready!(self.as_mut().project().link.poll_wait(half.role(), cx))?;
+                    ready!(self.as_mut().poll_wait(half.role(), cx))?;
                 }
             }
+        }
+    }
+
+    fn moved(&self, half: Half) {
+        match half {
+            Half::Reader(_) => self.stop_idling(),
+            Half::Writer(..) => {}
         }
     }
 
@@ -146,24 +177,25 @@ impl<C: Connect> ReconnectingStream<C> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Stop>> {
         let role = half.role();
-        self.as_mut().project().link.obey();
-        if half.is_finished_by_shutdown() && self.link.is_finishing() {
+        self.as_mut().obey();
+        if half.is_finished_by_shutdown() && self.is_finishing() {
             return Poll::Ready(Err(half.closed(true)));
         }
         loop {
-            if let Some(lost) = self.link.take_news(role) {
-                half.crossing(self.seam, lost)?;
+            if let Some(lost) = self.take_news(role) {
+                half.crossing(lost)?;
             }
             // Whatever wakes this role: see `poll_connected`.
-            let connected = self.as_mut().project().link.poll_connected(role, cx);
+            let connected = self.as_mut().poll_connected(role, cx);
             // A command that came meanwhile may have dropped a connection.
-            if !self.link.has_news(role) {
+            if !self.has_news(role) {
                 return connected
                     .map_ok(|_generation| ())
                     .map_err(|halt| match halt {
-                        Halt::GaveUp(gave_up) => Stop::Error(gave_up.into()),
-                        Halt::Surfaced(error) => Stop::Error(error),
-                        Halt::Closed => half.closed(self.link.is_finishing()),
+                        Halt::Closed => half.closed(self.is_finishing()),
+                        Halt::GaveUp(_) | Halt::Surfaced(_) => {
+                            Stop::Error(halt.into_error(ErrorKind::BrokenPipe))
+                        }
                     });
             }
         }
@@ -172,69 +204,65 @@ impl<C: Connect> ReconnectingStream<C> {
     /// The connection has moved nothing. `Ok` to go on with the next one.
     fn stopped(mut self: Pin<&mut Self>, half: Half, stop: Stop) -> Result<(), Stop> {
         let error = match stop {
-            Stop::Eof if self.link.policy().passes_eof() => return Err(Stop::Eof),
-            Stop::Eof if self.link.is_finishing() => {
+            Stop::Eof if self.policy().passes_eof() => return Err(Stop::Eof),
+            Stop::Eof if self.is_finishing() => {
                 self.end_of_conversation();
                 return Err(Stop::Eof);
             }
             Stop::Eof => {
                 let lost = ErrorKind::UnexpectedEof.into();
-                return Ok(self.project().link.lose(lost)?);
+                return Ok(self.lose(half.role(), lost)?);
             }
+            Stop::Nothing => return Err(Stop::Nothing),
             Stop::Error(error) => error,
         };
-        Ok(self.as_mut().project().link.fail(error, half.phase())?)
+        Ok(self.as_mut().fail(error, half.phase())?)
     }
 
     /// The peer has finished, and the user is finishing: when both have, nothing is left to do.
     fn end_of_conversation(self: Pin<&mut Self>) {
-        if self.link.is_finished() {
-            self.project().link.close();
+        if self.is_finished() {
+            self.close();
         }
     }
 
     /// Shuts down the writing side, for good.
-    pub(super) fn poll_finish(
+    pub(crate) fn poll_finish(
         mut self: Pin<&mut Self>,
+        seam: Seam,
         cx: &mut Context<'_>,
         shutdown: Shutdown<C::Io>,
     ) -> Poll<io::Result<()>> {
         loop {
-            self.as_mut().project().link.obey();
-            if self.link.is_finished() {
+            self.as_mut().obey();
+            if self.is_finished() {
                 return Poll::Ready(Ok(()));
             }
-            self.as_mut().hear_before_finishing()?;
-            self.as_mut().project().link.finish();
-            let Some(io) = self.as_mut().project().link.connection() else {
-                return Poll::Ready(
-                    self.link
-                        .gave_up()
-                        .map_or(Ok(()), |error| Err(error.into())),
-                );
+            self.hear_before_finishing(seam)?;
+            self.as_mut().finish();
+            let Some(io) = self.as_mut().connection() else {
+                return Poll::Ready(self.gave_up().map_or(Ok(()), |error| Err(error.into())));
             };
             match shutdown(io, cx) {
-                Poll::Ready(Ok(())) => self.link.finished(),
+                Poll::Ready(Ok(())) => self.finished(),
                 Poll::Ready(Err(error)) => {
-                    let result = self.as_mut().project().link.fail(error, Phase::Flush);
-                    let hidden = self.seam == Seam::Hidden && self.link.is_closed();
+                    let result = self.as_mut().fail(error, Phase::Flush);
+                    let hidden = seam == Seam::Hidden && self.is_closed();
                     return Poll::Ready(if hidden { Ok(()) } else { result });
                 }
                 // Whatever wakes this role: see `poll_wait`.
                 Poll::Pending => {
-                    ready!(self.as_mut().project().link.poll_wait(Role::Write, cx))?;
+                    ready!(self.as_mut().poll_wait(Role::Write, cx))?;
                 }
             }
         }
     }
 
-    /// A writer that shuts down a connection is told first that its bytes went to another one.
-    fn hear_before_finishing(mut self: Pin<&mut Self>) -> io::Result<()> {
-        if self.as_mut().project().link.connection().is_none() {
-            return Ok(());
-        }
-        match self.link.take_news(Role::Write) {
-            Some(lost) if self.seam != Seam::Hidden => Err(lost.into()),
+    /// A writer that wants to know is told first that its bytes may not have arrived. It can
+    /// send them again, or shut down all the same.
+    fn hear_before_finishing(&self, seam: Seam) -> io::Result<()> {
+        match self.take_news(Role::Write) {
+            Some(lost) if seam != Seam::Hidden => Err(lost.into()),
             Some(_) | None => Ok(()),
         }
     }

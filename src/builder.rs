@@ -1,0 +1,104 @@
+//! The settings of a link, whatever goes over it.
+
+use std::fmt;
+
+use crate::link::{Core, Event, Observer};
+use crate::policy::Policy;
+use crate::seam::Seam;
+
+/// The settings of a [`ReconnectingStream`](crate::ReconnectingStream), and its three ways to
+/// begin; with another `Face`, those of a `ReconnectingFramed`.
+///
+/// # Defaults
+///
+/// The default [`Policy`], [`Seam::Hidden`], no observer, a first connection that is attempted
+/// once.
+///
+/// # Examples
+///
+/// ```
+/// use reconnecting_stream::{Event, Policy, ReconnectingStream, Seam};
+/// use tokio::net::TcpStream;
+///
+/// let stream = ReconnectingStream::builder(|| TcpStream::connect("127.0.0.1:6379"))
+///     .policy(Policy::default().max_attempts(None))
+///     .seam(Seam::Error)
+///     .on_event(|event: &Event| println!("{event:?}"))
+///     .lazy();
+/// assert_eq!(stream.generation(), 0);
+/// ```
+#[must_use]
+pub struct Builder<C, Face = ByteStream> {
+    connector: C,
+    pub(crate) face: Face,
+    pub(crate) seam: Seam,
+    pub(crate) retry_initial_connect: bool,
+    policy: Policy,
+    observer: Option<Observer>,
+}
+
+/// The face of a [`Builder`] that has no settings of its own: bytes.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ByteStream;
+
+impl<C, Face> Builder<C, Face> {
+    pub(crate) fn new(connector: C, face: Face) -> Self {
+        Self {
+            connector,
+            face,
+            seam: Seam::default(),
+            retry_initial_connect: false,
+            policy: Policy::new(),
+            observer: None,
+        }
+    }
+
+    /// When a connection counts as lost, when to try again, when to give up.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What the user gets to know of a swap.
+    pub fn seam(mut self, seam: Seam) -> Self {
+        self.seam = seam;
+        self
+    }
+
+    /// Whether `connect` makes the first connection under the policy, too, instead of by one
+    /// attempt. Off by default: a wrong address should be noticed at once.
+    pub fn retry_initial_connect(mut self, retry: bool) -> Self {
+        self.retry_initial_connect = retry;
+        self
+    }
+
+    /// Calls `observer` with everything that happens, from within the poll in which it happens:
+    /// it should not block. If it panics, the panic passes to whoever polled.
+    pub fn on_event<F>(mut self, observer: F) -> Self
+    where
+        F: FnMut(&Event) + Send + Sync + 'static,
+    {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// What a link needs, with the connector that the face makes of the user's.
+    pub(crate) fn into_core<D>(self, connector: impl FnOnce(C, Face) -> D) -> Core<D> {
+        Core::new(
+            connector(self.connector, self.face),
+            self.policy,
+            self.observer,
+        )
+    }
+}
+
+impl<C, Face> fmt::Debug for Builder<C, Face> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("policy", &self.policy)
+            .field("seam", &self.seam)
+            .field("retry_initial_connect", &self.retry_initial_connect)
+            .finish_non_exhaustive()
+    }
+}

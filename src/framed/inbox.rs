@@ -1,0 +1,168 @@
+//! What has arrived and was not delivered yet.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::BytesMut;
+use tokio_util::codec::Decoder;
+
+use super::connection::Fresh;
+
+/// As much as a [`Framed`](tokio_util::codec::Framed) begins with.
+const CAPACITY: usize = 8 * 1024;
+
+/// The reading side of one connection: its codec, and bytes that were not decoded yet.
+#[derive(Debug)]
+pub(super) struct Inbox<U> {
+    codec: U,
+    buffer: BytesMut,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There may be a whole message.
+    Readable,
+    /// There is none.
+    Drained,
+    /// The codec was called, and never returned.
+    Decoding,
+}
+
+impl<U> Inbox<U> {
+    fn new((codec, mut buffer): Fresh<U>) -> Self {
+        buffer.reserve(CAPACITY.saturating_sub(buffer.capacity()));
+        Self {
+            codec,
+            buffer,
+            progress: Progress::Readable,
+        }
+    }
+
+    pub(super) fn codec(&self) -> &U {
+        &self.codec
+    }
+
+    pub(super) fn codec_mut(&mut self) -> &mut U {
+        &mut self.codec
+    }
+
+    pub(super) fn buffer(&self) -> &BytesMut {
+        &self.buffer
+    }
+
+    /// Room for more bytes: the caller fills it.
+    pub(super) fn room(&mut self) -> &mut BytesMut {
+        self.buffer.reserve(1);
+        &mut self.buffer
+    }
+
+    /// Bytes have come.
+    pub(super) fn filled(&mut self) {
+        self.progress = Progress::Readable;
+    }
+}
+
+impl<U: Decoder> Inbox<U> {
+    /// The next whole message.
+    #[inline]
+    pub(super) fn decode(&mut self) -> Result<Option<U::Item>, U::Error> {
+        match self.progress {
+            Progress::Drained => Ok(None),
+            Progress::Readable => self.decode_with(U::decode),
+            Progress::Decoding => Err(poisoned().into()),
+        }
+    }
+
+    /// The next message, now that no more bytes will come.
+    pub(super) fn decode_eof(&mut self) -> Result<Option<U::Item>, U::Error> {
+        self.decode_with(U::decode_eof)
+    }
+
+    #[inline]
+    fn decode_with(
+        &mut self,
+        decode: impl FnOnce(&mut U, &mut BytesMut) -> Result<Option<U::Item>, U::Error>,
+    ) -> Result<Option<U::Item>, U::Error> {
+        self.progress = Progress::Decoding;
+        let decoded = decode(&mut self.codec, &mut self.buffer);
+        self.progress = match decoded {
+            Ok(Some(_)) => Progress::Readable,
+            Ok(None) | Err(_) => Progress::Drained,
+        };
+        decoded
+    }
+}
+
+fn poisoned() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the codec panicked")
+}
+
+/// The inboxes of the current connection and of those before it.
+#[derive(Debug)]
+pub(super) struct Inboxes<U> {
+    current: Option<Inbox<U>>,
+    /// Of connections that are gone, oldest first, with bytes that were not looked at yet. One
+    /// is there only if nobody has read since.
+    past: VecDeque<Inbox<U>>,
+}
+
+impl<U> Inboxes<U> {
+    pub(super) fn new() -> Self {
+        Self {
+            current: None,
+            past: VecDeque::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn current(&self) -> Option<&Inbox<U>> {
+        self.current.as_ref()
+    }
+
+    #[inline]
+    pub(super) fn current_mut(&mut self) -> Option<&mut Inbox<U>> {
+        self.current.as_mut()
+    }
+
+    #[inline]
+    pub(super) fn has_past(&self) -> bool {
+        !self.past.is_empty()
+    }
+
+    pub(super) fn begin(&mut self, fresh: Fresh<U>) {
+        self.retire();
+        self.current = Some(Inbox::new(fresh));
+    }
+
+    /// The current connection is of no use, and neither is what it has brought.
+    pub(super) fn discard(&mut self) {
+        self.current = None;
+    }
+
+    /// The current connection is gone.
+    pub(super) fn retire(&mut self) {
+        let retired = self.current.take();
+        self.past.extend(
+            retired.filter(|inbox| inbox.progress != Progress::Drained && !inbox.buffer.is_empty()),
+        );
+    }
+}
+
+impl<U: Decoder> Inboxes<U> {
+    /// The next whole message that had arrived before its connection died. Half of one is
+    /// dropped.
+    pub(super) fn next_past(&mut self) -> Option<Result<U::Item, U::Error>> {
+        while let Some(inbox) = self.past.front_mut() {
+            match inbox.decode() {
+                Ok(Some(message)) => return Some(Ok(message)),
+                Ok(None) => drop(self.past.pop_front()),
+                Err(error) => {
+                    self.past.pop_front();
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}

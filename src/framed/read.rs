@@ -1,0 +1,121 @@
+//! The messages that arrive.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use tokio::io::AsyncRead;
+use tokio_util::codec::Decoder;
+use tokio_util::io::poll_read_buf;
+
+use super::ReconnectingFramed;
+use crate::connect::Connect;
+use crate::link::{Half, Role, Stop};
+
+type Item<U> = Result<<U as Decoder>::Item, <U as Decoder>::Error>;
+
+impl<C, U> Stream for ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead,
+    U: Decoder,
+{
+    type Item = Item<U>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(message) = self.as_mut().next_arrived() {
+                return Poll::Ready(message);
+            }
+            match ready!(self.as_mut().poll_fill(cx)) {
+                Ok(()) => {}
+                Err(Stop::Eof) => return Poll::Ready(self.last()),
+                Err(Stop::Nothing) => return Poll::Ready(None),
+                Err(Stop::Error(error)) => return Poll::Ready(Some(Err(error.into()))),
+            }
+        }
+    }
+}
+
+impl<C, U> ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead,
+    U: Decoder,
+{
+    /// A message, or the news of a seam, that need not be waited for.
+    #[inline]
+    fn next_arrived(mut self: Pin<&mut Self>) -> Option<Option<Item<U>>> {
+        if self.as_mut().project().link.live(Role::Read).is_none() || self.inboxes.has_past() {
+            let news = self.as_mut().next_before_the_seam();
+            if news.is_some() {
+                return news;
+            }
+        }
+        match self.as_mut().project().inboxes.current_mut()?.decode() {
+            Ok(message) => Some(Some(Ok(message?))),
+            Err(error) => Some(Some(Err(self.undecodable(error)))),
+        }
+    }
+
+    /// What is left of connections that are gone, and then the seam.
+    #[cold]
+    fn next_before_the_seam(mut self: Pin<&mut Self>) -> Option<Option<Item<U>>> {
+        self.as_mut().project().link.obey();
+        self.as_mut().adopt();
+        if let Some(message) = self.as_mut().project().inboxes.next_past() {
+            return Some(Some(message));
+        }
+        let lost = self.link.take_news(Role::Read)?;
+        match Half::Reader(self.seam).crossing(lost) {
+            Ok(()) => None,
+            Err(Stop::Eof | Stop::Nothing) => Some(None),
+            Err(Stop::Error(error)) => Some(Some(Err(error.into()))),
+        }
+    }
+
+    /// Nobody knows where the next message begins: the connection is of no use any more.
+    #[cold]
+    fn undecodable(mut self: Pin<&mut Self>, error: U::Error) -> U::Error {
+        let cause = io::Error::new(io::ErrorKind::InvalidData, "a message could not be decoded");
+        // While shutting down the loss would be the caller's to know: it gets the codec's error.
+        let _ = self.as_mut().project().link.lose(Role::Read, cause);
+        self.project().inboxes.discard();
+        error
+    }
+
+    /// Reads more bytes, of this connection or the next.
+    fn poll_fill(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        let this = self.project();
+        let (inboxes, outbox) = (this.inboxes, this.outbox);
+        let half = Half::Reader(*this.seam);
+        this.link.poll_io(half, cx, |mut connection, cx| {
+            if let Some(fresh) = connection.as_mut().take_fresh() {
+                inboxes.begin(fresh);
+                outbox.begin();
+                // It may have come with messages already.
+                return Poll::Ready(Ok(()));
+            }
+            let Some(inbox) = inboxes.current_mut() else {
+                return Poll::Ready(Err(Stop::Nothing));
+            };
+            match ready!(poll_read_buf(connection.pinned(), cx, inbox.room()))? {
+                0 => Poll::Ready(Err(Stop::Eof)),
+                _ => {
+                    inbox.filled();
+                    Poll::Ready(Ok(()))
+                }
+            }
+        })
+    }
+
+    /// The end of the stream, if the policy passes it on: what the codec makes of the rest.
+    fn last(self: Pin<&mut Self>) -> Option<Item<U>> {
+        self.project()
+            .inboxes
+            .current_mut()?
+            .decode_eof()
+            .transpose()
+    }
+}

@@ -1,0 +1,197 @@
+//! The messages to send.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_sink::Sink;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::io::poll_read_buf;
+
+use super::ReconnectingFramed;
+use super::connection::Connection;
+use super::inbox::Inboxes;
+use super::outbox::Outbox;
+use crate::connect::Connect;
+use crate::link::{Half, Role, Stop};
+use crate::policy::Phase;
+use crate::seam::Seam;
+
+/// How much is read ahead to find the end of a connection, for a reader that does not come.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// What the sink has accepted goes on: a seam is not its business.
+const WRITER: Half = Half::Writer(Phase::Write, Seam::Hidden);
+
+impl<C, U, I> Sink<I> for ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite,
+    U: Decoder + Encoder<I>,
+{
+    type Error = <U as Encoder<I>>::Error;
+
+    /// Ready while there is room, connection or not.
+    #[inline]
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if self.as_mut().project().link.live(Role::Write).is_some() && self.outbox.has_room() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_room(cx).map_err(Into::into)
+    }
+
+    #[inline]
+    fn start_send(mut self: Pin<&mut Self>, message: I) -> Result<(), Self::Error> {
+        self.as_mut().adopt();
+        let this = self.project();
+        match this.inboxes.current_mut() {
+            Some(inbox) => this
+                .outbox
+                .push(|buffer| inbox.codec_mut().encode(message, buffer)),
+            None => this
+                .outbox
+                .push(|buffer| (this.codecs)().encode(message, buffer)),
+        }
+    }
+
+    /// Ready when everything was handed to a connection.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if self.is_idle() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_hand_over(cx).map_err(Into::into)
+    }
+
+    /// Hands everything over, then shuts the connection down, for good. With nothing to hand
+    /// over, an outage ends here.
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if !self.link.is_finishing() && self.has_work() {
+            ready!(self.as_mut().poll_hand_over(cx))?;
+        }
+        let shut = self
+            .project()
+            .link
+            .poll_finish(Seam::Hidden, cx, |connection, cx| {
+                connection.pinned().poll_shutdown(cx)
+            });
+        shut.map_err(Into::into)
+    }
+}
+
+impl<C, U> ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite,
+    U: Decoder,
+{
+    /// Waits for room: for the connection to take bytes, or for confirmations.
+    #[cold]
+    fn poll_room(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Before the confirmations are looked at: one that comes later wakes this task.
+        self.link.remember(Role::Write, cx);
+        self.as_mut().project().link.obey();
+        self.link.check_open()?;
+        self.as_mut().project().outbox.apply_confirmations();
+        if self.outbox.has_room() {
+            return Poll::Ready(Ok(()));
+        }
+        // Whatever wakes this role: see `Link::poll_io`.
+        let handed_over = self.as_mut().poll_hand_over(cx)?;
+        match handed_over {
+            _ if self.outbox.has_room() => Poll::Ready(Ok(())),
+            // Only confirmations can make room, and they wake this task; so does the end of the
+            // connection, since the look ahead is told to wake everyone.
+            Poll::Ready(()) => {
+                self.link.remember(Role::Write, cx);
+                if self.outbox.has_confirmations() {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Whether something that was accepted has not been handed to the current connection.
+    fn has_work(&self) -> bool {
+        let is_fresh = self.link.get_ref().is_none_or(Connection::is_fresh);
+        !self.outbox.rest().is_empty() || (is_fresh && self.outbox.len() > 0)
+    }
+
+    /// Whether there is nothing to hand over, and no connection to flush.
+    fn is_idle(&self) -> bool {
+        self.outbox.len() == 0 && self.link.get_ref().is_none() && self.link.check_open().is_ok()
+    }
+
+    /// Hands what was accepted to this connection, or to the next.
+    fn poll_hand_over(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.as_mut().project().outbox.apply_confirmations();
+        let everyone = self.link.waker();
+        let this = self.project();
+        let (mut link, inboxes, outbox) = (this.link, this.inboxes, this.outbox);
+        let ends = !link.policy().passes_eof() && !link.is_finishing();
+        let mut has_read = false;
+        let handed_over = link.as_mut().poll_io(WRITER, cx, |mut connection, cx| {
+            if let Some(fresh) = connection.as_mut().take_fresh() {
+                inboxes.begin(fresh);
+                outbox.begin();
+            }
+            match look_ahead(connection.as_mut(), inboxes, &everyone) {
+                Err(Stop::Eof) if !ends => {}
+                looked => has_read |= looked?,
+            }
+            hand_over(connection.as_mut().pinned(), outbox, cx)
+        });
+        if has_read {
+            link.stop_idling();
+        }
+        // Of a message that was on its way until now.
+        outbox.apply_confirmations();
+        handed_over.map_err(Stop::into_write_error)
+    }
+}
+
+/// A write after the peer's FIN succeeds and is lost, so the reading side is looked at first.
+///
+/// The look takes the place of a reader that waits, so it is told to wake everyone; and it may
+/// take bytes that the reader waits for.
+fn look_ahead<Io: AsyncRead, U>(
+    mut connection: Pin<&mut Connection<Io, U>>,
+    inboxes: &mut Inboxes<U>,
+    everyone: &Waker,
+) -> Result<bool, Stop> {
+    let cx = &mut Context::from_waker(everyone);
+    let may_read = !inboxes.has_past();
+    let mut has_read = false;
+    while let Some(inbox) = inboxes.current_mut() {
+        if !may_read || inbox.buffer().len() >= READ_AHEAD {
+            break;
+        }
+        match poll_read_buf(connection.as_mut().pinned(), cx, inbox.room()) {
+            Poll::Pending => break,
+            Poll::Ready(Ok(0)) => return Err(Stop::Eof),
+            Poll::Ready(Ok(_)) => {
+                inbox.filled();
+                everyone.wake_by_ref();
+                has_read = true;
+            }
+            Poll::Ready(Err(error)) => return Err(Stop::Error(error)),
+        }
+    }
+    Ok(has_read)
+}
+
+fn hand_over<Io: AsyncWrite>(
+    mut io: Pin<&mut Io>,
+    outbox: &mut Outbox,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Stop>> {
+    while !outbox.rest().is_empty() {
+        match ready!(io.as_mut().poll_write(cx, outbox.rest()))? {
+            0 => return Poll::Ready(Err(Stop::Error(ErrorKind::WriteZero.into()))),
+            n => outbox.take(n),
+        }
+    }
+    Poll::Ready(Ok(ready!(io.poll_flush(cx))?))
+}
