@@ -445,3 +445,25 @@ async fn the_demo_survives_everything_and_says_so() {
         assert!(stdout.contains(row), "no {row} in {stdout}");
     }
 }
+
+#[tokio::test]
+async fn the_chat_tears_and_loses_nothing_and_says_so() {
+    let output = soon(example("chat").output()).await.unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stdout}{stderr}");
+    for (row, count) in [
+        ("resets", 16),
+        ("messages sent, half of them by each", 2000),
+        ("messages shown by the server", 2000),
+        ("messages received, all by both", 4000),
+        ("torn", 0),
+        ("missing", 0),
+    ] {
+        let row = format!("{count:6} {row}");
+        assert!(
+            stdout.lines().any(|line| line == row),
+            "no {row:?} in {stdout}"
+        );
+    }
+}
