@@ -31,7 +31,7 @@ use crate::seam::Seam;
 pub struct Builder<C, Face = ByteStream> {
     connector: C,
     pub(crate) face: Face,
-    pub(crate) seam: Seam,
+    seam: Seam,
     pub(crate) retry_initial_connect: bool,
     policy: Policy,
     observer: Option<Observer>,
@@ -85,11 +85,8 @@ impl<C, Face> Builder<C, Face> {
 
     /// What a link needs, with the connector that the face makes of the user's.
     pub(crate) fn into_core<D>(self, connector: impl FnOnce(C, Face) -> D) -> Core<D> {
-        Core::new(
-            connector(self.connector, self.face),
-            self.policy,
-            self.observer,
-        )
+        let connector = connector(self.connector, self.face);
+        Core::new(connector, self.policy, self.seam, self.observer)
     }
 }
 

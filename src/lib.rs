@@ -59,6 +59,10 @@ mod connect;
 mod error;
 #[cfg(feature = "codec")]
 mod framed;
+#[cfg_attr(
+    not(feature = "codec"),
+    allow(dead_code, reason = "what only messages need")
+)]
 mod link;
 mod policy;
 mod seam;

@@ -315,6 +315,27 @@ mod confirmations {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn that_never_come_make_a_reader_send_again() {
+        let network = Network::new();
+        network.greet(|generation, peer| peer.set_room(if generation == 2 { 3 } else { 99 }));
+        let (mut sink, mut stream) = lines_with(&network, KEPT, policy()).await.split();
+        sink.send("question").await.unwrap();
+        network.peer(1).reset();
+        assert!(stream.next().await.unwrap().is_err(), "the seam");
+        // The writer has nothing to do any more, and does not come.
+        let reading = async {
+            let _ = timeout(3 * SECOND, stream.next()).await;
+        };
+        let slowly = async {
+            sleep(2 * SECOND).await;
+            assert_eq!(text(&network, 2), "que");
+            network.peer(2).set_room(99);
+        };
+        tokio::join!(reading, slowly);
+        assert_eq!(text(&network, 2), "question\n");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn of_a_message_that_is_being_sent_again_tear_nothing() {
         let network = Network::new();
         network.greet(|generation, peer| {

@@ -149,7 +149,7 @@ async fn torn_tears_nothing_and_repeats_nothing() {
         "in order, and none twice"
     );
     let missing = MESSAGES as usize - got.numbers.len();
-    assert!(got.connections >= 15);
+    assert!(got.connections >= 5);
     println!("{} connections, {missing} missing", got.connections);
 }
 

@@ -15,7 +15,6 @@ use super::outbox::{Outbox, Resend};
 use crate::builder::Builder;
 use crate::connect::Connect;
 use crate::link::{Core, Link};
-use crate::seam::Seam;
 
 /// What is queued by default before the sink is full.
 const MAX_QUEUED: usize = 64 * 1024;
@@ -112,7 +111,6 @@ where
 
     fn split(self) -> (Core<Opener<C, U>>, Rest<U>) {
         let rest = Rest {
-            seam: self.seam,
             outbox: Outbox::new(self.face.resend, self.face.max_queued),
             codecs: Arc::clone(&self.face.codecs),
         };
@@ -127,7 +125,6 @@ where
 
 /// A [`ReconnectingFramed`] without its link.
 struct Rest<U> {
-    seam: Seam,
     outbox: Outbox,
     codecs: Codecs<U>,
 }
@@ -136,7 +133,6 @@ impl<U> Rest<U> {
     fn over<C: Connect>(self, link: Link<Opener<C, U>>) -> ReconnectingFramed<C, U> {
         ReconnectingFramed {
             link,
-            seam: self.seam,
             inboxes: Inboxes::new(),
             outbox: self.outbox,
             codecs: self.codecs,

@@ -27,7 +27,6 @@ use self::outbox::Outbox;
 use crate::builder::Builder;
 use crate::connect::Connect;
 use crate::link::{Handle, Link, State};
-use crate::seam::Seam;
 
 /// A stream and sink of messages that outlives its connections, and never tears a message.
 ///
@@ -101,7 +100,6 @@ use crate::seam::Seam;
 pub struct ReconnectingFramed<C: Connect, U> {
     #[pin]
     link: Link<Opener<C, U>>,
-    seam: Seam,
     inboxes: Inboxes<U>,
     outbox: Outbox,
     codecs: Codecs<U>,
@@ -272,7 +270,7 @@ impl<C: Connect, U> fmt::Debug for ReconnectingFramed<C, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReconnectingFramed")
             .field("state", &self.state())
-            .field("seam", &self.seam)
+            .field("seam", &self.link.seam())
             .field("outbox", &self.outbox)
             .finish_non_exhaustive()
     }

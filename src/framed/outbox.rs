@@ -45,6 +45,9 @@ pub(super) struct Outbox {
     lengths: VecDeque<usize>,
     /// The bytes of `buffer` that this connection has taken.
     taken: usize,
+    /// The bytes of `buffer` that were there when this connection began: they go out whoever
+    /// polls. At most the length of `buffer`.
+    owed: usize,
     /// The messages that this connection has taken whole; none with `Torn`, which lets go of
     /// them.
     handed: usize,
@@ -64,6 +67,7 @@ impl Outbox {
             buffer: BytesMut::new(),
             lengths: VecDeque::new(),
             taken: 0,
+            owed: 0,
             handed: 0,
             handed_bytes: 0,
             known: 0,
@@ -74,6 +78,13 @@ impl Outbox {
     /// A fresh connection has taken nothing yet.
     pub(super) fn begin(&mut self) {
         (self.taken, self.handed, self.handed_bytes) = (0, 0, 0);
+        self.owed = self.buffer.len();
+    }
+
+    /// Whether something was accepted before this connection began, and is not on it yet.
+    #[inline]
+    pub(super) fn is_behind(&self) -> bool {
+        self.taken < self.owed
     }
 
     pub(super) fn confirmed(&self) -> Arc<AtomicUsize> {
@@ -164,6 +175,7 @@ impl Outbox {
         let bytes: usize = self.lengths.drain(..n).sum();
         self.buffer.advance(bytes);
         self.taken = self.taken.saturating_sub(bytes);
+        self.owed = self.owed.saturating_sub(bytes);
         self.handed_bytes = self.handed_bytes.saturating_sub(bytes);
         self.handed = self.handed.saturating_sub(n);
         self.known = self.known.saturating_sub(n);

@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Decoder;
 use tokio_util::io::poll_read_buf;
 
 use super::ReconnectingFramed;
+use super::connection::Connection;
+use super::write::hand_over;
 use crate::connect::Connect;
 use crate::link::{Half, Role, Stop};
 
@@ -18,7 +20,7 @@ type Item<U> = Result<<U as Decoder>::Item, <U as Decoder>::Error>;
 impl<C, U> Stream for ReconnectingFramed<C, U>
 where
     C: Connect,
-    C::Io: AsyncRead,
+    C::Io: AsyncRead + AsyncWrite,
     U: Decoder,
 {
     type Item = Item<U>;
@@ -41,7 +43,7 @@ where
 impl<C, U> ReconnectingFramed<C, U>
 where
     C: Connect,
-    C::Io: AsyncRead,
+    C::Io: AsyncRead + AsyncWrite,
     U: Decoder,
 {
     /// A message, or the news of a seam, that need not be waited for.
@@ -67,8 +69,7 @@ where
         if let Some(message) = self.as_mut().project().inboxes.next_past() {
             return Some(Some(message));
         }
-        let lost = self.link.take_news(Role::Read)?;
-        match Half::Reader(self.seam).crossing(lost) {
+        match self.link.hear(Half::Reader) {
             Ok(()) => None,
             Err(Stop::Eof | Stop::Nothing) => Some(None),
             Err(Stop::Error(error)) => Some(Some(Err(error.into()))),
@@ -86,16 +87,26 @@ where
     }
 
     /// Reads more bytes, of this connection or the next.
+    ///
+    /// What was accepted before this connection began goes out first: somebody who waits for an
+    /// answer need not know that his question has to be sent again. That write wakes everyone,
+    /// since it takes the place of a writer that waits.
     fn poll_fill(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
         let this = self.project();
         let (inboxes, outbox) = (this.inboxes, this.outbox);
-        let half = Half::Reader(*this.seam);
-        this.link.poll_io(half, cx, |mut connection, cx| {
+        let everyone = outbox.is_behind().then(|| this.link.waker());
+        let fill = &mut |mut connection: Pin<&mut Connection<C::Io, U>>, cx: &mut Context<'_>| {
             if let Some(fresh) = connection.as_mut().take_fresh() {
                 inboxes.begin(fresh);
                 outbox.begin();
-                // It may have come with messages already.
+                // It may have come with messages already, and has to catch up.
                 return Poll::Ready(Ok(()));
+            }
+            if let Some(everyone) = &everyone {
+                let cx = &mut Context::from_waker(everyone);
+                if let Poll::Ready(result) = hand_over(connection.as_mut().pinned(), outbox, cx) {
+                    result?;
+                }
             }
             let Some(inbox) = inboxes.current_mut() else {
                 return Poll::Ready(Err(Stop::Nothing));
@@ -107,7 +118,8 @@ where
                     Poll::Ready(Ok(()))
                 }
             }
-        })
+        };
+        this.link.poll_judged(Half::Reader, cx, None, fill)
     }
 
     /// The end of the stream, if the policy passes it on: what the codec makes of the rest.

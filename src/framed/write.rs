@@ -15,14 +15,9 @@ use super::inbox::Inboxes;
 use super::outbox::Outbox;
 use crate::connect::Connect;
 use crate::link::{Half, Role, Stop};
-use crate::policy::Phase;
-use crate::seam::Seam;
 
 /// How much is read ahead to find the end of a connection, for a reader that does not come.
 const READ_AHEAD: usize = 64 * 1024;
-
-/// What the sink has accepted goes on: a seam is not its business.
-const WRITER: Half = Half::Writer(Phase::Write, Seam::Hidden);
 
 impl<C, U, I> Sink<I> for ReconnectingFramed<C, U>
 where
@@ -72,7 +67,7 @@ where
         let shut = self
             .project()
             .link
-            .poll_finish(Seam::Hidden, cx, |connection, cx| {
+            .poll_finish(Half::Sink, cx, |connection, cx| {
                 connection.pinned().poll_shutdown(cx)
             });
         shut.map_err(Into::into)
@@ -132,17 +127,19 @@ where
         let (mut link, inboxes, outbox) = (this.link, this.inboxes, this.outbox);
         let ends = !link.policy().passes_eof() && !link.is_finishing();
         let mut has_read = false;
-        let handed_over = link.as_mut().poll_io(WRITER, cx, |mut connection, cx| {
-            if let Some(fresh) = connection.as_mut().take_fresh() {
-                inboxes.begin(fresh);
-                outbox.begin();
-            }
-            match look_ahead(connection.as_mut(), inboxes, &everyone) {
-                Err(Stop::Eof) if !ends => {}
-                looked => has_read |= looked?,
-            }
-            hand_over(connection.as_mut().pinned(), outbox, cx)
-        });
+        let handed_over =
+            link.as_mut()
+                .poll_judged(Half::Sink, cx, None, &mut |mut connection, cx| {
+                    if let Some(fresh) = connection.as_mut().take_fresh() {
+                        inboxes.begin(fresh);
+                        outbox.begin();
+                    }
+                    match look_ahead(connection.as_mut(), inboxes, &everyone) {
+                        Err(Stop::Eof) if !ends => {}
+                        looked => has_read |= looked?,
+                    }
+                    hand_over(connection.as_mut().pinned(), outbox, cx)
+                });
         if has_read {
             link.stop_idling();
         }
@@ -182,7 +179,8 @@ fn look_ahead<Io: AsyncRead, U>(
     Ok(has_read)
 }
 
-fn hand_over<Io: AsyncWrite>(
+/// Writes and flushes the rest.
+pub(super) fn hand_over<Io: AsyncWrite>(
     mut io: Pin<&mut Io>,
     outbox: &mut Outbox,
     cx: &mut Context<'_>,

@@ -60,12 +60,9 @@ impl<C: Connect> Link<C> {
 impl<C: Connect> Core<C> {
     fn first_connection(&mut self, io: C::Io) -> Phase<C> {
         let since = clock::now();
-        let generation = self.connected(since);
-        Phase::Connected {
-            io,
-            generation,
-            since,
-        }
+        self.count_connection();
+        self.report_connection(since);
+        Phase::Connected { io, since }
     }
 
     async fn first_attempt(&mut self) -> io::Result<C::Io> {

@@ -10,12 +10,14 @@ use super::report::{Observer, Report};
 use crate::connect::Attempt;
 use crate::error::{ConnectionLost, GaveUp};
 use crate::policy::{Outage, Phase, Policy};
+use crate::seam::Seam;
 
 /// The connector, the policy, and the memory of a link.
 #[derive(Debug)]
 pub(crate) struct Core<C> {
     pub(super) connector: C,
     pub(super) policy: Policy,
+    pub(super) seam: Seam,
     pub(super) report: Report,
     /// Of the latest connection; 0 before the first.
     pub(super) generation: u64,
@@ -23,24 +25,29 @@ pub(crate) struct Core<C> {
     pub(super) outage: Option<Outage>,
     /// Of the last attempt, or of the loss.
     pub(super) last_error: Option<Arc<io::Error>>,
-    pub(super) last_loss: Option<ConnectionLost>,
+    /// Why the connection before this one was lost, or this one if there is none now.
+    pub(super) last_loss: Option<Arc<io::Error>>,
     /// Made when a read first waits under an idle timeout.
     pub(super) idle: Option<Idle>,
-    random: fastrand::Rng,
 }
 
 impl<C> Core<C> {
-    pub(crate) fn new(connector: C, policy: Policy, observer: Option<Observer>) -> Self {
+    pub(crate) fn new(
+        connector: C,
+        policy: Policy,
+        seam: Seam,
+        observer: Option<Observer>,
+    ) -> Self {
         Self {
             connector,
             policy,
+            seam,
             report: Report::new(observer),
             generation: 0,
             outage: None,
             last_error: None,
             last_loss: None,
             idle: None,
-            random: fastrand::Rng::new(),
         }
     }
 
@@ -65,7 +72,7 @@ impl<C> Core<C> {
 
     /// How long to wait before the next attempt; `None` to give up.
     pub(super) fn next_delay(&mut self, now: Instant) -> Option<Duration> {
-        let random = self.random.f64();
+        let random = fastrand::f64();
         self.outage
             .get_or_insert_with(|| Outage::begin(&self.policy, now))
             .next_delay(&self.policy, now, random)
@@ -95,22 +102,24 @@ impl<C> Core<C> {
         }
     }
 
-    /// There is a connection; its generation.
-    pub(super) fn connected(&mut self, now: Instant) -> u64 {
+    /// There is a connection.
+    pub(super) fn count_connection(&mut self) {
         self.generation = self.next_generation();
         self.last_error = None;
+    }
+
+    pub(super) fn report_connection(&mut self, now: Instant) {
         let outage = self.outage.as_ref();
         self.report.emit(&Event::Connected {
             generation: self.generation,
             attempts: outage.map_or(0, Outage::attempts),
             downtime: outage.map_or_else(Default::default, |outage| outage.downtime(now)),
         });
-        self.generation
     }
 
     pub(super) fn lost(&mut self, lost: &ConnectionLost, since: Instant, now: Instant) {
         self.last_error = Some(Arc::clone(&lost.cause));
-        self.last_loss = Some(lost.clone());
+        self.last_loss = Some(Arc::clone(&lost.cause));
         let before = self.outage.take();
         self.outage = Some(Outage::after_loss(before, since, &self.policy, now));
         self.report.emit(&Event::Lost {

@@ -14,7 +14,6 @@ use super::clock;
 #[derive(Debug)]
 pub(super) struct Idle {
     timer: Pin<Box<Sleep>>,
-    limit: Duration,
 }
 
 impl Idle {
@@ -24,36 +23,35 @@ impl Idle {
     pub(super) fn new(limit: Duration) -> Self {
         Self {
             timer: Box::pin(sleep_until(clock::after(limit))),
-            limit,
         }
     }
 
     /// The wait begins.
-    pub(super) fn restart(&mut self) {
-        self.timer.as_mut().reset(clock::after(self.limit));
+    pub(super) fn restart(&mut self, limit: Duration) {
+        self.timer.as_mut().reset(clock::after(limit));
     }
 
     /// Ready when the read has waited too long; wakes the task of `cx` otherwise, and nobody
     /// else, since only a reader waits for it.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.timer.as_mut().poll(cx));
-        if self.was_abandoned() {
-            self.restart();
+        if self.was_abandoned(limit) {
+            self.restart(limit);
             ready!(self.timer.as_mut().poll(cx));
         }
         Poll::Ready(())
     }
 
     /// A reader that was waiting when the timer fired comes at once. Nobody came.
-    fn was_abandoned(&self) -> bool {
-        clock::since(self.timer.deadline()) >= self.limit
+    fn was_abandoned(&self, limit: Duration) -> bool {
+        clock::since(self.timer.deadline()) >= limit
     }
+}
 
-    /// What the loss is put down to.
-    pub(super) fn expired(&self) -> io::Error {
-        io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("not a byte within {:?}", self.limit),
-        )
-    }
+/// What the loss is put down to.
+pub(super) fn expired(limit: Duration) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!("not a byte within {limit:?}"),
+    )
 }

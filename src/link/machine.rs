@@ -3,19 +3,18 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use pin_project::pin_project;
 
 use super::control::Owner;
 use super::dial::Dial;
-use super::idle::Idle;
+use super::idle::{Idle, expired};
 use super::pause::Pause;
-use super::{Core, Handle, Role, State};
+use super::{Core, Role, State};
 use crate::connect::Connect;
 use crate::error::{ConnectionLost, GaveUp};
-use crate::policy::Policy;
 
 /// One connection after another.
 ///
@@ -35,7 +34,6 @@ pub(super) enum Phase<C: Connect> {
     Connected {
         #[pin]
         io: C::Io,
-        generation: u64,
         since: Instant,
     },
     Backoff {
@@ -98,7 +96,7 @@ impl<C: Connect> Link<C> {
             let everyone = self.shared.waker();
             let cx = &mut Context::from_waker(&everyone);
             match self.as_mut().project().phase.project() {
-                PhaseProj::Connected { generation, .. } => return Poll::Ready(Ok(*generation)),
+                PhaseProj::Connected { .. } => return Poll::Ready(Ok(self.generation())),
                 PhaseProj::Backoff { pause, .. } => {
                     ready!(pause.poll(cx));
                     self.as_mut().start_attempt()?;
@@ -144,10 +142,10 @@ impl<C: Connect> Link<C> {
         let this = self.project();
         let idle = this.core.idle.get_or_insert_with(|| Idle::new(limit));
         if !this.shared.signals.is_idling() {
-            idle.restart();
+            idle.restart(limit);
             this.shared.signals.start_idling();
         }
-        idle.poll(cx).map(|()| idle.expired())
+        idle.poll(limit, cx).map(|()| expired(limit))
     }
 
     /// Bytes have moved.
@@ -169,103 +167,21 @@ impl<C: Connect> Link<C> {
     /// The last loss, once for each role.
     pub(crate) fn take_news(&self, role: Role) -> Option<ConnectionLost> {
         if self.has_news(role) && self.shared.signals.take_news(role) {
-            self.core.last_loss.clone()
+            self.last_loss()
         } else {
             None
         }
     }
 
-    /// Whether the user has begun to shut down.
-    pub(crate) fn is_finishing(&self) -> bool {
-        self.shared.signals.is_finishing()
-    }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.shared.signals.is_finished()
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed)
-    }
-
-    /// An error if nothing can be sent any more.
-    pub(crate) fn check_open(&self) -> io::Result<()> {
-        match &self.phase {
-            Phase::GaveUp(gave_up) => Err(gave_up.clone().into()),
-            Phase::Connected { .. } | Phase::Backoff { .. } | Phase::Connecting { .. }
-                if !self.is_finishing() =>
-            {
-                Ok(())
-            }
-            Phase::Connected { .. }
-            | Phase::Backoff { .. }
-            | Phase::Connecting { .. }
-            | Phase::Closed => Err(Halt::Closed.into_error(io::ErrorKind::BrokenPipe)),
-        }
-    }
-
-    pub(crate) fn gave_up(&self) -> Option<GaveUp> {
-        match &self.phase {
-            Phase::GaveUp(gave_up) => Some(gave_up.clone()),
-            Phase::Connected { .. }
-            | Phase::Backoff { .. }
-            | Phase::Connecting { .. }
-            | Phase::Closed => None,
-        }
-    }
-
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.core.policy
-    }
-
-    /// Of the latest connection; 0 before the first.
-    pub(crate) fn generation(&self) -> u64 {
-        self.core.generation
-    }
-
-    pub(crate) fn state(&self) -> State {
-        self.phase.state()
-    }
-
-    /// Wakes every role.
-    pub(crate) fn waker(&self) -> Waker {
-        self.shared.waker()
-    }
-
-    /// To be called before the caller looks at what it may have to wait for.
-    pub(crate) fn remember(&self, role: Role, cx: &Context<'_>) {
-        self.shared.wakers.remember(role, cx.waker());
-    }
-
-    pub(crate) fn handle(&self) -> Handle {
-        Handle::new(self.shared.share(), self.state())
-    }
-
-    pub(crate) fn get_ref(&self) -> Option<&C::Io> {
-        match &self.phase {
-            Phase::Connected { io, .. } => Some(io),
+    fn last_loss(&self) -> Option<ConnectionLost> {
+        let cause = self.core.last_loss.clone()?;
+        let generation = match self.phase {
+            Phase::Connected { .. } => self.generation().saturating_sub(1),
             Phase::Backoff { .. } | Phase::Connecting { .. } | Phase::GaveUp(_) | Phase::Closed => {
-                None
+                self.generation()
             }
-        }
-    }
-
-    pub(crate) fn get_mut(&mut self) -> Option<&mut C::Io> {
-        match &mut self.phase {
-            Phase::Connected { io, .. } => Some(io),
-            Phase::Backoff { .. } | Phase::Connecting { .. } | Phase::GaveUp(_) | Phase::Closed => {
-                None
-            }
-        }
-    }
-
-    pub(crate) fn into_inner(self) -> Option<C::Io> {
-        match self.phase {
-            Phase::Connected { io, .. } => Some(io),
-            Phase::Backoff { .. } | Phase::Connecting { .. } | Phase::GaveUp(_) | Phase::Closed => {
-                None
-            }
-        }
+        };
+        Some(ConnectionLost { generation, cause })
     }
 }
 
@@ -283,9 +199,9 @@ impl<C: Connect> Phase<C> {
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self, generation: u64) -> State {
         match *self {
-            Self::Connected { generation, .. } => State::Connected { generation },
+            Self::Connected { .. } => State::Connected { generation },
             Self::Backoff { attempt, delay, .. } => State::Backoff { attempt, delay },
             Self::Connecting { attempt, .. } => State::Connecting { attempt },
             Self::GaveUp(_) => State::GaveUp,

@@ -5,12 +5,14 @@
 //! the connection from [`live`](Link::live), does its own I/O, and comes back with a
 //! [`lose`](Link::lose) or a [`poll_wait`](Link::poll_wait).
 
+mod access;
 mod begin;
 mod clock;
 mod control;
 mod core;
 mod dial;
 mod event;
+mod half;
 mod handle;
 mod idle;
 mod machine;
@@ -23,9 +25,10 @@ mod transitions;
 mod wakers;
 
 pub use event::Event;
+pub(crate) use half::{Half, Stop};
 pub use handle::Handle;
 pub(crate) use machine::{Halt, Link};
-pub(crate) use operation::{Half, Stop};
+pub(crate) use operation::Operation;
 pub use state::State;
 pub(crate) use wakers::Role;
 

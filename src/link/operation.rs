@@ -4,138 +4,99 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use super::half::{Half, Stop};
 use super::{Halt, Link, Role};
 use crate::connect::Connect;
-use crate::error::ConnectionLost;
 use crate::policy::Phase;
 use crate::seam::Seam;
 
-/// How an operation ends when it moved nothing.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// The connection has ended.
-    Eof,
-    /// There is nothing to do: to read at a seam that looks like an end, to read or to flush
-    /// once the stream is closed.
-    Nothing,
-    Error(io::Error),
+/// Something to do with a connection.
+pub(crate) trait Operation<Io> {
+    /// Who does it.
+    const HALF: Half;
+
+    type Output;
+
+    /// Does it. It may be called again, on the next connection.
+    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<Self::Output>>;
+
+    /// Whether it has moved something, so that there is nothing to judge.
+    fn has_moved(&self, output: &Self::Output) -> bool;
+
+    /// What it means for the connection that nothing was moved.
+    fn judge(&mut self, result: io::Result<Self::Output>) -> Result<Self::Output, Stop>;
+
+    /// What its caller gets if nothing can be moved.
+    fn answer(stop: Stop) -> io::Result<Self::Output>;
 }
 
-impl Stop {
-    /// A writer knows no end of the stream.
-    pub(crate) fn into_write_error(self) -> io::Error {
-        match self {
-            Self::Error(error) => error,
-            Self::Eof | Self::Nothing => ErrorKind::BrokenPipe.into(),
-        }
-    }
-}
-
-impl From<io::Error> for Stop {
-    #[inline]
-    fn from(error: io::Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-/// Something to do with a connection. It may be called again, on the next one.
-type Operation<'a, Io, T> = dyn FnMut(Pin<&mut Io>, &mut Context<'_>) -> Poll<Result<T, Stop>> + 'a;
+/// An operation that judges for itself.
+type Judged<'a, Io, T> = dyn FnMut(Pin<&mut Io>, &mut Context<'_>) -> Poll<Result<T, Stop>> + 'a;
 
 type Shutdown<Io> = fn(Pin<&mut Io>, &mut Context<'_>) -> Poll<io::Result<()>>;
 
-/// A half of a stream, and what it wants to know of a seam.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Half {
-    Reader(Seam),
-    /// The phase is for the judgement of an error.
-    Writer(Phase, Seam),
-}
-
-impl Half {
-    #[inline]
-    fn role(self) -> Role {
-        match self {
-            Self::Reader(_) => Role::Read,
-            Self::Writer(..) => Role::Write,
-        }
-    }
-
-    fn phase(self) -> Phase {
-        match self {
-            Self::Reader(_) => Phase::Read,
-            Self::Writer(phase, _) => phase,
-        }
-    }
-
-    /// What this half answers once the stream is closed. A flush has nothing to do after a
-    /// shutdown, and something to complain of after a close.
-    fn closed(self, is_finishing: bool) -> Stop {
-        match self {
-            Self::Reader(_) => Stop::Nothing,
-            Self::Writer(Phase::Flush, _) if is_finishing => Stop::Nothing,
-            Self::Writer(..) => Stop::Error(closed(ErrorKind::BrokenPipe)),
-        }
-    }
-
-    /// Whether a shutdown has made this operation impossible.
-    fn is_finished_by_shutdown(self) -> bool {
-        matches!(self, Self::Writer(Phase::Write, _))
-    }
-
-    /// What this half answers when it is about to cross a seam.
-    pub(crate) fn crossing(self, lost: ConnectionLost) -> Result<(), Stop> {
-        match self {
-            Self::Reader(Seam::Hidden) | Self::Writer(_, Seam::Hidden) => Ok(()),
-            Self::Reader(Seam::Eof) => Err(Stop::Nothing),
-            Self::Reader(Seam::Error) | Self::Writer(_, Seam::Error | Seam::Eof) => {
-                Err(Stop::Error(lost.into()))
-            }
-        }
-    }
-}
-
-fn closed(kind: ErrorKind) -> io::Error {
-    io::Error::new(kind, "the stream was closed")
-}
-
-impl Halt {
-    /// `kind` is for a stream that was closed.
-    pub(crate) fn into_error(self, kind: ErrorKind) -> io::Error {
-        match self {
-            Self::GaveUp(gave_up) => gave_up.into(),
-            Self::Surfaced(error) => error,
-            Self::Closed => closed(kind),
-        }
-    }
-}
-
 impl<C: Connect> Link<C> {
-    /// Runs `op` on the connection. While all is well that is all it does.
+    /// Runs an operation on the connection. While all is well that is all it does.
+    ///
+    /// The answers of the cold path are of another type, so that the compiler does not lead the
+    /// ready path through their conversion: `benches/instructions.rs` counts what it makes of it.
     #[inline]
-    pub(crate) fn poll_io<T>(
+    pub(crate) fn poll_io<O: Operation<C::Io>>(
         mut self: Pin<&mut Self>,
-        half: Half,
         cx: &mut Context<'_>,
-        mut op: impl FnMut(Pin<&mut C::Io>, &mut Context<'_>) -> Poll<Result<T, Stop>>,
-    ) -> Poll<Result<T, Stop>> {
-        let first = match self.as_mut().live(half.role()) {
-            Some(io) => match op(io, cx) {
-                Poll::Ready(Ok(moved)) => return Poll::Ready(Ok(moved)),
-                other => Some(other),
+        mut operation: O,
+    ) -> Poll<io::Result<O::Output>> {
+        let answer = match self.as_mut().live(O::HALF.role()) {
+            Some(io) => match operation.run(io, cx) {
+                Poll::Ready(Ok(output)) => {
+                    if operation.has_moved(&output) {
+                        return Poll::Ready(Ok(output));
+                    }
+                    self.look_again(Poll::Ready(Ok(output)), cx, operation)
+                }
+                first => self.look_again(first, cx, operation),
             },
-            None => None,
+            None => self.look_around(cx, operation),
         };
-        self.poll_io_again(half, cx, first, &mut op)
+        answer.map(|result| result.or_else(O::answer))
     }
 
-    /// `first` is what the connection has answered already.
+    /// Goes on after the connection has answered something that has to be judged.
     #[cold]
-    fn poll_io_again<T>(
+    #[inline(never)]
+    fn look_again<O: Operation<C::Io>>(
+        self: Pin<&mut Self>,
+        first: Poll<io::Result<O::Output>>,
+        cx: &mut Context<'_>,
+        mut operation: O,
+    ) -> Poll<Result<O::Output, Stop>> {
+        let first = first.map(|result| operation.judge(result));
+        self.poll_judged(O::HALF, cx, Some(first), &mut |io, cx| {
+            operation.run(io, cx).map(|result| operation.judge(result))
+        })
+    }
+
+    /// Goes on when there is no connection, or something else to see to first.
+    #[cold]
+    #[inline(never)]
+    fn look_around<O: Operation<C::Io>>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut operation: O,
+    ) -> Poll<Result<O::Output, Stop>> {
+        self.poll_judged(O::HALF, cx, None, &mut |io, cx| {
+            operation.run(io, cx).map(|result| operation.judge(result))
+        })
+    }
+
+    /// Runs an operation on the connection, if there is one that this half may use, or on the
+    /// next, and the next. `first` is what the connection has answered already.
+    pub(crate) fn poll_judged<T>(
         mut self: Pin<&mut Self>,
         half: Half,
         cx: &mut Context<'_>,
         mut first: Option<Poll<Result<T, Stop>>>,
-        op: &mut Operation<'_, C::Io, T>,
+        operation: &mut Judged<'_, C::Io, T>,
     ) -> Poll<Result<T, Stop>> {
         loop {
             let answer = match first.take() {
@@ -143,7 +104,7 @@ impl<C: Connect> Link<C> {
                 None => {
                     ready!(self.as_mut().poll_crossing(half, cx))?;
                     match self.as_mut().connection() {
-                        Some(io) => op(io, cx),
+                        Some(io) => operation(io, cx),
                         None => continue,
                     }
                 }
@@ -164,8 +125,8 @@ impl<C: Connect> Link<C> {
 
     fn moved(&self, half: Half) {
         match half {
-            Half::Reader(_) => self.stop_idling(),
-            Half::Writer(..) => {}
+            Half::Reader => self.stop_idling(),
+            Half::Writer(_) | Half::Sink => {}
         }
     }
 
@@ -182,9 +143,7 @@ impl<C: Connect> Link<C> {
             return Poll::Ready(Err(half.closed(true)));
         }
         loop {
-            if let Some(lost) = self.take_news(role) {
-                half.crossing(lost)?;
-            }
+            self.hear(half)?;
             // Whatever wakes this role: see `poll_connected`.
             let connected = self.as_mut().poll_connected(role, cx);
             // A command that came meanwhile may have dropped a connection.
@@ -229,7 +188,7 @@ impl<C: Connect> Link<C> {
     /// Shuts down the writing side, for good.
     pub(crate) fn poll_finish(
         mut self: Pin<&mut Self>,
-        seam: Seam,
+        half: Half,
         cx: &mut Context<'_>,
         shutdown: Shutdown<C::Io>,
     ) -> Poll<io::Result<()>> {
@@ -238,7 +197,7 @@ impl<C: Connect> Link<C> {
             if self.is_finished() {
                 return Poll::Ready(Ok(()));
             }
-            self.hear_before_finishing(seam)?;
+            self.hear_before_finishing(half)?;
             self.as_mut().finish();
             let Some(io) = self.as_mut().connection() else {
                 return Poll::Ready(self.gave_up().map_or(Ok(()), |error| Err(error.into())));
@@ -247,7 +206,8 @@ impl<C: Connect> Link<C> {
                 Poll::Ready(Ok(())) => self.finished(),
                 Poll::Ready(Err(error)) => {
                     let result = self.as_mut().fail(error, Phase::Flush);
-                    let hidden = seam == Seam::Hidden && self.is_closed();
+                    let hears = self.core.seam != Seam::Hidden && !matches!(half, Half::Sink);
+                    let hidden = !hears && self.is_closed();
                     return Poll::Ready(if hidden { Ok(()) } else { result });
                 }
                 // Whatever wakes this role: see `poll_wait`.
@@ -260,10 +220,15 @@ impl<C: Connect> Link<C> {
 
     /// A writer that wants to know is told first that its bytes may not have arrived. It can
     /// send them again, or shut down all the same.
-    fn hear_before_finishing(&self, seam: Seam) -> io::Result<()> {
-        match self.take_news(Role::Write) {
-            Some(lost) if seam != Seam::Hidden => Err(lost.into()),
-            Some(_) | None => Ok(()),
+    fn hear_before_finishing(&self, half: Half) -> io::Result<()> {
+        self.hear(half).map_err(Stop::into_write_error)
+    }
+
+    /// The news of a seam, if there are.
+    pub(crate) fn hear(&self, half: Half) -> Result<(), Stop> {
+        match self.take_news(half.role()) {
+            Some(lost) => half.crossing(self.core.seam, lost),
+            None => Ok(()),
         }
     }
 }

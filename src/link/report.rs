@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tracing::{Level, Span, debug, error, info, warn};
+use tracing::span::{Id, Span};
+use tracing::{Level, debug, error, info, warn};
 
 use super::Event;
 
@@ -14,9 +15,11 @@ const TARGET: &str = "reconnecting_stream";
 /// What [`Builder::on_event`](crate::Builder::on_event) was given.
 pub(crate) type Observer = Box<dyn FnMut(&Event) + Send + Sync>;
 
+/// Small while nobody listens.
 pub(super) struct Report {
-    observer: Option<Observer>,
-    span: Span,
+    observer: Option<Box<Observer>>,
+    /// Of the stream; none if it would be disabled.
+    span: Option<Box<Span>>,
 }
 
 impl Report {
@@ -24,7 +27,10 @@ impl Report {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let stream = NEXT.fetch_add(1, Ordering::Relaxed);
         let span = tracing::span!(target: TARGET, Level::ERROR, "reconnecting_stream", stream);
-        Self { observer, span }
+        Self {
+            observer: observer.map(Box::new),
+            span: (!span.is_disabled()).then(|| Box::new(span)),
+        }
     }
 
     /// To be called when the link is in order: the observer is someone else's code.
@@ -36,11 +42,15 @@ impl Report {
     }
 
     pub(super) fn warn_of_long_outage(&self, downtime: Duration) {
-        warn!(target: TARGET, parent: &self.span, ?downtime, "still without a connection");
+        warn!(target: TARGET, parent: self.span_id(), ?downtime, "still without a connection");
+    }
+
+    fn span_id(&self) -> Option<Id> {
+        self.span.as_ref()?.id()
     }
 
     fn log(&self, event: &Event) {
-        let span = &self.span;
+        let span = self.span_id();
         match event {
             Event::Lost {
                 generation,

@@ -33,7 +33,7 @@ use crate::policy::{self, Verdict};
 
 impl<C: Connect> Link<C> {
     fn enter(mut self: Pin<&mut Self>, next: Phase<C>) {
-        let state = next.state();
+        let state = next.state(self.generation());
         self.as_mut().replace(next);
         self.shared.publish(state);
     }
@@ -59,9 +59,18 @@ impl<C: Connect> Link<C> {
     pub(crate) fn obey(self: Pin<&mut Self>) {
         match self.shared.signals.take_command() {
             None => {}
-            Some(Command::Close) => self.close(),
+            Some(Command::Close) => self.close_on_command(),
             Some(Command::Reconnect) => self.redial(),
         }
+    }
+
+    /// Whoever asked for it knows: no half is told of a loss any more.
+    fn close_on_command(self: Pin<&mut Self>) {
+        if !self.is_closed() {
+            self.shared.signals.take_news(Role::Read);
+            self.shared.signals.take_news(Role::Write);
+        }
+        self.close();
     }
 
     /// The connection has met an error. `Ok` if the caller shall poll on; otherwise the error is
@@ -179,13 +188,9 @@ impl<C: Connect> Link<C> {
 
     fn succeed(mut self: Pin<&mut Self>, io: C::Io) {
         let since = clock::now();
-        let generation = self.core.next_generation();
-        self.as_mut().enter(Phase::Connected {
-            io,
-            generation,
-            since,
-        });
-        self.project().core.connected(since);
+        self.as_mut().project().core.count_connection();
+        self.as_mut().enter(Phase::Connected { io, since });
+        self.project().core.report_connection(since);
     }
 
     fn attempt_failed(mut self: Pin<&mut Self>, number: u32, error: io::Error) -> Result<(), Halt> {
@@ -210,17 +215,14 @@ impl<C: Connect> Link<C> {
         cause: io::Error,
         now: Instant,
     ) -> Option<ConnectionLost> {
-        let Phase::Connected {
-            generation, since, ..
-        } = self.phase
-        else {
+        let Phase::Connected { since, .. } = self.phase else {
             return None;
         };
         self.as_mut().let_go();
         self.shared.signals.stop_idling();
         self.shared.signals.raise_news();
         let lost = ConnectionLost {
-            generation,
+            generation: self.generation(),
             cause: Arc::new(cause),
         };
         self.project().core.lost(&lost, since, now);

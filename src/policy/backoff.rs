@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_wrapper::SyncWrapper;
+
 use super::schedule::{Delays, Schedule};
 
 /// How long to wait before each attempt of an outage.
@@ -33,8 +35,8 @@ use super::schedule::{Delays, Schedule};
 #[must_use]
 pub struct Backoff {
     base: Base,
-    max: Duration,
-    jitter: Jitter,
+    pub(super) max: Duration,
+    pub(super) jitter: Jitter,
 }
 
 #[derive(Clone)]
@@ -131,10 +133,16 @@ impl Backoff {
     /// Starts from the beginning, as each outage does.
     pub(super) fn schedule(&self) -> Schedule {
         match &self.base {
-            Base::Exponential { initial, factor } => {
-                Schedule::exponential(*initial, *factor, self.max, self.jitter)
-            }
-            Base::Factory(delays) => Schedule::iterated(delays(), self.max, self.jitter),
+            Base::Exponential { initial, .. } => Schedule::Exponential { next: *initial },
+            Base::Factory(delays) => Schedule::Iterated(SyncWrapper::new(delays())),
+        }
+    }
+
+    /// At least 1.
+    pub(super) fn factor_of_growth(&self) -> f64 {
+        match self.base {
+            Base::Exponential { factor, .. } => factor,
+            Base::Factory(_) => 1.0,
         }
     }
 }

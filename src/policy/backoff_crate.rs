@@ -65,7 +65,7 @@ mod tests {
         assert!(Running(schedule.clone()).next().is_none(), "the control");
 
         let backoff = Backoff::from_backoff_crate(schedule);
-        let first = backoff.schedule().next(0.0);
+        let first = backoff.schedule().next(&backoff, 0.0);
         assert_eq!(first, Some(Duration::from_millis(1)));
     }
 }

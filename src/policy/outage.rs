@@ -60,7 +60,7 @@ impl Outage {
         if !may_try {
             return None;
         }
-        let delay = self.schedule.next(random)?;
+        let delay = self.schedule.next(&policy.backoff, random)?;
         match self.remaining(policy, now) {
             Some(remaining) if delay >= remaining => None,
             Some(_) | None => Some(delay),

@@ -5,62 +5,31 @@ use std::time::Duration;
 
 use sync_wrapper::SyncWrapper;
 
-use super::Jitter;
+use super::{Backoff, Jitter};
 
 /// Below this, full jitter does not go.
 const FLOOR: Duration = Duration::from_millis(10);
 
 pub(super) type Delays = Box<dyn Iterator<Item = Duration> + Send>;
 
-pub(super) struct Schedule {
-    steps: Steps,
-    max: Duration,
-    jitter: Jitter,
-}
-
-enum Steps {
-    /// `next` is never above the schedule's `max`.
-    Exponential {
-        next: Duration,
-        factor: f64,
-    },
+/// How far an outage has come in its delays; the rest is in the [`Backoff`].
+pub(super) enum Schedule {
+    Exponential { next: Duration },
     Iterated(SyncWrapper<Delays>),
 }
 
 impl Schedule {
-    pub(super) fn exponential(
-        initial: Duration,
-        factor: f64,
-        max: Duration,
-        jitter: Jitter,
-    ) -> Self {
-        let next = initial.min(max);
-        Self {
-            steps: Steps::Exponential { next, factor },
-            max,
-            jitter,
-        }
-    }
-
-    pub(super) fn iterated(delays: Delays, max: Duration, jitter: Jitter) -> Self {
-        Self {
-            steps: Steps::Iterated(SyncWrapper::new(delays)),
-            max,
-            jitter,
-        }
-    }
-
     /// The next delay; `None` once the iterator has ended. `random` is in `[0, 1)`.
-    pub(super) fn next(&mut self, random: f64) -> Option<Duration> {
-        let base = match &mut self.steps {
-            Steps::Exponential { next, factor } => {
-                let base = *next;
-                *next = saturating_mul(base, *factor).min(self.max);
+    pub(super) fn next(&mut self, backoff: &Backoff, random: f64) -> Option<Duration> {
+        let base = match self {
+            Self::Exponential { next } => {
+                let base = (*next).min(backoff.max);
+                *next = saturating_mul(base, backoff.factor_of_growth());
                 base
             }
-            Steps::Iterated(delays) => delays.get_mut().next()?,
+            Self::Iterated(delays) => delays.get_mut().next()?.min(backoff.max),
         };
-        Some(self.jitter.spread(base.min(self.max), random))
+        Some(backoff.jitter.spread(base, random))
     }
 }
 
@@ -87,12 +56,10 @@ fn saturating_mul(duration: Duration, factor: f64) -> Duration {
 
 impl fmt::Debug for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("Schedule");
-        match &self.steps {
-            Steps::Exponential { next, factor } => out.field("next", next).field("factor", factor),
-            Steps::Iterated(_) => out.field("next", &"from an iterator"),
-        };
-        out.finish_non_exhaustive()
+        match self {
+            Self::Exponential { next } => f.debug_tuple("Exponential").field(next).finish(),
+            Self::Iterated(_) => f.debug_tuple("Iterated").finish_non_exhaustive(),
+        }
     }
 }
 
@@ -100,14 +67,13 @@ impl fmt::Debug for Schedule {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Backoff;
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn delays(backoff: &Backoff, random: f64, n: usize) -> Vec<Duration> {
         let mut schedule = backoff.schedule();
-        std::iter::from_fn(|| schedule.next(random))
+        std::iter::from_fn(|| schedule.next(backoff, random))
             .take(n)
             .collect()
     }
@@ -181,14 +147,14 @@ mod tests {
             f64::MAX,
         ] {
             for jitter in [Jitter::None, Jitter::Full, Jitter::Equal] {
-                let mut schedule = Backoff::exponential(Duration::ZERO)
+                let backoff = Backoff::exponential(Duration::ZERO)
                     .factor(factor)
                     .max(Duration::MAX)
-                    .jitter(jitter)
-                    .schedule();
+                    .jitter(jitter);
+                let mut schedule = backoff.schedule();
                 let mut last = Duration::ZERO;
                 for _ in 0..1_000_000 {
-                    last = schedule.next(1.0).unwrap();
+                    last = schedule.next(&backoff, 1.0).unwrap();
                     assert!(!last.is_zero());
                 }
                 let grows = factor > 1.0;
@@ -206,10 +172,11 @@ mod tests {
             jitter in prop::sample::select(vec![Jitter::None, Jitter::Full, Jitter::Equal]),
             random in prop::collection::vec(any::<f64>(), 1..200),
         ) {
-            let mut schedule =
-                Backoff::exponential(initial).factor(factor).max(max).jitter(jitter).schedule();
+            let backoff =
+                Backoff::exponential(initial).factor(factor).max(max).jitter(jitter);
+            let mut schedule = backoff.schedule();
             for random in random {
-                let delay = schedule.next(if random.is_nan() { 0.5 } else { random }).unwrap();
+                let delay = schedule.next(&backoff, if random.is_nan() { 0.5 } else { random }).unwrap();
                 prop_assert!(delay <= max);
                 prop_assert!(!delay.is_zero() || max.as_nanos() <= 1);
             }

@@ -2,13 +2,13 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ReconnectingStream;
 use crate::connect::Connect;
-use crate::link::{Half, Stop};
+use crate::link::{Half, Operation, Stop};
 use crate::policy::Phase;
 
 impl<C> AsyncRead for ReconnectingStream<C>
@@ -22,20 +22,8 @@ where
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.project();
-        let read = this.link.poll_io(Half::Reader(*this.seam), cx, |io, cx| {
-            let (before, room) = (buf.filled().len(), buf.remaining());
-            match ready!(io.poll_read(cx, buf)) {
-                Ok(()) if buf.filled().len() == before && room != 0 => Poll::Ready(Err(Stop::Eof)),
-                Ok(()) => Poll::Ready(Ok(())),
-                Err(error) => {
-                    // What a failed read left there would precede the next connection's bytes.
-                    buf.set_filled(before);
-                    Poll::Ready(Err(Stop::Error(error)))
-                }
-            }
-        });
-        read.map(to_nothing)
+        let before = buf.filled().len();
+        self.project().link.poll_io(cx, Read { buf, before })
     }
 }
 
@@ -50,12 +38,7 @@ where
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        let half = Half::Writer(Phase::Write, *this.seam);
-        let write = this.link.poll_io(half, cx, |io, cx| {
-            accepted(ready!(io.poll_write(cx, buf)), buf.is_empty())
-        });
-        write.map_err(Stop::into_write_error)
+        self.project().link.poll_io(cx, Write(buf))
     }
 
     #[inline]
@@ -64,13 +47,7 @@ where
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        let half = Half::Writer(Phase::Write, *this.seam);
-        let write = this.link.poll_io(half, cx, |io, cx| {
-            let written = ready!(io.poll_write_vectored(cx, bufs));
-            accepted(written, bufs.iter().all(|buf| buf.is_empty()))
-        });
-        write.map_err(Stop::into_write_error)
+        self.project().link.poll_io(cx, WriteVectored(bufs))
     }
 
     #[inline]
@@ -80,34 +57,139 @@ where
 
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.project();
-        let half = Half::Writer(Phase::Flush, *this.seam);
-        let flush = this.link.poll_io(half, cx, |io, cx| {
-            Poll::Ready(Ok(ready!(io.poll_flush(cx))?))
-        });
-        flush.map(to_nothing)
+        self.project().link.poll_io(cx, Flush)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.project();
-        this.link
-            .poll_finish(*this.seam, cx, AsyncWrite::poll_shutdown)
+        let half = Half::Writer(Phase::Flush);
+        self.project()
+            .link
+            .poll_finish(half, cx, AsyncWrite::poll_shutdown)
+    }
+}
+
+struct Read<'a, 'b> {
+    buf: &'a mut ReadBuf<'b>,
+    /// How much of `buf` was filled before.
+    before: usize,
+}
+
+impl<Io: AsyncRead> Operation<Io> for Read<'_, '_> {
+    const HALF: Half = Half::Reader;
+    type Output = ();
+
+    #[inline(always)]
+    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        io.poll_read(cx, self.buf)
+    }
+
+    #[inline(always)]
+    fn has_moved(&self, (): &()) -> bool {
+        self.buf.filled().len() != self.before
+    }
+
+    fn judge(&mut self, result: io::Result<()>) -> Result<(), Stop> {
+        match result {
+            Ok(()) if self.buf.filled().len() != self.before => Ok(()),
+            // A read into an empty buffer says nothing about the connection.
+            Ok(()) if self.buf.remaining() == 0 => Err(Stop::Nothing),
+            Ok(()) => Err(Stop::Eof),
+            Err(error) => {
+                // What a failed read left there would precede the next connection's bytes.
+                self.buf.set_filled(self.before);
+                Err(Stop::Error(error))
+            }
+        }
+    }
+
+    #[inline]
+    fn answer(stop: Stop) -> io::Result<()> {
+        stop.into_nothing()
+    }
+}
+
+struct Write<'a>(&'a [u8]);
+
+impl<Io: AsyncWrite> Operation<Io> for Write<'_> {
+    const HALF: Half = Half::Writer(Phase::Write);
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        io.poll_write(cx, self.0)
+    }
+
+    #[inline(always)]
+    fn has_moved(&self, written: &usize) -> bool {
+        *written != 0
+    }
+
+    fn judge(&mut self, result: io::Result<usize>) -> Result<usize, Stop> {
+        taken(result?, self.0.is_empty())
+    }
+
+    #[inline]
+    fn answer(stop: Stop) -> io::Result<usize> {
+        Err(stop.into_write_error())
+    }
+}
+
+struct WriteVectored<'a>(&'a [IoSlice<'a>]);
+
+impl<Io: AsyncWrite> Operation<Io> for WriteVectored<'_> {
+    const HALF: Half = Half::Writer(Phase::Write);
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        io.poll_write_vectored(cx, self.0)
+    }
+
+    #[inline(always)]
+    fn has_moved(&self, written: &usize) -> bool {
+        *written != 0
+    }
+
+    fn judge(&mut self, result: io::Result<usize>) -> Result<usize, Stop> {
+        taken(result?, self.0.iter().all(|buf| buf.is_empty()))
+    }
+
+    #[inline]
+    fn answer(stop: Stop) -> io::Result<usize> {
+        Err(stop.into_write_error())
     }
 }
 
 /// A connection that takes nothing of something takes nothing any more.
-#[inline]
-fn accepted(written: io::Result<usize>, nothing: bool) -> Poll<Result<usize, Stop>> {
-    match written {
-        Ok(0) if !nothing => Poll::Ready(Err(Stop::Error(ErrorKind::WriteZero.into()))),
-        written => Poll::Ready(Ok(written?)),
+fn taken(written: usize, is_empty: bool) -> Result<usize, Stop> {
+    if written == 0 && !is_empty {
+        return Err(Stop::Error(ErrorKind::WriteZero.into()));
     }
+    Ok(written)
 }
 
-#[inline]
-fn to_nothing(result: Result<(), Stop>) -> io::Result<()> {
-    match result {
-        Ok(()) | Err(Stop::Eof | Stop::Nothing) => Ok(()),
-        Err(Stop::Error(error)) => Err(error),
+struct Flush;
+
+impl<Io: AsyncWrite> Operation<Io> for Flush {
+    const HALF: Half = Half::Writer(Phase::Flush);
+    type Output = ();
+
+    #[inline(always)]
+    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        io.poll_flush(cx)
+    }
+
+    #[inline(always)]
+    fn has_moved(&self, (): &()) -> bool {
+        true
+    }
+
+    fn judge(&mut self, result: io::Result<()>) -> Result<(), Stop> {
+        Ok(result?)
+    }
+
+    #[inline]
+    fn answer(stop: Stop) -> io::Result<()> {
+        stop.into_nothing()
     }
 }

@@ -11,7 +11,6 @@ use pin_project::pin_project;
 use crate::builder::{Builder, ByteStream};
 use crate::connect::Connect;
 use crate::link::{Handle, Link, State};
-use crate::seam::Seam;
 
 /// A byte stream that outlives its connections.
 ///
@@ -79,7 +78,6 @@ use crate::seam::Seam;
 pub struct ReconnectingStream<C: Connect> {
     #[pin]
     link: Link<C>,
-    seam: Seam,
 }
 
 impl<C: Connect> ReconnectingStream<C> {
@@ -193,27 +191,24 @@ impl<C: Connect> Builder<C> {
     where
         C::Io: Unpin,
     {
-        let seam = self.seam;
         let link = Link::connect(
             self.retry_initial_connect,
             self.into_core(|connector, ByteStream| connector),
         )
         .await?;
-        Ok(ReconnectingStream { link, seam })
+        Ok(ReconnectingStream { link })
     }
 
     /// Makes the first connection at the first poll, under the policy.
     pub fn lazy(self) -> ReconnectingStream<C> {
-        let seam = self.seam;
         let link = Link::lazy(self.into_core(|connector, ByteStream| connector));
-        ReconnectingStream { link, seam }
+        ReconnectingStream { link }
     }
 
     /// Begins with a connection that is there already: generation 1.
     pub fn wrap(self, io: C::Io) -> ReconnectingStream<C> {
-        let seam = self.seam;
         let link = Link::wrap(self.into_core(|connector, ByteStream| connector), io);
-        ReconnectingStream { link, seam }
+        ReconnectingStream { link }
     }
 }
 
@@ -221,7 +216,7 @@ impl<C: Connect> fmt::Debug for ReconnectingStream<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReconnectingStream")
             .field("state", &self.state())
-            .field("seam", &self.seam)
+            .field("seam", &self.link.seam())
             .finish_non_exhaustive()
     }
 }

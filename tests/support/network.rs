@@ -39,9 +39,11 @@ struct State {
     otherwise: Option<Outcome>,
     attempts: Vec<Dialed>,
     peers: Vec<Peer>,
-    greeting: Option<Box<dyn FnMut(usize, &Peer) + Send>>,
+    greeting: Option<Greeting>,
     running: usize,
 }
+
+type Greeting = Box<dyn FnMut(usize, &Peer) + Send>;
 
 /// What the network remembers of an attempt.
 #[derive(Clone, Debug)]
