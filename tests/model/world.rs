@@ -1,0 +1,269 @@
+//! A stream beside its reference: whatever is done to one is done to the other.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use reconnecting_stream::{Connect, Handle, ReconnectingStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
+use tokio::time::{Instant, advance};
+
+use super::answer::{Answer, Sight, ms};
+use super::dialer::{Dialed, Dialer, Place};
+use super::plan::{Begin, Ms, Op, Plan, ROLES, Role, Step, time};
+use super::reference::{Command, Reference};
+use super::support::{Network, Outcome, Peer, Task, Wire};
+
+pub struct World<C: Connect> {
+    pub stream: ReconnectingStream<C>,
+    pub handle: Handle,
+    pub reference: Reference,
+    pub network: Network,
+    began: Instant,
+    /// One for each role.
+    tasks: [Task; 3],
+    /// What each role was told `Pending` for, and waits for.
+    waiting: [Option<Op>; 3],
+    /// What each role was told last.
+    told: [Option<Answer>; 3],
+    /// How many polls there were.
+    pub polls: usize,
+    next_byte: u8,
+}
+
+/// More than any history needs to come to rest at one moment.
+const MAX_POLLS_AT_ONCE: usize = 200;
+
+pub async fn begin(plan: &Plan) -> World<impl Connect<Io = Wire> + use<>> {
+    let network = Network::new();
+    let began = Instant::now();
+    let builder = ReconnectingStream::builder(network.connector())
+        .policy(plan.rules.policy())
+        .seam(plan.seam);
+    let script = plan.script.iter().copied();
+    let (stream, dialer) = match plan.begin {
+        Begin::Lazy => (builder.lazy(), Dialer::new(plan.rules.clone(), script)),
+        Begin::Connected => {
+            let stream = builder.connect().await.expect("nothing is scripted yet");
+            let first = std::iter::once(Outcome::Accepts);
+            let mut dialer = Dialer::new(plan.rules.clone(), first.chain(script));
+            dialer.connect_first();
+            (stream, dialer)
+        }
+    };
+    network.script(plan.script.iter().copied());
+    let handle = stream.handle();
+    World {
+        stream,
+        handle,
+        reference: Reference::new(dialer, plan.seam),
+        network,
+        began,
+        tasks: Default::default(),
+        waiting: [None; 3],
+        told: Default::default(),
+        polls: 0,
+        next_byte: 0,
+    }
+}
+
+impl<C: Connect<Io = Wire>> World<C> {
+    pub async fn apply(&mut self, step: Step) {
+        match step {
+            Step::Poll(op) => self.poll(op),
+            Step::Run { writer_first } => self.run(writer_first),
+            Step::Drop(role) => {
+                self.tasks[role as usize] = Task::new();
+                self.waiting[role as usize] = None;
+            }
+            Step::Reconnect => {
+                self.handle.reconnect();
+                self.reference.ask(Command::Reconnect);
+            }
+            Step::Redial => {
+                self.stream.reconnect();
+                self.reference.redial();
+            }
+            Step::Close => {
+                self.handle.close();
+                self.reference.ask(Command::Close);
+            }
+            Step::Advance(by) => self.advance(by).await,
+            Step::ToDeadline(offset) => self.advance_to_deadline(offset).await,
+            Step::Send(_)
+            | Step::Fault(_)
+            | Step::SilentFault(_)
+            | Step::Heal
+            | Step::Room(_)
+            | Step::StallShutdown(_) => self.act_as_peer(step),
+        }
+        self.check();
+        // Tokio lets a task poll only so many timers before it yields.
+        yield_now().await;
+    }
+
+    /// Polls both, and compares.
+    pub fn poll(&mut self, op: Op) {
+        self.polls += 1;
+        let expected = self.reference.poll(op);
+        let role = op.role() as usize;
+        let (stream, task) = (&mut self.stream, &self.tasks[role]);
+        let polled = task.poll(|cx| {
+            let poll = AssertUnwindSafe(|| poll(stream, op, cx));
+            catch_unwind(poll).unwrap_or_else(|panic| Poll::Ready(Answer::of_panic(&*panic)))
+        });
+        let answer = match polled {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => Answer::Pending,
+        };
+        assert_eq!(answer, expected, "the answer to {op:?}");
+        self.waiting[role] = (answer == Answer::Pending).then_some(op);
+        self.told[role] = Some(answer);
+    }
+
+    /// Everyone who was woken polls again, as a runtime would have it.
+    pub fn run(&mut self, writer_first: bool) {
+        let mut order = ROLES;
+        if writer_first {
+            order.swap(0, 1);
+        }
+        for _ in 0..MAX_POLLS_AT_ONCE {
+            let woken = order.into_iter().find_map(|role| self.woken(role));
+            let Some(op) = woken else { return };
+            self.poll(op);
+            self.check();
+            order.rotate_left(1);
+        }
+        panic!("the tasks wake each other without end");
+    }
+
+    /// What the last poll of this role answered.
+    pub fn told(&self, role: Role) -> Option<&Answer> {
+        self.told[role as usize].as_ref()
+    }
+
+    pub async fn advance(&mut self, by: Ms) {
+        self.reference.dialer.now += by;
+        advance(time(by)).await;
+        yield_now().await;
+    }
+
+    pub async fn advance_to_deadline(&mut self, offset: i64) {
+        let now = self.reference.dialer.now;
+        if let Some(deadline) = self.reference.deadline() {
+            let by = (deadline - now).saturating_add_signed(offset);
+            self.advance(by).await;
+        }
+    }
+
+    pub fn act_as_peer(&mut self, step: Step) {
+        if !self.reference.dialer.is_connected() {
+            return;
+        }
+        let (peer, line) = (self.peer(), &mut self.reference.line);
+        match step {
+            Step::Send(len) => {
+                let first = self.next_byte;
+                let bytes: Vec<u8> = (0..len).map(|n| first.wrapping_add(n)).collect();
+                self.next_byte = first.wrapping_add(len);
+                peer.send(&bytes);
+                line.arriving.extend(bytes);
+            }
+            Step::Fault(fault) => {
+                peer.fault(fault);
+                (line.fault, line.is_silent) = (Some(fault), false);
+            }
+            Step::SilentFault(fault) => {
+                peer.fault_unnoticed(fault);
+                (line.fault, line.is_silent) = (Some(fault), true);
+            }
+            Step::Heal => {
+                peer.heal();
+                line.fault = None;
+            }
+            Step::Room(room) => {
+                peer.set_room(room);
+                line.room = room;
+            }
+            Step::StallShutdown(stalls) => {
+                peer.stall_shutdown(stalls);
+                line.stalls_shutdown = stalls;
+            }
+            other => unreachable!("not for a peer: {other:?}"),
+        }
+    }
+
+    fn woken(&self, role: Role) -> Option<Op> {
+        let is_woken = self.tasks[role as usize].is_woken();
+        self.waiting[role as usize].filter(|_| is_woken)
+    }
+
+    fn peer(&self) -> Peer {
+        let generation = usize::try_from(self.reference.dialer.generation).unwrap();
+        self.network.peer(generation)
+    }
+
+    fn check(&self) {
+        let dialer = &self.reference.dialer;
+        assert_eq!(ms(self.began.elapsed()), dialer.now, "the clock");
+        assert_eq!(Sight::from(self.stream.state()), dialer.sight());
+        assert_eq!(Sight::from(self.handle.state()), dialer.sight(), "handle");
+        assert_eq!(self.stream.generation(), dialer.generation, "generation");
+        assert_eq!(self.stream.get_ref().is_some(), dialer.is_connected());
+        self.check_network();
+        for op in self.waiting.into_iter().flatten() {
+            let is_stranded = self.woken(op.role()).is_none() && self.reference.would_progress(op);
+            assert!(!is_stranded, "{op:?} could go on, and nobody has woken it");
+        }
+    }
+
+    fn check_network(&self) {
+        let (network, dialer) = (&self.network, &self.reference.dialer);
+        assert_eq!(network.open(), usize::from(dialer.is_connected()), "open");
+        let running = usize::from(dialer.is_connecting());
+        assert_eq!(network.running(), running, "running attempts");
+        let dialed = network.attempts().into_iter().map(|dialed| Dialed {
+            at: ms(dialed.at - self.began),
+            number: dialed.attempt.number,
+            generation: dialed.attempt.generation,
+            downtime: ms(dialed.attempt.downtime),
+            last_error: dialed.attempt.last_error.map(|error| error.kind()),
+        });
+        assert!(dialed.eq(dialer.dialed.iter().copied()), "attempts");
+        for generation in 1..=network.connections() {
+            let was_touched = network.peer(generation).was_touched_when_dead();
+            assert!(!was_touched, "connection {generation} was used when dead");
+        }
+        if let Place::Connected { .. } = dialer.place {
+            assert_eq!(self.peer().received().len(), self.reference.line.taken);
+        }
+    }
+}
+
+fn poll<C: Connect<Io = Wire>>(
+    stream: &mut ReconnectingStream<C>,
+    op: Op,
+    cx: &mut Context<'_>,
+) -> Poll<Answer> {
+    const BYTES: [u8; 8] = [7; 8];
+    match op {
+        Op::Read(room) => {
+            let mut bytes = [0; 8];
+            let mut buf = ReadBuf::new(&mut bytes[..room]);
+            let polled = Pin::new(stream).poll_read(cx, &mut buf);
+            Answer::of(polled, |()| Answer::Read(buf.filled().to_vec()))
+        }
+        Op::Write(len) => {
+            let polled = Pin::new(stream).poll_write(cx, &BYTES[..len]);
+            Answer::of(polled, Answer::Wrote)
+        }
+        Op::Flush => Answer::of(Pin::new(stream).poll_flush(cx), |()| Answer::Done),
+        Op::Shutdown => Answer::of(Pin::new(stream).poll_shutdown(cx), |()| Answer::Done),
+        Op::Connected => {
+            let polled = pin!(stream.connected()).poll(cx);
+            Answer::of(polled, Answer::Generation)
+        }
+    }
+}
