@@ -27,11 +27,20 @@
 //! | a wake-up | never: whoever polled last and whoever is gone, both halves are woken |
 //!
 //! So a bare stream suits bytes that stand for themselves, and protocols whose code handles an
-//! error at the seam.
+//! error at the seam. For messages there is
+#![cfg_attr(
+    feature = "codec",
+    doc = "[`ReconnectingFramed`], which never tears one: its docs say what becomes of each."
+)]
+#![cfg_attr(
+    not(feature = "codec"),
+    doc = "`ReconnectingFramed`, behind the feature `codec`."
+)]
 //!
 //! # Where to look
 //!
-//! - [`ReconnectingStream`] and its [`Builder`]: the stream.
+//! - [`ReconnectingStream`] and its [`Builder`]: bytes.
+#![cfg_attr(feature = "codec", doc = "- [`ReconnectingFramed`]: messages.")]
 //! - [`Seam`]: what its user gets to know of a swap.
 //! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.
 //! - [`Policy`], [`Backoff`], [`Verdict`]: what a loss is, when to try again, when to give up.
@@ -46,6 +55,7 @@
 //!
 //! # Features
 //!
+//! - `codec` (on): `ReconnectingFramed`.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 

@@ -21,9 +21,9 @@ use crate::link::{Handle, Link, State};
 /// # What is lost
 ///
 /// Bytes that a dead connection had accepted may not have arrived, and nobody can tell. What
-/// else the user of the stream gets to know is up to the [`Seam`]: with the default,
-/// [`Seam::Hidden`], nothing, so a message can be cut in two and continue on a connection whose
-/// peer never saw its beginning. With [`Seam::Error`] each half gets one error first.
+/// else the user of the stream gets to know is up to the [`Seam`](crate::Seam): with the default,
+/// [`Seam::Hidden`](crate::Seam::Hidden), nothing, so a message can be cut in two and continue on a connection whose
+/// peer never saw its beginning. With [`Seam::Error`](crate::Seam::Error) each half gets one error first.
 ///
 /// # Waking
 ///
