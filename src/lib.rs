@@ -86,4 +86,6 @@ pub use framed::{Confirmations, Framing, ReconnectingFramed, Resend};
 pub use link::{Event, Handle, State};
 pub use policy::{Backoff, Eof, Jitter, Phase, Policy, Verdict};
 pub use seam::Seam;
+#[cfg(feature = "codec")]
+pub use stream::Messages;
 pub use stream::ReconnectingStream;

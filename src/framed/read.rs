@@ -34,7 +34,9 @@ where
                 Ok(()) => {}
                 Err(Stop::Eof) => return Poll::Ready(self.last()),
                 Err(Stop::Nothing) => return Poll::Ready(None),
-                Err(Stop::Error(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Err(Stop::Error(error) | Stop::Judged(_, error)) => {
+                    return Poll::Ready(Some(Err(error.into())));
+                }
             }
         }
     }
@@ -72,7 +74,7 @@ where
         match self.link.hear(Half::Reader) {
             Ok(()) => None,
             Err(Stop::Eof | Stop::Nothing) => Some(None),
-            Err(Stop::Error(error)) => Some(Some(Err(error.into()))),
+            Err(Stop::Error(error) | Stop::Judged(_, error)) => Some(Some(Err(error.into()))),
         }
     }
 

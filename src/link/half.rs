@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use super::{Halt, Role};
 use crate::error::ConnectionLost;
-use crate::policy::Phase;
+use crate::policy::{Phase, Verdict};
 use crate::seam::Seam;
 
 /// How an operation ends when it moved nothing.
@@ -16,6 +16,8 @@ pub(crate) enum Stop {
     /// to read or to flush once the stream is closed.
     Nothing,
     Error(io::Error),
+    /// An error that was judged already.
+    Judged(Verdict, io::Error),
 }
 
 impl Stop {
@@ -24,6 +26,7 @@ impl Stop {
     pub(crate) fn into_write_error(self) -> io::Error {
         match self {
             Self::Error(error) => error,
+            Self::Judged(_, error) => error,
             Self::Eof | Self::Nothing => ErrorKind::BrokenPipe.into(),
         }
     }
@@ -36,6 +39,7 @@ impl Stop {
         match self {
             Self::Eof | Self::Nothing => Ok(()),
             Self::Error(error) => Err(error),
+            Self::Judged(_, error) => Err(error),
         }
     }
 }

@@ -161,7 +161,7 @@ impl<C: Connect> Link<C> {
     }
 
     /// The connection has moved nothing. `Ok` to go on with the next one.
-    fn stopped(mut self: Pin<&mut Self>, half: Half, stop: Stop) -> Result<(), Stop> {
+    pub(crate) fn stopped(self: Pin<&mut Self>, half: Half, stop: Stop) -> Result<(), Stop> {
         let error = match stop {
             Stop::Eof if self.policy().passes_eof() => return Err(Stop::Eof),
             Stop::Eof if self.is_finishing() => {
@@ -173,9 +173,11 @@ impl<C: Connect> Link<C> {
                 return Ok(self.lose(half.role(), lost)?);
             }
             Stop::Nothing => return Err(Stop::Nothing),
+            Stop::Judged(verdict, error) => return Ok(self.end(verdict, half.role(), error)?),
             Stop::Error(error) => error,
         };
-        Ok(self.as_mut().fail(error, half.phase())?)
+        let verdict = self.policy().verdict(&error, half.phase());
+        Ok(self.end(verdict, half.role(), error)?)
     }
 
     /// The peer has finished, and the user is finishing: when both have, nothing is left to do.
@@ -205,7 +207,8 @@ impl<C: Connect> Link<C> {
             match shutdown(io, cx) {
                 Poll::Ready(Ok(())) => self.finished(),
                 Poll::Ready(Err(error)) => {
-                    let result = self.as_mut().fail(error, Phase::Flush);
+                    let verdict = self.policy().verdict(&error, Phase::Flush);
+                    let result = self.as_mut().end(verdict, Role::Write, error);
                     let hears = self.core.seam != Seam::Hidden && !matches!(half, Half::Sink);
                     let hidden = !hears && self.is_closed();
                     return Poll::Ready(if hidden { Ok(()) } else { result });

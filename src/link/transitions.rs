@@ -29,7 +29,7 @@ use super::machine::{Halt, Link, Phase, PhaseProj};
 use super::{Event, Role, clock};
 use crate::connect::Connect;
 use crate::error::ConnectionLost;
-use crate::policy::{self, Verdict};
+use crate::policy::Verdict;
 
 impl<C: Connect> Link<C> {
     fn enter(mut self: Pin<&mut Self>, next: Phase<C>) {
@@ -75,14 +75,15 @@ impl<C: Connect> Link<C> {
 
     /// The connection has met an error. `Ok` if the caller shall poll on; otherwise the error is
     /// the caller's.
-    pub(crate) fn fail(
+    pub(crate) fn end(
         mut self: Pin<&mut Self>,
+        verdict: Verdict,
+        role: Role,
         error: io::Error,
-        phase: policy::Phase,
     ) -> io::Result<()> {
-        match self.core.policy.verdict(&error, phase) {
+        match verdict {
             Verdict::Surface => Err(error),
-            Verdict::Lost => self.lose(role_of(phase), error),
+            Verdict::Lost => self.lose(role, error),
             Verdict::Permanent => {
                 let now = clock::now();
                 self.as_mut().drop_connection(error, now);
@@ -260,14 +261,6 @@ impl<C: Connect> Link<C> {
         };
         self.as_mut().enter(Phase::GaveUp(gave_up));
         self.emit(&event);
-    }
-}
-
-/// Who met an error in this phase of a connection.
-fn role_of(phase: policy::Phase) -> Role {
-    match phase {
-        policy::Phase::Read => Role::Read,
-        policy::Phase::Write | policy::Phase::Flush | policy::Phase::Connect { .. } => Role::Write,
     }
 }
 

@@ -1,12 +1,17 @@
 //! Bytes over a link.
 
 mod io;
+#[cfg(feature = "codec")]
+mod messages;
 
 use std::fmt;
 use std::io::Result;
 use std::pin::Pin;
 
 use pin_project::pin_project;
+
+#[cfg(feature = "codec")]
+pub use messages::Messages;
 
 use crate::builder::{Builder, ByteStream};
 use crate::connect::Connect;

@@ -1,0 +1,274 @@
+//! Connections that are streams and sinks of messages themselves, as a WebSocket is.
+#![cfg(feature = "codec")]
+
+mod support;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures::{Sink, SinkExt, Stream, StreamExt};
+use reconnecting_stream::{
+    Backoff, Builder, Connect, ConnectionLost, Eof, Messages, Policy, ReconnectingStream, Seam,
+    Verdict,
+};
+use support::Task;
+use tokio::time::{advance, timeout};
+
+/// The errors of a protocol that is not `io`.
+#[derive(Debug)]
+enum WsError {
+    Io(io::Error),
+    /// The peer has broken off.
+    Gone,
+    /// This message can't be sent or read; the next one can.
+    TooLarge,
+    Banned,
+}
+
+impl fmt::Display for WsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for WsError {}
+
+impl From<io::Error> for WsError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn judge(error: &WsError) -> Verdict {
+    match error {
+        WsError::TooLarge => Verdict::Surface,
+        WsError::Banned => Verdict::Permanent,
+        WsError::Io(_) | WsError::Gone => Verdict::Lost,
+    }
+}
+
+/// A scripted WebSocket: what arrives, and what was sent.
+#[derive(Clone, Default)]
+struct Socket(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    arriving: VecDeque<Option<Result<String, WsError>>>,
+    refuses: Option<WsError>,
+    sent: Vec<String>,
+    is_closed: bool,
+    reader: Option<Waker>,
+}
+
+impl Socket {
+    fn arrive(&self, item: Option<Result<&str, WsError>>) {
+        let mut state = self.0.lock().unwrap();
+        state
+            .arriving
+            .push_back(item.map(|item| item.map(String::from)));
+        if let Some(waker) = state.reader.take() {
+            waker.wake();
+        }
+    }
+
+    fn refuse(&self, error: WsError) {
+        self.0.lock().unwrap().refuses = Some(error);
+    }
+
+    fn sent(&self) -> Vec<String> {
+        self.0.lock().unwrap().sent.clone()
+    }
+}
+
+impl Stream for Socket {
+    type Item = Result<String, WsError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut state = self.0.lock().unwrap();
+        if let Some(item) = state.arriving.pop_front() {
+            return Poll::Ready(item);
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Sink<String> for Socket {
+    type Error = WsError;
+
+    fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: String) -> Result<(), WsError> {
+        let mut state = self.0.lock().unwrap();
+        match state.refuses.take() {
+            Some(error) => Err(error),
+            None => {
+                state.sent.push(message);
+                Ok(())
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        self.0.lock().unwrap().is_closed = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+type Judge = fn(&WsError) -> Verdict;
+type Sockets = Arc<Mutex<Vec<Socket>>>;
+
+/// A builder over sockets that are kept, and the sockets.
+fn builder() -> (
+    Builder<impl Connect<Io = Messages<Socket, Judge>, Future: Send> + Send>,
+    Sockets,
+) {
+    let sockets = Sockets::default();
+    let kept = Arc::clone(&sockets);
+    let connector = move || {
+        let socket = Socket::default();
+        kept.lock().unwrap().push(socket.clone());
+        async move { Ok(Messages::new(socket, judge as Judge)) }
+    };
+    let policy = Policy::default().backoff(Backoff::constant(Duration::from_secs(1)));
+    (
+        ReconnectingStream::builder(connector).policy(policy),
+        sockets,
+    )
+}
+
+fn socket(sockets: &Mutex<Vec<Socket>>, generation: usize) -> Socket {
+    sockets.lock().unwrap()[generation - 1].clone()
+}
+
+fn is_lost(error: &WsError) -> bool {
+    let WsError::Io(error) = error else {
+        return false;
+    };
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.downcast_ref::<ConnectionLost>().is_some())
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_go_both_ways_over_one_connection_after_another() {
+    let (builder, sockets) = builder();
+    let mut stream = builder.connect().await.unwrap();
+    for generation in 1..=3 {
+        let socket = socket(&sockets, generation);
+        socket.arrive(Some(Ok("hello")));
+        assert_eq!(stream.next().await.unwrap().unwrap(), "hello");
+        stream.send("there".to_owned()).await.unwrap();
+        assert_eq!(socket.sent(), ["there"]);
+        socket.arrive(Some(Err(WsError::Gone)));
+        let waiting = timeout(Duration::from_secs(2), stream.next()).await;
+        assert!(waiting.is_err(), "on the next connection");
+    }
+    assert_eq!(stream.generation(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_judgement_tells_a_loss_from_the_callers_error_and_from_the_end() {
+    let (builder, sockets) = builder();
+    let mut stream = builder.connect().await.unwrap();
+    socket(&sockets, 1).arrive(Some(Err(WsError::TooLarge)));
+    assert!(matches!(stream.next().await, Some(Err(WsError::TooLarge))));
+    socket(&sockets, 1).refuse(WsError::TooLarge);
+    let refused = stream.send("x".to_owned()).await;
+    assert!(matches!(refused, Err(WsError::TooLarge)));
+    assert_eq!(stream.generation(), 1);
+
+    socket(&sockets, 1).arrive(Some(Err(WsError::Banned)));
+    let Some(Err(WsError::Io(error))) = stream.next().await else {
+        panic!("it was to give up");
+    };
+    assert_eq!(
+        support::gave_up(&error).unwrap().last_error.to_string(),
+        "Banned"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_seam_is_one_error_for_each_half() {
+    let (builder, sockets) = builder();
+    let (mut sink, mut stream) = builder.seam(Seam::Error).connect().await.unwrap().split();
+    socket(&sockets, 1).arrive(Some(Err(WsError::Gone)));
+    assert!(is_lost(&stream.next().await.unwrap().unwrap_err()));
+    assert!(is_lost(&sink.send("x".to_owned()).await.unwrap_err()));
+    sink.send("y".to_owned()).await.unwrap();
+    assert_eq!(socket(&sockets, 2).sent().last().unwrap(), "y");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_went_with_its_connection_is_an_error_in_every_mode() {
+    for seam in [Seam::Hidden, Seam::Error, Seam::Eof] {
+        let (builder, sockets) = builder();
+        let mut stream = builder.seam(seam).connect().await.unwrap();
+        socket(&sockets, 1).refuse(WsError::Gone);
+        assert!(stream.send("lost".to_owned()).await.is_err());
+        stream.send("kept".to_owned()).await.unwrap();
+        assert_eq!(
+            socket(&sockets, 2).sent(),
+            ["kept"],
+            "{seam:?}: and only one error"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_what_the_policy_says() {
+    let (b, sockets) = builder();
+    let mut stream = b.connect().await.unwrap();
+    socket(&sockets, 1).arrive(None);
+    let waiting = timeout(Duration::from_secs(2), stream.next()).await;
+    assert!(waiting.is_err());
+    assert_eq!(stream.generation(), 2);
+
+    let (b, sockets) = builder();
+    let policy = Policy::default().eof(Eof::Pass);
+    let mut stream = b.policy(policy).connect().await.unwrap();
+    socket(&sockets, 1).arrive(None);
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_closes_the_connection_for_good() {
+    let (builder, sockets) = builder();
+    let mut stream = builder.connect().await.unwrap();
+    stream.close().await.unwrap();
+    stream.close().await.unwrap();
+    assert!(socket(&sockets, 1).0.lock().unwrap().is_closed);
+    assert!(stream.send("x".to_owned()).await.is_err());
+    socket(&sockets, 1).arrive(None);
+    assert!(stream.next().await.is_none());
+    assert_eq!(sockets.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_wakes_the_other_half() {
+    let (builder, sockets) = builder();
+    let (mut sink, mut stream) = builder.connect().await.unwrap().split();
+    let reader = Task::new();
+    assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
+    socket(&sockets, 1).refuse(WsError::Gone);
+    assert!(sink.send("x".to_owned()).await.is_err());
+    assert!(reader.is_woken());
+    assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
+    advance(Duration::from_secs(2)).await;
+    assert!(reader.is_woken());
+    assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
+    reader.take_wakes();
+    socket(&sockets, 2).arrive(Some(Ok("there")));
+    assert!(reader.is_woken());
+}
