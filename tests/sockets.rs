@@ -1,18 +1,17 @@
-//! Real sockets: real resets, a server that is killed, a full backlog, a stopped process.
+//! Real sockets: real resets, a server that is killed and restarted, a full backlog.
 #![cfg(target_os = "linux")]
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reconnecting_stream::{
     Backoff, Connect, ConnectionLost, Policy, ReconnectingStream, Seam, State,
 };
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Long enough for a busy machine; nothing waits for it unless it fails.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -190,126 +189,4 @@ async fn half_close_works() {
         timeout(50 * MS, listener.accept()).await.is_err(),
         "nobody dialed again"
     );
-}
-
-#[tokio::test]
-async fn nothing_is_left_after_a_drop() {
-    let (listener, address) = listen().await;
-    let metrics = tokio::runtime::Handle::current().metrics();
-    let (tasks, files) = (metrics.num_alive_tasks(), open_files());
-    for reset in 0..30 {
-        let mut stream = connect(address, Seam::Hidden).await;
-        let (peer, _) = listener.accept().await.unwrap();
-        peer.set_zero_linger().unwrap();
-        drop(peer);
-        // Dropped at some point of the outage.
-        let _ = timeout(reset * MS / 2, stream.read_u8()).await;
-        drop(stream);
-        while let Ok(Ok(peer)) = timeout(MS, listener.accept()).await {
-            drop(peer);
-        }
-    }
-    assert_eq!(metrics.num_alive_tasks(), tasks);
-    assert_eq!(open_files(), files);
-}
-
-fn open_files() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// Set for the process that plays the peer: the address to listen on.
-const PEER: &str = "RECONNECTING_STREAM_TEST_PEER";
-
-/// Not a test, but the peer of one, in a process of its own: this file, run again.
-#[test]
-fn peer_process() {
-    if std::env::var_os(PEER).is_none() {
-        return;
-    }
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    println!("listening {}", listener.local_addr().unwrap());
-    let (mut peer, _) = listener.accept().unwrap();
-    std::io::Write::write_all(&mut peer, b"hello\n").unwrap();
-    // Silent, until it is killed.
-    loop {
-        std::thread::park();
-    }
-}
-
-/// Killed when the test ends, however it ends.
-struct Peer(Child);
-
-impl Peer {
-    fn start() -> (Self, SocketAddr) {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "peer_process", "--nocapture"])
-            .env(PEER, "1")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = std::io::BufReader::new(child.stdout.take().unwrap());
-        let peer = Self(child);
-        let address = std::io::BufRead::lines(output)
-            .find_map(|line| line.unwrap().split("listening ").nth(1)?.parse().ok())
-            .unwrap();
-        (peer, address)
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
-        let kill = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(kill.unwrap().success());
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[tokio::test]
-async fn the_idle_timeout_sees_a_server_that_was_stopped() {
-    let (peer, address) = Peer::start();
-    let mut stream = ReconnectingStream::builder(to(address))
-        .policy(quick().idle_timeout(200 * MS))
-        .seam(Seam::Error)
-        .connect()
-        .await
-        .unwrap();
-    let mut hello = String::new();
-    BufReader::new(&mut stream)
-        .read_line(&mut hello)
-        .await
-        .unwrap();
-    assert_eq!(hello, "hello\n");
-
-    peer.signal("STOP");
-    let stopped = Instant::now();
-    let error = timeout(DEADLINE, stream.read_u8())
-        .await
-        .unwrap()
-        .unwrap_err();
-    let lost: &ConnectionLost = error.get_ref().unwrap().downcast_ref().unwrap();
-    assert_eq!(lost.cause.kind(), ErrorKind::TimedOut);
-    assert!(stopped.elapsed() >= 150 * MS);
-    // Its kernel still accepts: only the silence tells.
-    assert_eq!(stream.connected().await.unwrap(), 2);
-}
-
-#[tokio::test]
-async fn a_server_that_was_killed_is_seen_at_once() {
-    let (peer, address) = Peer::start();
-    let mut stream = connect(address, Seam::Error).await;
-    let mut hello = [0; 6];
-    stream.read_exact(&mut hello).await.unwrap();
-    peer.signal("KILL");
-    let error = timeout(DEADLINE, stream.read_u8())
-        .await
-        .unwrap()
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    sleep(20 * MS).await;
-    assert!(stream.get_ref().is_none());
 }
