@@ -41,6 +41,14 @@
 //!
 //! - [`ReconnectingStream`] and its [`Builder`]: bytes.
 #![cfg_attr(feature = "codec", doc = "- [`ReconnectingFramed`]: messages.")]
+#![cfg_attr(
+    feature = "codec",
+    doc = "- [`Messages`]: connections that speak messages themselves, such as a WebSocket."
+)]
+#![cfg_attr(
+    feature = "codec",
+    doc = "- [`docs::framed`]: what becomes of a plain `Framed` over a [`ReconnectingStream`]."
+)]
 //! - [`Seam`]: what its user gets to know of a swap.
 //! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.
 //! - [`Policy`], [`Backoff`], [`Verdict`]: what a loss is, when to try again, when to give up.
@@ -66,6 +74,7 @@
 
 mod builder;
 mod connect;
+pub mod docs;
 mod error;
 #[cfg(feature = "codec")]
 mod framed;

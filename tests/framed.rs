@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use reconnecting_stream::{
-    Backoff, Connect, Eof, Permanent, Policy, ReconnectingFramed, Resend, Seam, State,
+    Backoff, Connect, Eof, Handle, Permanent, Policy, ReconnectingFramed, Resend, Seam, State,
 };
 use support::{Fault, Network, Outcome, Task, Wire, gave_up, lost};
 use tokio::time::{advance, sleep, timeout};
@@ -681,6 +681,7 @@ mod waking {
     type Halves<S> = (
         futures::stream::SplitSink<S, &'static str>,
         futures::stream::SplitStream<S>,
+        Handle,
     );
 
     async fn halves(
@@ -694,7 +695,9 @@ mod waking {
             .await
             .unwrap();
         network.peer(1).set_room(0);
-        framed.split()
+        let handle = framed.handle();
+        let (sink, stream) = framed.split();
+        (sink, stream, handle)
     }
 
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -728,7 +731,7 @@ mod waking {
         let network = Network::new();
         network.script([Outcome::Accepts]).script(outcomes(end));
         let policy = policy().attempt_timeout(3 * SECOND).max_attempts(3);
-        let (mut sink, mut stream) = halves(&network, policy).await;
+        let (mut sink, mut stream, handle) = halves(&network, policy).await;
         fill(&mut sink).await;
         let (reader, writer) = (Task::new(), Task::new());
         let (mut read, mut written) = (None, None);
@@ -747,8 +750,7 @@ mod waking {
             advance(SECOND / 2).await;
         }
         if end == End::Closed {
-            // From a half: `close` during the outage, after what is queued is given up.
-            network.otherwise(Outcome::Accepts);
+            handle.close();
         }
         for _ in 0..200 {
             if reader.is_woken() && read.is_none() && gone != Some(true) {
@@ -798,7 +800,7 @@ mod waking {
     #[tokio::test(start_paused = true)]
     async fn back_pressure_ends_when_the_connection_takes_bytes_again() {
         let network = Network::new();
-        let (mut sink, _stream) = halves(&network, policy()).await;
+        let (mut sink, _stream, _) = halves(&network, policy()).await;
         fill(&mut sink).await;
         let task = Task::new();
         assert!(task.poll(|cx| sink.poll_ready_unpin(cx)).is_pending());
