@@ -14,6 +14,8 @@ pub use backoff::{Backoff, Jitter};
 pub use loss::{Phase, Verdict};
 pub(crate) use outage::Outage;
 
+use crate::error::Permanent;
+
 /// When a connection counts as lost, when to try again, and when to give up.
 ///
 /// A plain value: setters can be called in any order, and none of them can fail.
@@ -176,7 +178,7 @@ impl Policy {
     }
 
     pub(crate) fn verdict(&self, error: &io::Error, phase: Phase) -> Verdict {
-        if matches!(phase, Phase::Connect { .. }) && crate::Permanent::marks(error) {
+        if matches!(phase, Phase::Connect { .. }) && Permanent::marks(error) {
             return Verdict::Permanent;
         }
         (self.classify)(error, phase)
