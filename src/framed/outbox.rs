@@ -144,6 +144,9 @@ impl Outbox {
 
     /// Counts what was handed over whole.
     fn settle(&mut self) {
+        if self.resend == Resend::Torn && self.taken == self.buffer.len() {
+            return self.empty();
+        }
         while let Some(length) = self.lengths.get(self.handed) {
             if self.handed_bytes + length > self.taken {
                 break;
@@ -155,6 +158,15 @@ impl Outbox {
         if self.resend == Resend::Torn {
             self.let_go(self.handed);
         }
+    }
+
+    /// All of it was handed over. Unlike `advance`, `clear` leaves the room of the buffer where
+    /// it is: nothing has to be moved for the next message.
+    fn empty(&mut self) {
+        self.buffer.clear();
+        self.lengths.clear();
+        (self.taken, self.owed) = (0, 0);
+        (self.handed, self.handed_bytes, self.known) = (0, 0, 0);
     }
 
     /// Lets go of what was confirmed. A message that is on its way stays until it is whole.
