@@ -253,7 +253,7 @@ mod the_queue {
 mod confirmations {
     use super::*;
 
-    const KEPT: Resend = Resend::unconfirmed(20);
+    const KEPT: Resend = Resend::Unconfirmed { max_bytes: 20 };
 
     #[tokio::test(start_paused = true)]
     async fn decide_what_goes_again() {
@@ -343,7 +343,8 @@ mod confirmations {
                 peer.set_room(3);
             }
         });
-        let mut framed = lines_with(&network, Resend::unconfirmed(1000), policy()).await;
+        let mut framed =
+            lines_with(&network, Resend::Unconfirmed { max_bytes: 1000 }, policy()).await;
         framed.send("first").await.unwrap();
         network.peer(1).reset();
         let _ = timeout(2 * SECOND, framed.send("second")).await;
@@ -359,7 +360,8 @@ mod confirmations {
     #[tokio::test(start_paused = true)]
     async fn of_more_than_was_handed_over_lose_nothing() {
         let network = Network::new();
-        let mut framed = lines_with(&network, Resend::unconfirmed(1000), policy()).await;
+        let mut framed =
+            lines_with(&network, Resend::Unconfirmed { max_bytes: 1000 }, policy()).await;
         framed.send("sent").await.unwrap();
         framed.feed("queued").await.unwrap();
         framed.confirm(usize::MAX);

@@ -217,7 +217,12 @@ fn a_stream_allocates_no_more_than_framed() {
 fn messages_that_are_confirmed_allocate_no_more_than_framed() {
     for (size, messages) in [SMALL, LARGE] {
         let message = Bytes::from(vec![7; size]);
-        let mut sink = ours(Connection::silent(), Resend::unconfirmed(256 * 1024));
+        let mut sink = ours(
+            Connection::silent(),
+            Resend::Unconfirmed {
+                max_bytes: 256 * 1024,
+            },
+        );
         let our_count = count_warm(|| {
             for _ in 0..messages {
                 send(&mut sink, &message, 1, Flushes::Each);

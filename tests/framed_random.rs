@@ -247,7 +247,7 @@ async fn three_thousand_with_torn_lose_and_repeat_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn three_thousand_with_unconfirmed_miss_nothing() {
-    histories(Resend::unconfirmed(300)).await;
+    histories(Resend::Unconfirmed { max_bytes: 300 }).await;
 }
 
 #[tokio::test(start_paused = true)]

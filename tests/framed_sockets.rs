@@ -156,7 +156,7 @@ async fn torn_tears_nothing_and_repeats_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unconfirmed_misses_nothing() {
     for max_bytes in [100, 4096, 1 << 20] {
-        let got = send(Resend::unconfirmed(max_bytes)).await;
+        let got = send(Resend::Unconfirmed { max_bytes }).await;
         assert_eq!(got.torn, 0);
         let mut next = 0;
         for number in &got.numbers {

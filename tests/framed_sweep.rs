@@ -222,7 +222,8 @@ async fn unconfirmed<S: Script>() -> usize {
     let mut cases = 0;
     for chunk in CHUNKS {
         for cut in 0..ends[ends.len() - 1] {
-            let got = send_all::<S>(Resend::unconfirmed(1 << 20), chunk, &[cut]).await;
+            let got =
+                send_all::<S>(Resend::Unconfirmed { max_bytes: 1 << 20 }, chunk, &[cut]).await;
             let whole = ends.iter().filter(|end| **end <= cut).count();
             assert_eq!(
                 got,

@@ -85,7 +85,7 @@ async fn connect(
     let (events, logins) = (Arc::clone(&notes), notes);
     ReconnectingFramed::builder(move || dial(address), LinesCodec::new())
         .policy(policy())
-        .resend(Resend::unconfirmed(KEPT))
+        .resend(Resend::Unconfirmed { max_bytes: KEPT })
         .seam(Seam::Error)
         .on_event(move |event| {
             if let Event::Connected { .. } = event {

@@ -17,20 +17,11 @@ pub enum Resend {
     /// They are kept until they are confirmed
     /// ([`confirm`](crate::ReconnectingFramed::confirm)), and sent again, oldest first, before
     /// anything new: at least once, no gap, no reordering.
-    #[non_exhaustive]
     Unconfirmed {
         /// How many bytes are kept, encoded, before the sink is full. One message may go beyond
         /// it.
         max_bytes: usize,
     },
-}
-
-impl Resend {
-    /// [`Unconfirmed`](Self::Unconfirmed).
-    #[must_use]
-    pub const fn unconfirmed(max_bytes: usize) -> Self {
-        Self::Unconfirmed { max_bytes }
-    }
 }
 
 /// Whole messages, encoded, in order: those that were handed to this connection and are kept,
