@@ -1,11 +1,13 @@
-//! Scripted connections, a scripted network, and a checker of the waker contract.
+//! Scripted connections, a scripted network, a checker of the waker contract, and real programs.
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 mod network;
+pub mod program;
 mod task;
 mod wire;
 
 pub use network::{Network, Outcome};
+pub use program::Program;
 pub use task::Task;
 pub use wire::{Fault, Peer, Wire};
 
