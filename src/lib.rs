@@ -51,6 +51,10 @@
 )]
 //! - [`Seam`]: what its user gets to know of a swap.
 //! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.
+#![cfg_attr(
+    feature = "net",
+    doc = "- [`TcpConnector`]: the same for TCP, with names, several endpoints and socket options."
+)]
 //! - [`Policy`], [`Backoff`], [`Verdict`]: what a loss is, when to try again, when to give up.
 //! - [`Handle`], [`State`], [`Event`]: how to watch and command a stream from elsewhere.
 //! - [`ConnectionLost`], [`GaveUp`]: what is inside of the [`io::Error`](std::io::Error)s.
@@ -64,6 +68,7 @@
 //! # Features
 //!
 //! - `codec` (on): `ReconnectingFramed`.
+//! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 
@@ -88,7 +93,10 @@ mod seam;
 mod stream;
 
 pub use builder::{Builder, ByteStream};
-pub use connect::{Attempt, Connect, ConnectFn, connect_fn};
+pub use connect::{AndThen, AndThenAttempt, Map, MapAttempt, Timeout, TimeoutAttempt};
+pub use connect::{Attempt, BoxConnector, Connect, ConnectFn, connect_fn};
+#[cfg(feature = "net")]
+pub use connect::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
 pub use error::{ConnectionLost, GaveUp, Permanent};
 #[cfg(feature = "codec")]
 pub use framed::{Confirmations, Framing, ReconnectingFramed, Resend};
@@ -98,3 +106,5 @@ pub use seam::Seam;
 #[cfg(feature = "codec")]
 pub use stream::Messages;
 pub use stream::ReconnectingStream;
+#[cfg(feature = "net")]
+pub use stream::ReconnectingTcpStream;

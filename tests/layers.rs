@@ -3,22 +3,27 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The code of every file below a folder of `src/`.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src")
         .join(folder);
-    let files: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| {
-            (
-                path.clone(),
-                without_tests(&fs::read_to_string(path).unwrap()),
-            )
-        })
-        .collect();
+    let mut files = Vec::new();
+    collect(&folder, &mut files);
     assert!(!files.is_empty(), "{folder:?}");
     files
+}
+
+fn collect(folder: &Path, files: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            let code = without_tests(&fs::read_to_string(&path).unwrap());
+            files.push((path, code));
+        }
+    }
 }
 
 /// The code of a file: no comments, nothing below its tests.

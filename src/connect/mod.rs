@@ -1,13 +1,25 @@
 //! How to open one connection.
 
+mod and_then;
+mod boxed;
 mod closure;
+mod map;
+#[cfg(feature = "net")]
+mod tcp;
+mod timeout;
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use and_then::{AndThen, AndThenAttempt};
+pub use boxed::BoxConnector;
 pub use closure::{ConnectFn, connect_fn};
+pub use map::{Map, MapAttempt};
+#[cfg(feature = "net")]
+pub use tcp::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
+pub use timeout::{Timeout, TimeoutAttempt};
 
 /// Makes connections: everything that one needs until it is ready for use, so the name lookup,
 /// the TCP and TLS handshakes and the login.
@@ -54,6 +66,95 @@ pub trait Connect {
 
     /// Starts an attempt. The next one starts only when this one has ended or was dropped.
     fn connect(&mut self, attempt: &Attempt) -> Self::Future;
+
+    /// A step more on every fresh connection: a login, a handshake, a subscription. It is a part
+    /// of the attempt, so its error is that of the attempt, and the attempt timeout covers it.
+    ///
+    /// The step is cloned for each attempt: an `async move` closure may use up what it captures.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use reconnecting_stream::{Connect, Permanent, ReconnectingStream};
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// use tokio::net::TcpStream;
+    ///
+    /// # async fn example(password: String) -> std::io::Result<()> {
+    /// let login = move |mut socket: TcpStream| async move {
+    ///     socket.write_all(password.as_bytes()).await?;
+    ///     match socket.read_u8().await? {
+    ///         b'+' => Ok(socket),
+    ///         _ => Err(Permanent::new("the server refused the password").into()),
+    ///     }
+    /// };
+    /// let connector = (|| TcpStream::connect("127.0.0.1:7000")).and_then(login);
+    /// let stream = ReconnectingStream::connect(connector).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn and_then<F, Fut, Io>(self, step: F) -> AndThen<Self, F>
+    where
+        Self: Sized,
+        F: FnOnce(Self::Io) -> Fut + Clone,
+        Fut: Future<Output = io::Result<Io>>,
+    {
+        AndThen::new(self, step)
+    }
+
+    /// Wraps every fresh connection, without waiting: in a buffer, a counter, a compressor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use reconnecting_stream::{Connect, ReconnectingStream};
+    /// use tokio::io::BufStream;
+    /// use tokio::net::TcpStream;
+    ///
+    /// let connector = (|| TcpStream::connect("127.0.0.1:7000")).map(BufStream::new);
+    /// let stream = ReconnectingStream::builder(connector).lazy();
+    /// # let _ = stream;
+    /// ```
+    fn map<F, Io>(self, f: F) -> Map<Self, F>
+    where
+        Self: Sized,
+        F: FnOnce(Self::Io) -> Io + Clone,
+    {
+        Map::new(self, f)
+    }
+
+    /// Limits the time of the steps up to here, at least 1 ms: one that takes longer fails with
+    /// [`TimedOut`](io::ErrorKind::TimedOut). The whole attempt is limited by
+    /// [`Policy::attempt_timeout`](crate::Policy::attempt_timeout) anyway.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reconnecting_stream::Connect;
+    /// use tokio::net::TcpStream;
+    ///
+    /// # async fn login(socket: TcpStream) -> std::io::Result<TcpStream> { Ok(socket) }
+    /// let connector = (|| TcpStream::connect("127.0.0.1:7000"))
+    ///     .timeout(Duration::from_secs(2)) // the connection alone
+    ///     .and_then(login)
+    ///     .timeout(Duration::from_secs(5)); // with the login
+    /// # let _ = connector;
+    /// ```
+    fn timeout(self, limit: Duration) -> Timeout<Self>
+    where
+        Self: Sized,
+    {
+        Timeout::new(self, limit)
+    }
+
+    /// Hides the type of the connector, so that a field or a function can name it.
+    fn boxed(self) -> BoxConnector<Self::Io>
+    where
+        Self: Sized + Send + 'static,
+        Self::Future: Send + 'static,
+    {
+        BoxConnector::new(self)
+    }
 }
 
 /// What a connector may know about the attempt it makes.

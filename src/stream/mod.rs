@@ -85,6 +85,26 @@ pub struct ReconnectingStream<C: Connect> {
     link: Link<C>,
 }
 
+/// A [`ReconnectingStream`] over TCP.
+///
+/// # Examples
+///
+/// ```no_run
+/// use reconnecting_stream::{ReconnectingTcpStream, TcpConnector};
+///
+/// struct Client {
+///     stream: ReconnectingTcpStream,
+/// }
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let connector = TcpConnector::new("db.example:5432");
+/// let client = Client { stream: ReconnectingTcpStream::connect(connector).await? };
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "net")]
+pub type ReconnectingTcpStream = ReconnectingStream<crate::connect::TcpConnector>;
+
 impl<C: Connect> ReconnectingStream<C> {
     /// Makes the first connection, by one attempt, under the default [`Policy`](crate::Policy).
     ///

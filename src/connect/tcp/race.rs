@@ -1,0 +1,207 @@
+//! Several ways to the same end, some time apart (RFC 8305, section 5).
+
+use std::future::Future;
+use std::iter::Fuse;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
+
+/// Starts the candidates one after the other: the next as soon as one has failed, or `delay`
+/// after the last was started. The first that succeeds ends the race and drops the others; if
+/// none does, it ends with all of their errors, in the order in which they came.
+pub(super) fn race<I, F>(candidates: I, delay: Duration) -> Race<I::IntoIter, F>
+where
+    I: IntoIterator<Item = F>,
+{
+    Race {
+        waiting: candidates.into_iter().fuse(),
+        running: Vec::new(),
+        delay,
+        start: Start::Now,
+    }
+}
+
+pub(super) struct Race<I, F> {
+    waiting: Fuse<I>,
+    running: Vec<Pin<Box<F>>>,
+    delay: Duration,
+    start: Start,
+}
+
+/// When the next candidate is started.
+enum Start {
+    Now,
+    Later(Pin<Box<Sleep>>),
+    /// There is none.
+    Never,
+}
+
+impl<I, F, T, E> Race<I, F>
+where
+    I: Iterator<Item = F>,
+    F: Future<Output = Result<T, Vec<E>>>,
+{
+    pub(super) async fn run(mut self) -> Result<T, Vec<E>> {
+        let mut errors = Vec::new();
+        std::future::poll_fn(|cx| self.poll(cx, &mut errors))
+            .await
+            .ok_or(errors)
+    }
+
+    /// Ready with `None` when all have failed.
+    ///
+    /// `Pending` is ended by a candidate that runs, or by the timer of the next: all of them have
+    /// been polled with the waker of `cx`.
+    fn poll(&mut self, cx: &mut Context<'_>, errors: &mut Vec<E>) -> Poll<Option<T>> {
+        loop {
+            self.start_due(cx);
+            match self.poll_running(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Ok(winner))) => return Poll::Ready(Some(winner)),
+                Poll::Ready(Some(Err(failures))) => {
+                    errors.extend(failures);
+                    self.hasten();
+                }
+            }
+        }
+    }
+
+    fn start_due(&mut self, cx: &mut Context<'_>) {
+        while self.is_due(cx) {
+            self.start = match self.waiting.next() {
+                Some(candidate) => {
+                    self.running.push(Box::pin(candidate));
+                    Start::Later(Box::pin(sleep(self.delay)))
+                }
+                None => Start::Never,
+            };
+        }
+    }
+
+    fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.start {
+            Start::Now => true,
+            Start::Later(timer) => timer.as_mut().poll(cx).is_ready(),
+            Start::Never => false,
+        }
+    }
+
+    /// One has failed: the next need not wait.
+    fn hasten(&mut self) {
+        self.start = match self.start {
+            Start::Now | Start::Later(_) => Start::Now,
+            Start::Never => Start::Never,
+        };
+    }
+
+    /// What came of the first that has ended; `None` if none is running.
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        for index in 0..self.running.len() {
+            if let Poll::Ready(result) = self.running[index].as_mut().poll(cx) {
+                drop(self.running.remove(index));
+                return Poll::Ready(Some(result));
+            }
+        }
+        if self.running.is_empty() {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const DELAY: Duration = Duration::from_millis(250);
+
+    type Answer = Result<usize, Vec<usize>>;
+
+    /// Candidates that answer so long after their start, and the milliseconds of their starts.
+    async fn run(candidates: &[(Duration, Answer)]) -> (Answer, Vec<u128>) {
+        let (start, mut starts) = (Instant::now(), Vec::new());
+        let candidates = candidates.iter().map(|(after, answer)| {
+            starts.push(start.elapsed().as_millis());
+            async {
+                sleep(*after).await;
+                answer.clone()
+            }
+        });
+        let answer = race(candidates, DELAY).run().await;
+        (answer, starts)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_alone_is_started_if_it_is_quick() {
+        let candidates = [(249 * MS, Ok(1)), (Duration::ZERO, Ok(2))];
+        assert_eq!(run(&candidates).await, (Ok(1), vec![0]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_is_started_after_the_delay_and_may_overtake() {
+        let candidates = [(900 * MS, Ok(1)), (900 * MS, Ok(2)), (100 * MS, Ok(3))];
+        assert_eq!(run(&candidates).await, (Ok(3), vec![0, 250, 500]));
+        let candidates = [(400 * MS, Ok(1)), (900 * MS, Ok(2))];
+        assert_eq!(run(&candidates).await, (Ok(1), vec![0, 250]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_hastens_the_next() {
+        let candidates = [
+            (10 * MS, Err(vec![1])),
+            (20 * MS, Err(vec![2])),
+            (5 * MS, Ok(3)),
+        ];
+        assert_eq!(run(&candidates).await, (Ok(3), vec![0, 10, 30]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_all_have_failed_all_errors_are_told() {
+        let candidates = [(300 * MS, Err(vec![1])), (10 * MS, Err(vec![2, 3]))];
+        assert_eq!(run(&candidates).await, (Err(vec![2, 3, 1]), vec![0, 250]));
+        assert_eq!(run(&[]).await, (Err(vec![]), vec![]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_delay_runs_anew_from_each_start() {
+        let candidates = [
+            (100 * MS, Err(vec![1])),
+            (900 * MS, Ok(2)),
+            (Duration::ZERO, Ok(3)),
+        ];
+        assert_eq!(run(&candidates).await, (Ok(3), vec![0, 100, 350]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_end_to_the_delay_they_run_one_after_the_other() {
+        let first = Box::pin(pending::<Answer>()) as Pin<Box<dyn Future<Output = Answer>>>;
+        let second = Box::pin(ready(Ok(2)));
+        let race = race([first, second], Duration::MAX).run();
+        assert!(timeout(Duration::from_secs(3600), race).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_race_drops_its_candidates() {
+        let guard = std::sync::Arc::new(());
+        let candidates = (0..3).map(|_| {
+            let guard = guard.clone();
+            async move {
+                pending::<()>().await;
+                drop(guard);
+                Answer::Ok(0)
+            }
+        });
+        let race = race(candidates, DELAY).run();
+        assert!(timeout(600 * MS, race).await.is_err());
+        assert_eq!(std::sync::Arc::strong_count(&guard), 1);
+    }
+}

@@ -1,0 +1,203 @@
+//! The options of a socket: put on every new one, before it connects.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// What [`TcpConnector`](super::TcpConnector) sets.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) nodelay: bool,
+    pub(super) keepalive: Option<Keepalive>,
+    pub(super) user_timeout: Option<Duration>,
+    pub(super) send_buffer_size: Option<u32>,
+    pub(super) recv_buffer_size: Option<u32>,
+    pub(super) bind_address: Option<IpAddr>,
+}
+
+impl Options {
+    pub(super) const fn new() -> Self {
+        Self {
+            nodelay: true,
+            keepalive: Some(Keepalive::new()),
+            user_timeout: Some(Duration::from_secs(30)),
+            send_buffer_size: None,
+            recv_buffer_size: None,
+            bind_address: None,
+        }
+    }
+
+    /// Whether a socket that is bound as these want can reach this address.
+    pub(super) fn can_reach(&self, address: &SocketAddr) -> bool {
+        let fits = |local: IpAddr| local.is_ipv4() == address.is_ipv4();
+        self.bind_address.is_none_or(fits)
+    }
+
+    pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        self.apply(&socket)?;
+        if let Some(local) = self.bind_address {
+            socket.bind((local, 0).into())?;
+        }
+        socket.connect(address).await
+    }
+
+    /// The buffers have to have their size before the handshake, which tells the peer how far
+    /// its window can grow (`tcp(7)`, RFC 7323).
+    fn apply(&self, socket: &TcpSocket) -> io::Result<()> {
+        socket.set_nodelay(self.nodelay)?;
+        if let Some(size) = self.send_buffer_size {
+            socket.set_send_buffer_size(size)?;
+        }
+        if let Some(size) = self.recv_buffer_size {
+            socket.set_recv_buffer_size(size)?;
+        }
+        if let Some(keepalive) = &self.keepalive {
+            SockRef::from(socket).set_tcp_keepalive(&keepalive.as_option())?;
+        }
+        self.apply_user_timeout(socket)
+    }
+
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    fn apply_user_timeout(&self, socket: &TcpSocket) -> io::Result<()> {
+        let limits = Duration::from_millis(1)..=LONGEST_USER_TIMEOUT;
+        let timeout = self.user_timeout;
+        let timeout = timeout.map(|timeout| timeout.clamp(*limits.start(), *limits.end()));
+        SockRef::from(socket).set_tcp_user_timeout(timeout)
+    }
+
+    #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
+    #[allow(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "has no such option"
+    )]
+    fn apply_user_timeout(&self, _socket: &TcpSocket) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The option is an `int` of milliseconds.
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// When an idle connection is probed, and when it is given up.
+///
+/// # Defaults
+///
+/// After 15 s without a byte a probe every 5 s; the connection is dead when three of them were
+/// not answered: 30 s after the last byte.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use reconnecting_stream::{Keepalive, TcpConnector};
+///
+/// let eager = Keepalive::default().idle(Duration::from_secs(5)).probes(2);
+/// let connector = TcpConnector::new("127.0.0.1:6379").keepalive(eager);
+/// # let _ = connector;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Keepalive {
+    idle: Duration,
+    interval: Duration,
+    probes: u32,
+}
+
+/// `MAX_TCP_KEEPIDLE` and `MAX_TCP_KEEPINTVL` of Linux, in seconds.
+const LONGEST: u64 = 32_767;
+
+/// `MAX_TCP_KEEPCNT` of Linux.
+const MOST_PROBES: u32 = 127;
+
+impl Keepalive {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            idle: Duration::from_secs(15),
+            interval: Duration::from_secs(5),
+            probes: 3,
+        }
+    }
+
+    /// How long the connection is silent before the first probe: whole seconds, 1 to 32,767
+    /// (`TCP_KEEPIDLE`).
+    pub const fn idle(mut self, silence: Duration) -> Self {
+        self.idle = whole_seconds(silence);
+        self
+    }
+
+    /// How long to wait for the answer to a probe before the next: whole seconds, 1 to 32,767
+    /// (`TCP_KEEPINTVL`).
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.interval = whole_seconds(interval);
+        self
+    }
+
+    /// How many probes without an answer are a loss: 1 to 127 (`TCP_KEEPCNT`).
+    pub const fn probes(mut self, probes: u32) -> Self {
+        self.probes = match probes {
+            0 => 1,
+            1..=MOST_PROBES => probes,
+            _ => MOST_PROBES,
+        };
+        self
+    }
+
+    fn as_option(self) -> TcpKeepalive {
+        let option = TcpKeepalive::new().with_time(self.idle);
+        #[cfg(not(any(target_os = "openbsd", target_os = "haiku")))]
+        let option = option
+            .with_interval(self.interval)
+            .with_retries(self.probes);
+        option
+    }
+}
+
+/// Rounded up, so that a fraction of a second is not zero.
+const fn whole_seconds(duration: Duration) -> Duration {
+    let rounds_up = duration.subsec_nanos() > 0;
+    let seconds = duration.as_secs().saturating_add(rounds_up as u64);
+    Duration::from_secs(match seconds {
+        0 => 1,
+        1..=LONGEST => seconds,
+        _ => LONGEST,
+    })
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keepalive_is_clamped_to_what_the_system_takes() {
+        let none = Duration::ZERO;
+        let low = Keepalive::new().idle(none).interval(none).probes(0);
+        assert_eq!((low.idle.as_secs(), low.interval.as_secs()), (1, 1));
+        assert_eq!(low.probes, 1);
+        let high = Keepalive::new().idle(Duration::MAX).interval(Duration::MAX);
+        let high = high.probes(u32::MAX);
+        assert_eq!(
+            (high.idle.as_secs(), high.interval.as_secs()),
+            (LONGEST, LONGEST)
+        );
+        assert_eq!(high.probes, MOST_PROBES);
+        let odd = Keepalive::new().idle(Duration::from_millis(1500));
+        assert_eq!(odd.idle, Duration::from_secs(2));
+    }
+}

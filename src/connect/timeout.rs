@@ -1,0 +1,76 @@
+//! A limit to the time of a step.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project::pin_project;
+
+use super::{Attempt, Connect};
+
+/// Tokio's timers count in milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// The connector that [`Connect::timeout`] returns.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeout<C> {
+    connector: C,
+    limit: Duration,
+}
+
+impl<C> Timeout<C> {
+    pub(super) fn new(connector: C, limit: Duration) -> Self {
+        Self {
+            connector,
+            limit: limit.max(SHORTEST),
+        }
+    }
+}
+
+impl<C: Connect> Connect for Timeout<C> {
+    type Io = C::Io;
+    type Future = TimeoutAttempt<C::Future>;
+
+    fn connect(&mut self, attempt: &Attempt) -> Self::Future {
+        TimeoutAttempt {
+            attempt: tokio::time::timeout(self.limit, self.connector.connect(attempt)),
+            limit: self.limit,
+        }
+    }
+}
+
+/// One attempt of a [`Timeout`].
+#[pin_project]
+pub struct TimeoutAttempt<A> {
+    #[pin]
+    attempt: tokio::time::Timeout<A>,
+    limit: Duration,
+}
+
+impl<A, Io> Future for TimeoutAttempt<A>
+where
+    A: Future<Output = io::Result<Io>>,
+{
+    type Output = io::Result<Io>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let limit = *this.limit;
+        let over = |_elapsed| {
+            let text = format!("the step did not complete within {limit:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        };
+        Poll::Ready(ready!(this.attempt.poll(cx)).unwrap_or_else(over))
+    }
+}
+
+impl<A> fmt::Debug for TimeoutAttempt<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutAttempt")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
