@@ -23,9 +23,8 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use reconnecting_stream::{ConnectionLost, Event, ReconnectingStream};
+use reconnecting_stream::{ConnectionLost, Event, ReconnectingStream, TcpConnector};
 use tokio::io::split;
-use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
 use tokio::time::timeout;
@@ -80,7 +79,7 @@ async fn session(options: Options) -> io::Result<()> {
     let mut interrupt = pin!(ctrl_c());
     let policy = options.policy.clone().backoff(options.backoff());
     let Options { address, seam, .. } = options;
-    let connect = ReconnectingStream::builder(move || TcpStream::connect(address.clone()))
+    let connect = ReconnectingStream::builder(TcpConnector::new(address))
         .policy(policy)
         .seam(seam)
         .retry_initial_connect(options.retry_initial)
