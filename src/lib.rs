@@ -64,6 +64,8 @@
 //! # Features
 //!
 //! - `codec` (on): `ReconnectingFramed`.
+//! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations as a person writes
+//!   them.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 
