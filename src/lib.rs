@@ -69,6 +69,9 @@
 //!
 //! - `codec` (on): `ReconnectingFramed`.
 //! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`.
+//! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations as a person writes
+//!   them.
+//! - `metrics` (off): `Metrics`, an observer that counts for the `metrics` facade.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 
@@ -88,6 +91,8 @@ mod framed;
     allow(dead_code, reason = "what only messages need")
 )]
 mod link;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod policy;
 mod seam;
 mod stream;
@@ -101,6 +106,8 @@ pub use error::{ConnectionLost, GaveUp, Permanent};
 #[cfg(feature = "codec")]
 pub use framed::{Confirmations, Framing, ReconnectingFramed, Resend};
 pub use link::{Event, Handle, State};
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
 pub use policy::{Backoff, Eof, Jitter, Phase, Policy, Verdict};
 pub use seam::Seam;
 #[cfg(feature = "codec")]

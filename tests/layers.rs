@@ -89,3 +89,10 @@ fn imports_run_one_way() {
 fn the_link_knows_nothing_of_bytes() {
     assert_free_of("link", &["AsyncRead", "AsyncWrite", "ReadBuf", "IoSlice"]);
 }
+
+#[test]
+fn metrics_are_nobodys_business_but_an_observers() {
+    for folder in ["connect", "framed", "link", "policy", "stream"] {
+        assert_free_of(folder, &["metrics"]);
+    }
+}

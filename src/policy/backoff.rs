@@ -47,6 +47,11 @@ enum Base {
 
 /// How the delays of many clients are spread, so that they don't come back all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Jitter {
     /// Not at all.
     None,
@@ -136,6 +141,15 @@ impl Backoff {
         match &self.base {
             Base::Exponential { initial, .. } => Schedule::Exponential { next: *initial },
             Base::Factory(delays) => Schedule::Iterated(SyncWrapper::new(delays())),
+        }
+    }
+
+    /// The first delay, before its jitter; `None` for a factory's.
+    #[cfg(feature = "serde")]
+    pub(super) fn initial(&self) -> Option<Duration> {
+        match self.base {
+            Base::Exponential { initial, .. } => Some(initial),
+            Base::Factory(_) => None,
         }
     }
 

@@ -3,9 +3,13 @@
 mod backoff;
 #[cfg(feature = "backoff")]
 mod backoff_crate;
+#[cfg(feature = "serde")]
+mod config;
 mod loss;
 mod outage;
 mod schedule;
+#[cfg(feature = "serde")]
+mod text;
 
 use std::io;
 use std::time::Duration;
@@ -19,6 +23,10 @@ use crate::error::Permanent;
 /// When a connection counts as lost, when to try again, and when to give up.
 ///
 /// A plain value: setters can be called in any order, and none of them can fail.
+#[cfg_attr(
+    feature = "serde",
+    doc = "In a configuration file it looks as [`docs::config`](crate::docs::config) shows."
+)]
 ///
 /// # Defaults
 ///
@@ -63,6 +71,11 @@ pub struct Policy {
 
 /// What the end of the stream means: a read into a buffer with room that returns no byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Eof {
     /// A loss like any other.
     #[default]

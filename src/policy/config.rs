@@ -1,0 +1,207 @@
+//! A [`Policy`] in a configuration file.
+
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Error, Serialize, Serializer};
+
+use super::text::{Limit, Span};
+use super::{Backoff, Eof, Jitter, Policy};
+
+/// See [`docs::config`](crate::docs::config).
+///
+/// # Errors
+///
+/// A backoff [from a factory](Backoff::from_factory) can't be written.
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Settings::of(self).serialize(serializer)
+    }
+}
+
+/// See [`docs::config`](crate::docs::config).
+impl<'de> Deserialize<'de> for Policy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Settings::deserialize(deserializer).map(Settings::policy)
+    }
+}
+
+/// See [`docs::config`](crate::docs::config).
+///
+/// # Errors
+///
+/// A backoff [from a factory](Backoff::from_factory) can't be written.
+impl Serialize for Backoff {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Shape::of(self)
+            .ok_or_else(|| S::Error::custom("a backoff from a factory can't be written"))?
+            .serialize(serializer)
+    }
+}
+
+/// See [`docs::config`](crate::docs::config).
+impl<'de> Deserialize<'de> for Backoff {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Shape::deserialize(deserializer).map(Shape::backoff)
+    }
+}
+
+/// A policy without its code. The table of a format comes last, as some writers want it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename = "Policy",
+    rename_all = "snake_case"
+)]
+struct Settings {
+    attempt_timeout: Span,
+    max_attempts: Limit<u32>,
+    max_outage: Limit<Span>,
+    stable_after: Span,
+    eof: Eof,
+    idle_timeout: Limit<Span>,
+    backoff: Backoff,
+}
+
+impl Settings {
+    fn of(policy: &Policy) -> Self {
+        Self {
+            attempt_timeout: Span(policy.attempt_timeout),
+            max_attempts: Limit(policy.max_attempts),
+            max_outage: Limit::of(policy.max_outage),
+            stable_after: Span(policy.stable_after),
+            eof: policy.eof,
+            idle_timeout: Limit::of(policy.idle_timeout),
+            backoff: policy.backoff.clone(),
+        }
+    }
+
+    fn policy(self) -> Policy {
+        Policy::new()
+            .attempt_timeout(self.attempt_timeout.0)
+            .max_attempts(self.max_attempts.0)
+            .max_outage(self.max_outage.duration())
+            .stable_after(self.stable_after.0)
+            .eof(self.eof)
+            .idle_timeout(self.idle_timeout.duration())
+            .backoff(self.backoff)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::of(&Policy::new())
+    }
+}
+
+/// A backoff: which constructor, and what its setters are given.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename = "Backoff", rename_all = "snake_case")]
+enum Shape {
+    None,
+    Constant(Constant),
+    Exponential(Exponential),
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
+struct Exponential {
+    initial: Span,
+    factor: f64,
+    max: Limit<Span>,
+    jitter: Jitter,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+struct Constant {
+    delay: Span,
+    #[serde(default = "no_growth", skip_serializing_if = "is_no_growth")]
+    factor: f64,
+    #[serde(default = "no_limit")]
+    max: Limit<Span>,
+    #[serde(default = "no_jitter")]
+    jitter: Jitter,
+}
+
+impl Shape {
+    /// `None` for a factory.
+    fn of(backoff: &Backoff) -> Option<Self> {
+        let initial = backoff.initial()?;
+        // Infinity, which JSON can't say, does the same as the largest number.
+        let factor = backoff.factor_of_growth().min(f64::MAX);
+        let (max, jitter) = (limit_of(backoff.max), backoff.jitter);
+        let grows = !is_no_growth(&factor);
+        // `exponential` takes nothing shorter.
+        let may_be_exponential = initial >= Duration::from_millis(1);
+        Some(if grows && may_be_exponential {
+            Self::Exponential(Exponential {
+                initial: Span(initial),
+                factor,
+                max,
+                jitter,
+            })
+        } else if initial.is_zero() && !grows && max.0.is_none() && jitter == Jitter::None {
+            Self::None
+        } else {
+            Self::Constant(Constant {
+                delay: Span(initial),
+                factor,
+                max,
+                jitter,
+            })
+        })
+    }
+
+    fn backoff(self) -> Backoff {
+        match self {
+            Self::None => Backoff::none(),
+            Self::Constant(constant) => Backoff::constant(constant.delay.0)
+                .factor(constant.factor)
+                .max(longest(constant.max))
+                .jitter(constant.jitter),
+            Self::Exponential(exponential) => Backoff::exponential(exponential.initial.0)
+                .factor(exponential.factor)
+                .max(longest(exponential.max))
+                .jitter(exponential.jitter),
+        }
+    }
+}
+
+/// That of the default policy.
+impl Default for Exponential {
+    fn default() -> Self {
+        let backoff = Policy::new().backoff;
+        Self {
+            initial: Span(backoff.initial().unwrap_or_default()),
+            factor: backoff.factor_of_growth(),
+            max: limit_of(backoff.max),
+            jitter: backoff.jitter,
+        }
+    }
+}
+
+fn limit_of(max: Duration) -> Limit<Span> {
+    Limit::of((max != Duration::MAX).then_some(max))
+}
+
+fn longest(max: Limit<Span>) -> Duration {
+    max.duration().unwrap_or(Duration::MAX)
+}
+
+fn no_growth() -> f64 {
+    1.0
+}
+
+fn is_no_growth(factor: &f64) -> bool {
+    *factor <= no_growth()
+}
+
+fn no_limit() -> Limit<Span> {
+    Limit(None)
+}
+
+fn no_jitter() -> Jitter {
+    Jitter::None
+}

@@ -1,0 +1,226 @@
+//! Single settings as a person writes them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+/// A duration such as "1m 30s".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+/// A setting, or "none" for no limit: TOML has no null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limit<T>(pub(super) Option<T>);
+
+const NO_LIMIT: &str = "none";
+
+impl Limit<Span> {
+    pub(super) fn of(limit: Option<Duration>) -> Self {
+        Self(limit.map(Span))
+    }
+
+    pub(super) fn duration(self) -> Option<Duration> {
+        self.0.map(|Span(duration)| duration)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(SpanVisitor)
+    }
+}
+
+struct SpanVisitor;
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as \"1m 30s\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+        parse(text)
+            .map(Span)
+            .map_err(|error| E::custom(format_args!("{text:?} is not a duration: {error}")))
+    }
+}
+
+/// `humantime` 2.4 panics where a sum is too long by less than a second.
+fn parse(text: &str) -> Result<Duration, humantime::DurationError> {
+    if is_too_long(text) {
+        return Err(humantime::DurationError::NumberOverflow);
+    }
+    humantime::parse_duration(text)
+}
+
+/// Adds up the spans of a text, as far as they can be parsed.
+fn is_too_long(text: &str) -> bool {
+    let mut sum = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (span, after) = rest.split_at(end_of_span(rest));
+        let Ok(span) = humantime::parse_duration(span) else {
+            return false;
+        };
+        let Some(longer) = sum.checked_add(span) else {
+            return true;
+        };
+        (sum, rest) = (longer, after);
+    }
+    false
+}
+
+/// Where the first unit ends.
+fn end_of_span(text: &str) -> usize {
+    let unit = text.find(char::is_alphabetic).unwrap_or(text.len());
+    text[unit..]
+        .find(|c: char| !c.is_alphabetic())
+        .map_or(text.len(), |length| unit + length)
+}
+
+impl<T: Serialize> Serialize for Limit<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(limit) => limit.serialize(serializer),
+            None => serializer.serialize_str(NO_LIMIT),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Limit<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LimitVisitor(PhantomData))
+    }
+}
+
+struct LimitVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for LimitVisitor<T> {
+    type Value = Limit<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a limit, or {NO_LIMIT:?}")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Limit<T>, E> {
+        if text == NO_LIMIT {
+            return Ok(Limit(None));
+        }
+        some(text)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Limit<T>, E> {
+        some(number)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Limit<T>, E> {
+        some(number)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Limit<T>, E> {
+        Ok(Limit(None))
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Limit<T>, E> {
+        Ok(Limit(None))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Limit<T>, D::Error> {
+        Limit::deserialize(deserializer)
+    }
+}
+
+fn some<'de, T, V, E>(value: V) -> Result<Limit<T>, E>
+where
+    T: Deserialize<'de>,
+    V: IntoDeserializer<'de, E>,
+    E: de::Error,
+{
+    T::deserialize(value.into_deserializer()).map(|limit| Limit(Some(limit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_sum_that_is_too_long_is_an_error_and_no_panic() {
+        for text in [
+            "18446744073709551615s 1000ms",
+            "18446744073709551615s 1s",
+            "18446744073709551615s 999999999ns 1ns",
+            "18446744073709551615s999ms1ms",
+            "584942417355years 26days",
+            "584942417356years",
+            "18446744073709551616s",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error, humantime::DurationError::NumberOverflow, "{text}");
+        }
+        assert_eq!(
+            parse("18446744073709551615s 999999999ns"),
+            Ok(Duration::MAX)
+        );
+        assert_eq!(
+            parse("584542046090years"),
+            Ok(Duration::from_secs(584_542_046_090 * 31_557_600))
+        );
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_as_humantime_refuses_it() {
+        for text in [
+            "",
+            " ",
+            "5",
+            "-1s",
+            "1m -30s",
+            "1.s",
+            "1m0",
+            "s",
+            "1 fortnight",
+            "1m,2s",
+        ] {
+            assert_eq!(parse(text), humantime::parse_duration(text), "{text:?}");
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn spaces_and_fractions_are_as_in_humantime() {
+        for (text, millis) in [
+            ("0", 0),
+            (" 1m30s ", 90_000),
+            ("1 m 30 s", 90_000),
+            ("1.5s", 1500),
+            ("1h\t2ms", 3_600_002),
+        ] {
+            assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_duration_is_read_as_it_was_written(duration: Duration) {
+            let text = humantime::format_duration(duration).to_string();
+            prop_assert_eq!(parse(&text), Ok(duration));
+        }
+
+        #[test]
+        fn no_text_panics(text in "[0-9]{0,20}[a-z µ.-]{0,3}[0-9]{1,20}(s|ms|years|months|ns| )?") {
+            let _ = parse(&text);
+        }
+    }
+}
