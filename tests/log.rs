@@ -5,11 +5,12 @@ mod support;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
-use reconnecting_stream::ReconnectingStream;
 use std::fmt::Debug;
-use support::{Network, Outcome};
-use tokio::io::AsyncWriteExt;
+use std::time::Duration;
 
+use reconnecting_stream::{Backoff, Policy, ReconnectingStream};
+use support::{Fault, Network, Outcome};
+use tokio::io::AsyncWriteExt;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
@@ -17,6 +18,14 @@ use tracing::{Level, Metadata, Subscriber};
 /// Writes down the level and the message of every line of this crate.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+
+impl Lines {
+    fn of(&self, level: Level) -> Vec<String> {
+        let lines = self.0.lock().unwrap();
+        let of_level = lines.iter().filter(|line| line.0 == level);
+        of_level.map(|line| line.1.clone()).collect()
+    }
+}
 
 struct Message(String);
 
@@ -34,6 +43,7 @@ impl Subscriber for Lines {
     }
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         assert_eq!(span.metadata().name(), "reconnecting_stream");
+        assert!(span.is_root(), "the span it is made in can end before it");
         Id::from_u64(7)
     }
     fn record(&self, _: &Id, _: &Record<'_>) {}
@@ -70,16 +80,36 @@ async fn an_outage_is_one_info_one_warning_and_one_error() {
     network.peer(1).reset();
     stream.write_all(b"x").await.unwrap_err();
 
-    let lines = lines.0.lock().unwrap();
-    let of = |level| -> Vec<&str> {
-        lines
-            .iter()
-            .filter(|line| line.0 == level)
-            .map(|line| &*line.1)
-            .collect()
-    };
-    assert_eq!(of(Level::INFO), ["connected", "connection lost"]);
-    assert_eq!(of(Level::WARN), ["still without a connection"]);
-    assert_eq!(of(Level::ERROR), ["gave up"]);
-    assert_eq!(of(Level::DEBUG).len(), 200);
+    assert_eq!(lines.of(Level::INFO), ["connected", "connection lost"]);
+    assert_eq!(lines.of(Level::WARN), ["an outage goes on"]);
+    assert_eq!(lines.of(Level::ERROR), ["gave up"]);
+    assert_eq!(lines.of(Level::DEBUG).len(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_accepts_and_resets_for_long_is_one_warning() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let network = Network::new();
+    network.otherwise(Outcome::AcceptsThen(Fault::Reset));
+    let mut stream = ReconnectingStream::builder(network.connector()).lazy();
+    stream.write_all(b"x").await.unwrap_err();
+    assert_eq!(network.connections(), 100);
+    assert_eq!(lines.of(Level::WARN), ["an outage goes on"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_a_single_long_wait_is_one_warning() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let network = Network::new();
+    let hour = Duration::from_secs(3600);
+    let mut stream = ReconnectingStream::builder(network.connector())
+        .policy(Policy::default().backoff(Backoff::constant(hour)))
+        .connect()
+        .await
+        .unwrap();
+    network.peer(1).reset();
+    stream.write_all(b"x").await.unwrap();
+    assert_eq!(lines.of(Level::WARN), ["an outage goes on"]);
 }

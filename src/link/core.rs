@@ -109,6 +109,7 @@ impl<C> Core<C> {
     }
 
     pub(super) fn report_connection(&mut self, now: Instant) {
+        self.warn_of_long_outage(now);
         let outage = self.outage.as_ref();
         self.report.emit(&Event::Connected {
             generation: self.generation,
@@ -122,6 +123,7 @@ impl<C> Core<C> {
         self.last_loss = Some(Arc::clone(&lost.cause));
         let before = self.outage.take();
         self.outage = Some(Outage::after_loss(before, since, &self.policy, now));
+        self.warn_of_long_outage(now);
         self.report.emit(&Event::Lost {
             generation: lost.generation,
             cause: Arc::clone(&lost.cause),
@@ -132,16 +134,23 @@ impl<C> Core<C> {
     pub(super) fn attempt_failed(&mut self, attempt: u32, error: io::Error, now: Instant) {
         let error = Arc::new(error);
         self.last_error = Some(Arc::clone(&error));
-        let outage = self.outage(now);
-        let downtime = outage.downtime(now);
-        if outage.is_warning_due(now) {
-            self.report.warn_of_long_outage(downtime);
-        }
+        let downtime = self.outage(now).downtime(now);
+        self.warn_of_long_outage(now);
         self.report.emit(&Event::AttemptFailed {
             attempt,
             error,
             downtime,
         });
+    }
+
+    /// Once an outage, whatever happens next in it: nothing does by itself.
+    fn warn_of_long_outage(&mut self, now: Instant) {
+        if let Some(outage) = &mut self.outage {
+            if outage.is_warning_due(now) {
+                let (attempts, downtime) = (outage.attempts(), outage.downtime(now));
+                self.report.warn_of_long_outage(attempts, downtime);
+            }
+        }
     }
 
     pub(super) fn attempt_limit(&mut self, now: Instant) -> Duration {

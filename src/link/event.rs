@@ -7,7 +7,7 @@ use std::time::Duration;
 /// What a stream tells its observer, in the order in which it happens.
 ///
 /// An outage is told as `Lost`, then `Retrying` and `AttemptFailed` by turns, then `Connected` or
-/// `GaveUp`.
+/// `GaveUp`. A stream that begins lazily makes its first attempt without a `Retrying`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -46,7 +46,8 @@ pub enum Event {
     Connected {
         /// Its number, from 1.
         generation: u64,
-        /// How many attempts the outage has had; 0 for a connection that was there already.
+        /// How many attempts the outage has had; 0 for a connection that the stream began with,
+        /// which was there already or was made by `connect`.
         attempts: u32,
         /// How long the outage lasted.
         downtime: Duration,

@@ -26,7 +26,9 @@ impl Report {
     pub(super) fn new(observer: Option<Observer>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let stream = NEXT.fetch_add(1, Ordering::Relaxed);
-        let span = tracing::span!(target: TARGET, Level::ERROR, "reconnecting_stream", stream);
+        // It outlives the span that it was made in: that one should be able to end.
+        let span = tracing::span!(target: TARGET, parent: None, Level::ERROR, "reconnecting_stream", stream);
+        span.follows_from(Span::current());
         Self {
             observer: observer.map(Box::new),
             span: (!span.is_disabled()).then(|| Box::new(span)),
@@ -41,8 +43,9 @@ impl Report {
         }
     }
 
-    pub(super) fn warn_of_long_outage(&self, downtime: Duration) {
-        warn!(target: TARGET, parent: self.span_id(), ?downtime, "still without a connection");
+    pub(super) fn warn_of_long_outage(&self, attempts: u32, downtime: Duration) {
+        let span = self.span_id();
+        warn!(target: TARGET, parent: span, attempts, ?downtime, "an outage goes on");
     }
 
     fn span_id(&self) -> Option<Id> {

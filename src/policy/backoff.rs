@@ -124,7 +124,8 @@ impl Backoff {
         self
     }
 
-    /// The longest delay, jitter included.
+    /// The longest delay, jitter included. With zero there is no delay, as with
+    /// [`none`](Self::none).
     pub const fn max(mut self, delay: Duration) -> Self {
         self.max = delay;
         self

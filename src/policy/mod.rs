@@ -130,7 +130,8 @@ impl Policy {
     /// limit.
     ///
     /// An attempt that is running at that moment is cut off, and no attempt is waited for that
-    /// would begin after it.
+    /// would begin after it. The life of a connection that died before it was
+    /// [stable](Self::stable_after) is a part of the outage.
     pub fn max_outage(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.max_outage = limit.into();
         self
