@@ -20,8 +20,7 @@ use std::time::Duration;
 /// use reconnecting_stream::ConnectionLost;
 ///
 /// fn lost_generation(error: &std::io::Error) -> Option<u64> {
-///     let lost = error.get_ref()?.downcast_ref::<ConnectionLost>()?;
-///     Some(lost.generation)
+///     Some(ConnectionLost::find(error)?.generation)
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -34,6 +33,14 @@ pub struct ConnectionLost {
     /// [`TimedOut`](io::ErrorKind::TimedOut), a reconnect on demand
     /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
     pub cause: Arc<io::Error>,
+}
+
+impl ConnectionLost {
+    /// The loss that an error tells of, however deep it is inside: codecs and protocols wrap the
+    /// [`io::Error`] of a stream in their own.
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        find(error)
+    }
 }
 
 impl fmt::Display for ConnectionLost {
@@ -68,6 +75,13 @@ pub struct GaveUp {
     pub outage: Duration,
     /// What the last attempt failed with, or the cause of the loss if there was no attempt.
     pub last_error: Arc<io::Error>,
+}
+
+impl GaveUp {
+    /// The giving up that an error tells of, however deep it is inside.
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        find(error)
+    }
 }
 
 impl fmt::Display for GaveUp {
@@ -155,9 +169,58 @@ impl From<Permanent> for io::Error {
     }
 }
 
+/// Looks an error and its sources through.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // The source of an `io::Error` is that of the error inside of it, which it skips.
+        let inside = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug)]
+    struct OfACodec(io::Error);
+
+    impl fmt::Display for OfACodec {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("of a codec")
+        }
+    }
+
+    impl Error for OfACodec {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_loss_is_found_inside_of_the_errors_of_others() {
+        let lost = ConnectionLost {
+            generation: 3,
+            cause: Arc::new(refused()),
+        };
+        let direct = io::Error::from(lost);
+        assert_eq!(ConnectionLost::find(&direct).unwrap().generation, 3);
+        let wrapped = io::Error::other(OfACodec(direct));
+        assert_eq!(ConnectionLost::find(&wrapped).unwrap().generation, 3);
+        assert!(GaveUp::find(&wrapped).is_none());
+        assert!(ConnectionLost::find(&refused()).is_none());
+        assert!(ConnectionLost::find(&OfACodec(io::Error::other("no"))).is_none());
+    }
 
     fn refused() -> io::Error {
         io::ErrorKind::ConnectionRefused.into()

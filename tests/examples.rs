@@ -1,5 +1,7 @@
 //! The examples as programs: their output and their exit status, against real sockets.
 
+mod support;
+
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -465,5 +467,29 @@ async fn the_chat_tears_and_loses_nothing_and_says_so() {
             stdout.lines().any(|line| line == row),
             "no {row:?} in {stdout}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_redis_recipe_misses_nothing_and_says_so() {
+    let output = soon(example("redis").output()).await.unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stdout}{stderr}");
+    if stdout.starts_with("redis-server is not installed") {
+        support::program::skip("redis-server not on PATH");
+        return;
+    }
+    for (row, count) in [
+        ("times the server killed", 2),
+        ("messages published", 1000),
+        ("torn", 0),
+        ("missing", 0),
+        ("commands written", 40_000),
+        ("in the hash twice", 0),
+    ] {
+        let row = format!("{count:6} {row}");
+        let mut lines = stdout.lines();
+        assert!(lines.any(|line| line == row), "no {row:?} in {stdout}");
     }
 }

@@ -58,7 +58,8 @@ where
 
     /// Shakes hands on every fresh connection (a login, a subscription), under the attempt
     /// timeout, before anything that is queued. Its error is that of the attempt: it is tried
-    /// again unless it is marked as [`Permanent`](crate::Permanent).
+    /// again unless it is marked as [`Permanent`](crate::Permanent). It has to read the answers to
+    /// what it sends: those that it leaves are items of the stream.
     ///
     /// A connection that the builder [`wrap`](Self::wrap)s has shaken hands already.
     pub fn on_connect<F, Fut>(mut self, handshake: F) -> Self

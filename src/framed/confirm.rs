@@ -5,27 +5,84 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
+/// What was confirmed and has not been applied.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    messages: Count,
+    answers: Count,
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_zero() && self.answers.is_zero()
+    }
+
+    pub(super) fn messages(&self) -> &Count {
+        &self.messages
+    }
+
+    pub(super) fn answers(&self) -> &Count {
+        &self.answers
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicUsize);
+
+impl Count {
+    fn is_zero(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn add(&self, n: usize) {
+        let add = |count: usize| Some(count.saturating_add(n));
+        // The closure always answers `Some`.
+        let _ = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+    }
+
+    pub(super) fn take(&self) -> usize {
+        self.0.swap(0, Ordering::AcqRel)
+    }
+}
+
 /// Confirms messages of a [`ReconnectingFramed`](crate::ReconnectingFramed) from elsewhere, as
 /// the half that reads the peer's answers has to.
 #[derive(Clone)]
 pub struct Confirmations {
-    confirmed: Arc<AtomicUsize>,
+    pending: Arc<Pending>,
     waker: Waker,
 }
 
 impl Confirmations {
-    pub(super) fn new(confirmed: Arc<AtomicUsize>, waker: Waker) -> Self {
-        Self { confirmed, waker }
+    pub(super) fn new(pending: Arc<Pending>, waker: Waker) -> Self {
+        Self { pending, waker }
     }
 
-    /// The peer has the `n` oldest messages that were handed over. More than there are count as
-    /// all of them. Wakes a sink that was full.
+    /// The peer has the `n` oldest messages that were not confirmed. More than were handed over
+    /// count as all of those. Wakes a sink that was full.
+    ///
+    /// For a peer that says **which** messages it has, so that saying it twice confirms nothing
+    /// twice. If it only answers each message, count with [`answered`](Self::answered).
     pub fn confirm(&self, n: usize) {
-        let add = |confirmed: usize| Some(confirmed.saturating_add(n));
-        // The closure always answers `Some`.
-        let _ = self
-            .confirmed
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        self.pending.messages.add(n);
+        self.waker.wake_by_ref();
+    }
+
+    /// The peer has answered the next `n` messages of the connection that the last item came
+    /// from. More than were handed over count as all of those. Wakes a sink that was full.
+    ///
+    /// For a peer that answers every message once, in order, and does not say which one it
+    /// answers (redis, SMTP, HTTP/1.1). On each connection the first answer is for the first
+    /// message that this connection was given, and that one may have been answered on the
+    /// connection before, while it was being sent again: the answers are counted so that it is
+    /// not confirmed twice, in place of one that nobody has answered.
+    ///
+    /// To be called by the reader, after it has got an answer and before it polls for the next
+    /// item. The answers to what a handshake sends have to be read by the handshake.
+    pub fn answered(&self, n: usize) {
+        self.pending.answers.add(n);
         self.waker.wake_by_ref();
     }
 }

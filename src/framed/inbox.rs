@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
 use super::connection::Fresh;
+use super::outbox::{Origin, Outbox};
 
 /// As much as a [`Framed`](tokio_util::codec::Framed) begins with.
 const CAPACITY: usize = 8 * 1024;
@@ -17,6 +18,7 @@ pub(super) struct Inbox<U> {
     codec: U,
     buffer: BytesMut,
     progress: Progress,
+    origin: Origin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +32,13 @@ enum Progress {
 }
 
 impl<U> Inbox<U> {
-    fn new((codec, mut buffer): Fresh<U>) -> Self {
+    fn new((codec, mut buffer): Fresh<U>, origin: Origin) -> Self {
         buffer.reserve(CAPACITY.saturating_sub(buffer.capacity()));
         Self {
             codec,
             buffer,
             progress: Progress::Readable,
+            origin,
         }
     }
 
@@ -105,6 +108,15 @@ pub(super) struct Inboxes<U> {
     /// Of connections that are gone, oldest first, with bytes that were not looked at yet. One
     /// is there only if nobody has read since.
     past: VecDeque<Inbox<U>>,
+    reader: Reader,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// On the current inbox, and none is past.
+    UpToDate,
+    /// On an inbox that is gone.
+    Behind,
 }
 
 impl<U> Inboxes<U> {
@@ -112,6 +124,7 @@ impl<U> Inboxes<U> {
         Self {
             current: None,
             past: VecDeque::new(),
+            reader: Reader::Behind,
         }
     }
 
@@ -125,14 +138,27 @@ impl<U> Inboxes<U> {
         self.current.as_mut()
     }
 
-    #[inline]
     pub(super) fn has_past(&self) -> bool {
         !self.past.is_empty()
     }
 
-    pub(super) fn begin(&mut self, fresh: Fresh<U>) {
+    /// Whether the reader has to catch up before it reads from the current inbox.
+    #[inline]
+    pub(super) fn is_behind(&self) -> bool {
+        self.reader == Reader::Behind
+    }
+
+    /// The reader has caught up.
+    pub(super) fn catch_up(&mut self, outbox: &mut Outbox) {
+        if let Some(inbox) = &self.current {
+            outbox.read_from(inbox.origin);
+        }
+        self.reader = Reader::UpToDate;
+    }
+
+    pub(super) fn begin(&mut self, fresh: Fresh<U>, origin: Origin) {
         self.retire();
-        self.current = Some(Inbox::new(fresh));
+        self.current = Some(Inbox::new(fresh, origin));
     }
 
     /// The current connection is of no use, and neither is what it has brought.
@@ -142,6 +168,7 @@ impl<U> Inboxes<U> {
 
     /// The current connection is gone.
     pub(super) fn retire(&mut self) {
+        self.reader = Reader::Behind;
         let retired = self.current.take();
         self.past.extend(
             retired.filter(|inbox| inbox.progress != Progress::Drained && !inbox.buffer.is_empty()),
@@ -152,8 +179,9 @@ impl<U> Inboxes<U> {
 impl<U: Decoder> Inboxes<U> {
     /// The next whole message that had arrived before its connection died. Half of one is
     /// dropped.
-    pub(super) fn next_past(&mut self) -> Option<Result<U::Item, U::Error>> {
+    pub(super) fn next_past(&mut self, outbox: &mut Outbox) -> Option<Result<U::Item, U::Error>> {
         while let Some(inbox) = self.past.front_mut() {
+            outbox.read_from(inbox.origin);
             match inbox.decode() {
                 Ok(Some(message)) => return Some(Ok(message)),
                 Ok(None) => drop(self.past.pop_front()),

@@ -167,14 +167,25 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
     /// Confirms messages from elsewhere: from the half that reads the peer's answers.
     #[must_use]
     pub fn confirmations(&self) -> Confirmations {
-        Confirmations::new(self.outbox.confirmed(), self.link.waker())
+        Confirmations::new(self.outbox.pending(), self.link.waker())
     }
 
-    /// The peer has the `n` oldest messages that were handed over: with
-    /// [`Resend::Unconfirmed`] they are not sent again. More than there are count as all of
-    /// them.
+    /// The peer has the `n` oldest messages that were not confirmed: with
+    /// [`Resend::Unconfirmed`] they are not sent again. More than were handed over count as all
+    /// of those.
+    ///
+    /// For a peer that says **which** messages it has, so that saying it twice confirms nothing
+    /// twice. If it only answers each message, count with [`answered`](Self::answered).
     pub fn confirm(&mut self, n: usize) {
         self.confirmations().confirm(n);
+        self.outbox.apply_confirmations();
+    }
+
+    /// The peer has answered the next `n` messages of the connection that the last item came
+    /// from: see [`Confirmations::answered`].
+    pub fn answered(&mut self, n: usize) {
+        self.confirmations().answered(n);
+        self.outbox.apply_confirmations();
     }
 
     /// Messages that were accepted and may have to be sent again or are still to be sent.
@@ -257,8 +268,7 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
         match this.link.connection() {
             Some(connection) => {
                 if let Some(fresh) = connection.take_fresh() {
-                    this.inboxes.begin(fresh);
-                    this.outbox.begin();
+                    this.inboxes.begin(fresh, this.outbox.begin());
                 }
             }
             None => this.inboxes.retire(),

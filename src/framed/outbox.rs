@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf, BytesMut};
+
+use super::confirm::Pending;
 
 /// What becomes of messages that were fully handed to a connection that died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -15,8 +16,10 @@ pub enum Resend {
     #[default]
     Torn,
     /// They are kept until they are confirmed
-    /// ([`confirm`](crate::ReconnectingFramed::confirm)), and sent again, oldest first, before
-    /// anything new: at least once, no gap, no reordering.
+    /// ([`confirm`](crate::ReconnectingFramed::confirm), or
+    /// [`answered`](crate::ReconnectingFramed::answered)), and sent again, oldest first, before
+    /// anything new: at least once, no gap, no reordering of what is sent. A message that is only
+    /// fed leaves with the next flush, or when there is no room for another.
     Unconfirmed {
         /// How many bytes are kept, encoded, before the sink is full. One message may go beyond
         /// it.
@@ -46,8 +49,29 @@ pub(super) struct Outbox {
     handed_bytes: usize,
     /// The messages that some connection has taken whole: what can be confirmed.
     known: usize,
+    /// The number of the oldest message, since the first one ever.
+    oldest: u64,
+    /// The number of the connection, as those that have been used are counted.
+    connection: u64,
+    /// What the reader has read of answers.
+    answers: Answers,
     /// Confirmations that have not been applied.
-    confirmed: Arc<AtomicUsize>,
+    pending: Arc<Pending>,
+}
+
+/// Where the messages of a connection begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    connection: u64,
+    /// The first message that it was given.
+    message: u64,
+}
+
+/// The answers of one connection: that which the reader is on.
+#[derive(Debug, Default)]
+struct Answers {
+    origin: Origin,
+    count: u64,
 }
 
 impl Outbox {
@@ -62,14 +86,32 @@ impl Outbox {
             handed: 0,
             handed_bytes: 0,
             known: 0,
-            confirmed: Arc::default(),
+            oldest: 0,
+            connection: 0,
+            answers: Answers::default(),
+            pending: Arc::default(),
         }
     }
 
     /// A fresh connection has taken nothing yet.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self) -> Origin {
         (self.taken, self.handed, self.handed_bytes) = (0, 0, 0);
+        self.apply_confirmations();
         self.owed = self.buffer.len();
+        self.connection += 1;
+        Origin {
+            connection: self.connection,
+            message: self.oldest,
+        }
+    }
+
+    /// The reader is about to get what has come from this connection. What was answered until
+    /// now was answered on the one that it read from before.
+    pub(super) fn read_from(&mut self, origin: Origin) {
+        if self.answers.origin != origin {
+            self.apply_confirmations();
+            self.answers = Answers { origin, count: 0 };
+        }
     }
 
     /// Whether something was accepted before this connection began, and is not on it yet.
@@ -78,13 +120,13 @@ impl Outbox {
         self.taken < self.owed
     }
 
-    pub(super) fn confirmed(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.confirmed)
+    pub(super) fn pending(&self) -> Arc<Pending> {
+        Arc::clone(&self.pending)
     }
 
     /// Whether there are confirmations that were not applied.
     pub(super) fn has_confirmations(&self) -> bool {
-        self.confirmed.load(Ordering::Acquire) > 0
+        !self.pending.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -154,6 +196,7 @@ impl Outbox {
     /// All of it was handed over. Unlike `advance`, `clear` leaves the room of the buffer where
     /// it is: nothing has to be moved for the next message.
     fn empty(&mut self) {
+        self.oldest += self.lengths.len() as u64;
         self.buffer.clear();
         self.lengths.clear();
         (self.taken, self.owed) = (0, 0);
@@ -165,16 +208,30 @@ impl Outbox {
         if !self.has_confirmations() {
             return;
         }
-        let confirmed = self.confirmed.swap(0, Ordering::AcqRel).min(self.known);
+        let confirmed = self.pending.messages().take();
+        let confirmed = confirmed.max(self.newly_answered()).min(self.known);
         let is_cut = self.taken > self.handed_bytes;
         let free = if is_cut { self.handed } else { self.known };
         self.let_go(confirmed.min(free));
         let later = confirmed.saturating_sub(free);
-        self.confirmed.fetch_add(later, Ordering::AcqRel);
+        if later > 0 {
+            self.pending.messages().add(later);
+        }
+    }
+
+    /// How many of the oldest messages have been answered.
+    fn newly_answered(&mut self) -> usize {
+        let Answers { origin, count } = &mut self.answers;
+        *count = count.saturating_add(self.pending.answers().take() as u64);
+        let all = self.oldest + self.known as u64;
+        *count = (*count).min(all.saturating_sub(origin.message));
+        let answered = (origin.message + *count).saturating_sub(self.oldest);
+        usize::try_from(answered).unwrap_or(usize::MAX)
     }
 
     /// Of the `n` oldest messages, which are not partly taken.
     fn let_go(&mut self, n: usize) {
+        self.oldest += n as u64;
         let bytes: usize = self.lengths.drain(..n).sum();
         self.buffer.advance(bytes);
         self.taken = self.taken.saturating_sub(bytes);

@@ -51,7 +51,7 @@ where
     /// A message, or the news of a seam, that need not be waited for.
     #[inline]
     fn next_arrived(mut self: Pin<&mut Self>) -> Option<Option<Item<U>>> {
-        if self.as_mut().project().link.live(Role::Read).is_none() || self.inboxes.has_past() {
+        if self.as_mut().project().link.live(Role::Read).is_none() || self.inboxes.is_behind() {
             let news = self.as_mut().next_before_the_seam();
             if news.is_some() {
                 return news;
@@ -68,11 +68,16 @@ where
     fn next_before_the_seam(mut self: Pin<&mut Self>) -> Option<Option<Item<U>>> {
         self.as_mut().project().link.obey();
         self.as_mut().adopt();
-        if let Some(message) = self.as_mut().project().inboxes.next_past() {
+        let this = self.as_mut().project();
+        if let Some(message) = this.inboxes.next_past(this.outbox) {
             return Some(Some(message));
         }
         match self.link.hear(Half::Reader) {
-            Ok(()) => None,
+            Ok(()) => {
+                let this = self.project();
+                this.inboxes.catch_up(this.outbox);
+                None
+            }
             Err(Stop::Eof | Stop::Nothing) => Some(None),
             Err(Stop::Error(error) | Stop::Judged(_, error)) => Some(Some(Err(error.into()))),
         }
@@ -99,8 +104,7 @@ where
         let everyone = outbox.is_behind().then(|| this.link.waker());
         let fill = &mut |mut connection: Pin<&mut Connection<C::Io, U>>, cx: &mut Context<'_>| {
             if let Some(fresh) = connection.as_mut().take_fresh() {
-                inboxes.begin(fresh);
-                outbox.begin();
+                inboxes.begin(fresh, outbox.begin());
                 // It may have come with messages already, and has to catch up.
                 return Poll::Ready(Ok(()));
             }

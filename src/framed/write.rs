@@ -131,8 +131,7 @@ where
             link.as_mut()
                 .poll_judged(Half::Sink, cx, None, &mut |mut connection, cx| {
                     if let Some(fresh) = connection.as_mut().take_fresh() {
-                        inboxes.begin(fresh);
-                        outbox.begin();
+                        inboxes.begin(fresh, outbox.begin());
                     }
                     match look_ahead(connection.as_mut(), inboxes, &everyone) {
                         Err(Stop::Eof) if !ends => {}
