@@ -51,6 +51,10 @@
 )]
 //! - [`Seam`]: what its user gets to know of a swap.
 //! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.
+#![cfg_attr(
+    feature = "rustls",
+    doc = "- [`TlsConnector`]: TLS on top of what another connector connects."
+)]
 //! - [`Policy`], [`Backoff`], [`Verdict`]: what a loss is, when to try again, when to give up.
 //! - [`Handle`], [`State`], [`Event`]: how to watch and command a stream from elsewhere.
 //! - [`ConnectionLost`], [`GaveUp`]: what is inside of the [`io::Error`](std::io::Error)s.
@@ -64,6 +68,8 @@
 //! # Features
 //!
 //! - `codec` (on): `ReconnectingFramed`.
+//! - `rustls` (off): `TlsConnector`, a TLS handshake on top of any connection. The provider of
+//!   its cryptography is yours to choose.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 
@@ -86,9 +92,13 @@ mod link;
 mod policy;
 mod seam;
 mod stream;
+#[cfg(feature = "rustls")]
+mod tls;
 
 pub use builder::{Builder, ByteStream};
 pub use connect::{Attempt, Connect, ConnectFn, connect_fn};
+#[cfg(feature = "rustls")]
+pub use connect::{TlsConnecting, TlsConnector};
 pub use error::{ConnectionLost, GaveUp, Permanent};
 #[cfg(feature = "codec")]
 pub use framed::{Confirmations, Framing, ReconnectingFramed, Resend};

@@ -1,6 +1,8 @@
 //! How to open one connection.
 
 mod closure;
+#[cfg(feature = "rustls")]
+mod tls;
 
 use std::future::Future;
 use std::io;
@@ -8,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use closure::{ConnectFn, connect_fn};
+#[cfg(feature = "rustls")]
+pub use tls::{TlsConnecting, TlsConnector};
 
 /// Makes connections: everything that one needs until it is ready for use, so the name lookup,
 /// the TCP and TLS handshakes and the login.
