@@ -467,3 +467,25 @@ async fn the_chat_tears_and_loses_nothing_and_says_so() {
         );
     }
 }
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn tls_resumes_its_sessions_and_loses_no_line_and_says_so() {
+    let output = soon(example("tls").output()).await.unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stdout}{stderr}");
+    for (count, row) in [
+        (9, "connections"),
+        (3, "full handshakes"),
+        (6, "sessions resumed"),
+        (450, "lines answered"),
+        (0, "wrong"),
+    ] {
+        let row = format!("{count:6} {row}");
+        assert!(
+            stdout.lines().any(|line| line.starts_with(&row)),
+            "no {row:?} in {stdout}"
+        );
+    }
+}
