@@ -55,6 +55,10 @@
     feature = "net",
     doc = "- [`TcpConnector`]: the same for TCP, with names, several endpoints and socket options."
 )]
+#![cfg_attr(
+    feature = "rustls",
+    doc = "- [`TlsConnector`]: TLS on top of what another connector connects."
+)]
 //! - [`Policy`], [`Backoff`], [`Verdict`]: what a loss is, when to try again, when to give up.
 //! - [`Handle`], [`State`], [`Event`]: how to watch and command a stream from elsewhere.
 //! - [`ConnectionLost`], [`GaveUp`]: what is inside of the [`io::Error`](std::io::Error)s.
@@ -72,6 +76,8 @@
 //! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations as a person writes
 //!   them.
 //! - `metrics` (off): `Metrics`, an observer that counts for the `metrics` facade.
+//! - `rustls` (off): `TlsConnector`, a TLS handshake on top of any connection. The provider of
+//!   its cryptography is yours to choose.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 
@@ -96,12 +102,16 @@ mod metrics;
 mod policy;
 mod seam;
 mod stream;
+#[cfg(feature = "rustls")]
+mod tls;
 
 pub use builder::{Builder, ByteStream};
 pub use connect::{AndThen, AndThenAttempt, Map, MapAttempt, Timeout, TimeoutAttempt};
 pub use connect::{Attempt, BoxConnector, Connect, ConnectFn, connect_fn};
 #[cfg(feature = "net")]
 pub use connect::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
+#[cfg(feature = "rustls")]
+pub use connect::{TlsConnecting, TlsConnector};
 pub use error::{ConnectionLost, GaveUp, Permanent};
 #[cfg(feature = "codec")]
 pub use framed::{Confirmations, Framing, ReconnectingFramed, Resend};

@@ -429,12 +429,31 @@ async fn netcat_helps() {
     }
 }
 
-#[tokio::test]
-async fn the_demo_survives_everything_and_says_so() {
-    let output = soon(example("demo").output()).await.unwrap();
+/// Runs an example that fails by its exit status if its promise does not hold, and returns what
+/// it prints.
+async fn keeps_its_promise(name: &str) -> String {
+    let output = soon(example(name).output()).await.unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stdout}{stderr}");
+    stdout
+}
+
+/// The same, for one that ends with figures.
+fn counts(stdout: &str, rows: &[(u32, &str)]) {
+    for (count, row) in rows {
+        let row = format!("{count:6} {row}");
+        let mut lines = stdout.lines();
+        assert!(
+            lines.any(|line| line.starts_with(&row)),
+            "no {row:?} in {stdout}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_demo_survives_everything_and_says_so() {
+    let stdout = keeps_its_promise("demo").await;
     for row in [
         "connections",
         "resets survived",
@@ -450,46 +469,44 @@ async fn the_demo_survives_everything_and_says_so() {
 
 #[tokio::test]
 async fn the_chat_tears_and_loses_nothing_and_says_so() {
-    let output = soon(example("chat").output()).await.unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{stdout}{stderr}");
-    for (row, count) in [
-        ("resets", 16),
-        ("messages sent, half of them by each", 2000),
-        ("messages shown by the server", 2000),
-        ("messages received, all by both", 4000),
-        ("torn", 0),
-        ("missing", 0),
-    ] {
-        let row = format!("{count:6} {row}");
-        assert!(
-            stdout.lines().any(|line| line == row),
-            "no {row:?} in {stdout}"
-        );
-    }
+    let rows = [
+        (16, "resets"),
+        (2000, "messages sent, half of them by each"),
+        (2000, "messages shown by the server"),
+        (4000, "messages received, all by both"),
+        (0, "torn"),
+        (0, "missing"),
+    ];
+    counts(&keeps_its_promise("chat").await, &rows);
 }
 
 #[tokio::test]
 async fn the_redis_recipe_misses_nothing_and_says_so() {
-    let output = soon(example("redis").output()).await.unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{stdout}{stderr}");
+    let stdout = keeps_its_promise("redis").await;
     if stdout.starts_with("redis-server is not installed") {
         support::program::skip("redis-server not on PATH");
         return;
     }
-    for (row, count) in [
-        ("times the server killed", 2),
-        ("messages published", 1000),
-        ("torn", 0),
-        ("missing", 0),
-        ("commands written", 40_000),
-        ("in the hash twice", 0),
-    ] {
-        let row = format!("{count:6} {row}");
-        let mut lines = stdout.lines();
-        assert!(lines.any(|line| line == row), "no {row:?} in {stdout}");
-    }
+    let rows = [
+        (2, "times the server killed"),
+        (1000, "messages published"),
+        (0, "torn"),
+        (0, "missing"),
+        (40_000, "commands written"),
+        (0, "in the hash twice"),
+    ];
+    counts(&stdout, &rows);
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn tls_resumes_its_sessions_and_loses_no_line_and_says_so() {
+    let rows = [
+        (9, "connections"),
+        (3, "full handshakes"),
+        (6, "sessions resumed"),
+        (450, "lines answered"),
+        (0, "wrong"),
+    ];
+    counts(&keeps_its_promise("tls").await, &rows);
 }

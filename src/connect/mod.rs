@@ -7,6 +7,8 @@ mod map;
 #[cfg(feature = "net")]
 mod tcp;
 mod timeout;
+#[cfg(feature = "rustls")]
+mod tls;
 
 use std::future::Future;
 use std::io;
@@ -20,6 +22,8 @@ pub use map::{Map, MapAttempt};
 #[cfg(feature = "net")]
 pub use tcp::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
 pub use timeout::{Timeout, TimeoutAttempt};
+#[cfg(feature = "rustls")]
+pub use tls::{TlsConnecting, TlsConnector};
 
 /// Makes connections: everything that one needs until it is ready for use, so the name lookup,
 /// the TCP and TLS handshakes and the login.

@@ -2,6 +2,9 @@
 
 use std::io::{self, ErrorKind};
 
+#[cfg(feature = "rustls")]
+use crate::tls;
+
 /// What an error means for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
@@ -40,6 +43,10 @@ impl Verdict {
     /// stream) and `WriteZero`, and by the system's `ENETRESET`, `EHOSTDOWN` and `ESHUTDOWN`,
     /// which have no kind of their own. Everything else is the caller's.
     ///
+    /// With the feature `rustls` a connection is also lost by any error with a `rustls::Error`
+    /// inside: TLS can't go on after it. If that is the peer's refusal of us (of our certificate,
+    /// as TLS 1.3 tells it), trying again can't help.
+    ///
     /// An attempt is repeated whatever it fails with, except `InvalidInput`, `InvalidData` and
     /// `Unsupported`, and `PermissionDenied` before the first connection.
     #[must_use]
@@ -61,6 +68,10 @@ impl Verdict {
     }
 
     fn of_connection(error: &io::Error) -> Self {
+        #[cfg(feature = "rustls")]
+        if let Some(error) = tls::inside(error) {
+            return Self::of_tls(error);
+        }
         let by_kind = matches!(
             error.kind(),
             ErrorKind::ConnectionReset
@@ -82,6 +93,17 @@ impl Verdict {
             Self::Lost
         } else {
             Self::Surface
+        }
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl Verdict {
+    fn of_tls(error: &tls::Error) -> Self {
+        if tls::is_passing(error) {
+            Self::Lost
+        } else {
+            Self::Permanent
         }
     }
 }
@@ -122,6 +144,22 @@ mod tests {
         ] {
             for phase in ON_A_CONNECTION {
                 assert_eq!(Verdict::of(&kind.into(), phase), Verdict::Lost, "{kind}");
+            }
+        }
+    }
+
+    #[cfg(feature = "rustls")]
+    #[test]
+    fn a_broken_connection_of_tls_is_a_loss_and_a_refusal_is_final() {
+        use tls::{AlertDescription, Error};
+        let refusal = Error::AlertReceived(AlertDescription::CertificateRequired);
+        for (error, verdict) in [
+            (Error::DecryptError, Verdict::Lost),
+            (refusal, Verdict::Permanent),
+        ] {
+            let error = io::Error::new(ErrorKind::InvalidData, error);
+            for phase in ON_A_CONNECTION {
+                assert_eq!(Verdict::of(&error, phase), verdict, "{error}");
             }
         }
     }
