@@ -446,24 +446,39 @@ async fn the_demo_survives_everything_and_says_so() {
     }
 }
 
-#[tokio::test]
-async fn the_chat_tears_and_loses_nothing_and_says_so() {
-    let output = soon(example("chat").output()).await.unwrap();
+/// Runs an example that succeeds, and prints these counts.
+async fn counts(name: &str, counts: &[(&str, usize)]) {
+    let output = soon(example(name).output()).await.unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stdout}{stderr}");
-    for (row, count) in [
-        ("resets", 16),
-        ("messages sent, half of them by each", 2000),
-        ("messages shown by the server", 2000),
-        ("messages received, all by both", 4000),
-        ("torn", 0),
-        ("missing", 0),
-    ] {
+    for (row, count) in counts {
         let row = format!("{count:6} {row}");
         assert!(
             stdout.lines().any(|line| line == row),
             "no {row:?} in {stdout}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_chat_tears_and_loses_nothing_and_says_so() {
+    let rows = [
+        ("resets", 16),
+        ("messages sent, half of them by each", 2000),
+        ("messages shown by the server", 2000),
+        ("messages received, all by both", 4000),
+        ("torn", 0),
+        ("missing", 0),
+    ];
+    counts("chat", &rows).await;
+}
+
+#[tokio::test]
+async fn http_answers_are_right_and_it_says_so() {
+    let rows = [
+        ("requests, one in 4 of them a POST", 1000),
+        ("answered wrong", 0),
+    ];
+    counts("http", &rows).await;
 }
