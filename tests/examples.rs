@@ -482,3 +482,12 @@ async fn http_answers_are_right_and_it_says_so() {
     ];
     counts("http", &rows).await;
 }
+
+#[tokio::test]
+async fn the_websocket_misses_nothing_and_says_so() {
+    let rows = [(
+        "messages received, all of them whole, once, and in order",
+        2000,
+    )];
+    counts("websocket", &rows).await;
+}
