@@ -491,3 +491,13 @@ async fn the_websocket_misses_nothing_and_says_so() {
     )];
     counts("websocket", &rows).await;
 }
+
+#[tokio::test]
+async fn the_proxy_mixes_nothing_up_and_says_so() {
+    let rows = [
+        ("had their answers, the first after it had waited", 10),
+        ("were reset with their upstream", 10),
+        ("got what was not theirs, or not all of it", 0),
+    ];
+    counts("proxy", &rows).await;
+}
