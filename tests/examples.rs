@@ -501,3 +501,9 @@ async fn the_proxy_mixes_nothing_up_and_says_so() {
     ];
     counts("proxy", &rows).await;
 }
+
+#[tokio::test]
+async fn the_lines_are_whole_and_it_says_so() {
+    let rows = [("of them new", 2000), ("missing", 0), ("torn", 0)];
+    counts("lines", &rows).await;
+}
