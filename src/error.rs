@@ -169,6 +169,12 @@ impl From<Permanent> for io::Error {
     }
 }
 
+/// The kind of the [`io::Error`] that an error comes from, if it comes from one.
+#[cfg(feature = "codec")]
+pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> io::ErrorKind {
+    find(error).map_or(io::ErrorKind::Other, io::Error::kind)
+}
+
 /// Looks an error and its sources through.
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);

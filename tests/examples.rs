@@ -291,7 +291,7 @@ async fn netcat_leaves_a_server_that_is_silent_for_too_long() {
         }
     });
     netcat.prints("here").await;
-    netcat.tells("not a byte within 50ms").await;
+    netcat.tells("nothing arrived within 50ms").await;
     netcat.prints("here").await;
     server.abort();
 }
@@ -509,4 +509,38 @@ async fn tls_resumes_its_sessions_and_loses_no_line_and_says_so() {
         (0, "wrong"),
     ];
     counts(&keeps_its_promise("tls").await, &rows);
+}
+
+#[tokio::test]
+async fn http_answers_are_right_and_it_says_so() {
+    let rows = [
+        (1000, "requests, one in 4 of them a POST"),
+        (0, "answered wrong"),
+    ];
+    counts(&keeps_its_promise("http").await, &rows);
+}
+
+#[tokio::test]
+async fn the_websocket_misses_nothing_and_says_so() {
+    let rows = [(
+        2000,
+        "messages received, all of them whole, once, and in order",
+    )];
+    counts(&keeps_its_promise("websocket").await, &rows);
+}
+
+#[tokio::test]
+async fn the_proxy_mixes_nothing_up_and_says_so() {
+    let rows = [
+        (10, "had their answers, the first after it had waited"),
+        (10, "were reset with their upstream"),
+        (0, "got what was not theirs, or not all of it"),
+    ];
+    counts(&keeps_its_promise("proxy").await, &rows);
+}
+
+#[tokio::test]
+async fn the_lines_are_whole_and_it_says_so() {
+    let rows = [(2000, "of them new"), (0, "missing"), (0, "torn")];
+    counts(&keeps_its_promise("lines").await, &rows);
 }

@@ -36,7 +36,14 @@ impl fmt::Display for WsError {
     }
 }
 
-impl std::error::Error for WsError {}
+impl std::error::Error for WsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Gone | Self::TooLarge | Self::Banned => None,
+        }
+    }
+}
 
 impl From<io::Error> for WsError {
     fn from(error: io::Error) -> Self {
@@ -176,6 +183,19 @@ async fn messages_go_both_ways_over_one_connection_after_another() {
         assert!(waiting.is_err(), "on the next connection");
     }
     assert_eq!(stream.generation(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_has_the_kind_of_the_error_that_it_comes_from() {
+    let (builder, sockets) = builder();
+    let mut stream = builder.seam(Seam::Error).connect().await.unwrap();
+    for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::TimedOut] {
+        let generation = stream.connected().await.unwrap();
+        let error = WsError::Io(kind.into());
+        socket(&sockets, generation as usize).arrive(Some(Err(error)));
+        let told = stream.next().await.unwrap().unwrap_err();
+        assert_eq!(ConnectionLost::find(&told).unwrap().cause.kind(), kind);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -155,6 +155,32 @@ async fn eof_is_an_end_for_the_reader_and_an_error_for_the_writer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn crossed_takes_the_errors_of_both_halves_away() {
+    let network = Network::new();
+    let mut stream = ReconnectingStream::builder(network.connector())
+        .policy(Policy::default().backoff(Backoff::constant(SECOND)))
+        .seam(Seam::Error)
+        .connect()
+        .await
+        .unwrap();
+    network.peer(1).reset();
+    assert!(stream.write_u8(b'x').await.is_err());
+    assert_eq!(stream.crossed().await.unwrap(), 2);
+    network.peer(2).send(b"y");
+    assert_eq!(read(&mut stream).await.unwrap(), b"y");
+
+    network.peer(2).reset();
+    assert!(read(&mut stream).await.is_err());
+    assert_eq!(stream.crossed().await.unwrap(), 3);
+    stream.write_u8(b'x').await.unwrap();
+
+    // A loss that comes after it is heard of by both.
+    network.peer(3).reset();
+    assert!(read(&mut stream).await.is_err());
+    assert!(stream.write_u8(b'x').await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn connected_takes_no_error_away() {
     let network = Network::new();
     let (reader, writer) = split!(network, Seam::Error);

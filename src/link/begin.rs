@@ -55,6 +55,18 @@ impl<C: Connect> Link<C> {
             .await
             .map_err(|halt| halt.into_error(io::ErrorKind::NotConnected))
     }
+
+    /// Waits for a connection, and tells no half of the losses before it any more.
+    pub(crate) async fn crossed(&mut self) -> io::Result<u64>
+    where
+        C::Io: Unpin,
+    {
+        let generation = self.connected().await?;
+        for role in [Role::Read, Role::Write] {
+            self.take_news(role);
+        }
+        Ok(generation)
+    }
 }
 
 impl<C: Connect> Core<C> {

@@ -52,6 +52,6 @@ impl Idle {
 pub(super) fn expired(limit: Duration) -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
-        format!("not a byte within {limit:?}"),
+        format!("nothing arrived within {limit:?}"),
     )
 }

@@ -140,7 +140,8 @@ impl Policy {
     /// How long a connection has to live to end the outage.
     ///
     /// One that dies earlier continues the outage it came from, with its count of attempts and
-    /// its backoff, so a peer that accepts and resets is not hammered.
+    /// its backoff, so a peer that accepts and resets is not hammered: several losses in a row
+    /// are one outage, whose delays grow.
     pub const fn stable_after(mut self, uptime: Duration) -> Self {
         self.stable_after = uptime;
         self

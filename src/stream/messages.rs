@@ -12,6 +12,7 @@ use pin_project::pin_project;
 
 use super::ReconnectingStream;
 use crate::connect::Connect;
+use crate::error::kind_of;
 use crate::link::{Half, Link, Stop};
 use crate::policy::{Phase, Verdict};
 
@@ -100,9 +101,10 @@ impl<S, F> Messages<S, F> {
             Ok(moved) => Ok(Ok(moved)),
             Err(error) => match (this.judge)(&error) {
                 Verdict::Surface => Ok(Err(error)),
-                verdict @ (Verdict::Lost | Verdict::Permanent) => {
-                    Err(Stop::Judged(verdict, io::Error::other(error)))
-                }
+                verdict @ (Verdict::Lost | Verdict::Permanent) => Err(Stop::Judged(
+                    verdict,
+                    io::Error::new(kind_of(&error), error),
+                )),
             },
         })
     }
@@ -191,7 +193,7 @@ where
             this.connection.poll_close(cx).map_err(|error| {
                 let kind = match (this.judge)(&error) {
                     Verdict::Lost => io::ErrorKind::ConnectionReset,
-                    Verdict::Surface | Verdict::Permanent => io::ErrorKind::Other,
+                    Verdict::Surface | Verdict::Permanent => kind_of(&error),
                 };
                 io::Error::new(kind, error)
             })

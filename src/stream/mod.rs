@@ -198,6 +198,58 @@ impl<C: Connect> ReconnectingStream<C> {
     {
         self.link.connected().await
     }
+
+    /// Waits for a connection, as [`connected`](Self::connected) does, and takes the errors of
+    /// all the seams before it away from both halves.
+    ///
+    /// For users who begin anew on each connection, with a `BufReader` or a protocol of another
+    /// crate: a half that has not heard of the loss yet, since it was the other one that met it,
+    /// would tell it to them on a connection that has not been lost.
+    ///
+    /// # Errors
+    ///
+    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](std::io::ErrorKind::NotConnected) if the
+    /// stream was closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: a running attempt goes on at the next poll, and no
+    /// error is taken away before there is a connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    /// use reconnecting_stream::{Connect, ConnectionLost, ReconnectingStream};
+    /// use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+    ///
+    /// /// Over a stream with `Seam::Error`: the whole greeting of one connection.
+    /// async fn greet<C>(stream: &mut ReconnectingStream<C>) -> io::Result<String>
+    /// where
+    ///     C: Connect<Io: AsyncRead + AsyncWrite + Unpin>,
+    /// {
+    ///     loop {
+    ///         stream.crossed().await?;
+    ///         let mut io = BufReader::new(&mut *stream);
+    ///         let mut greeting = String::new();
+    ///         let greeted = async {
+    ///             io.write_all(b"HELLO\n").await?;
+    ///             io.read_line(&mut greeting).await
+    ///         };
+    ///         match greeted.await {
+    ///             Ok(_) => return Ok(greeting),
+    ///             Err(error) if error.get_ref().is_some_and(|inner| inner.is::<ConnectionLost>()) => {}
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub async fn crossed(&mut self) -> Result<u64>
+    where
+        C::Io: Unpin,
+    {
+        self.link.crossed().await
+    }
 }
 
 impl<C: Connect> Builder<C> {

@@ -2,11 +2,13 @@
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 mod network;
+#[cfg(unix)]
 pub mod program;
 mod task;
 mod wire;
 
 pub use network::{Network, Outcome};
+#[cfg(unix)]
 pub use program::Program;
 pub use task::Task;
 pub use wire::{Fault, Peer, Wire};

@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,8 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// A real server on a loopback port; killed by its pid when the test ends, however it ends.
+/// A real server on a loopback port, and the processes that it starts: a group of their own, that
+/// is killed when the test ends, however it ends.
 pub struct Program {
     command: Command,
     port: u16,
@@ -62,6 +64,7 @@ impl Program {
     /// Starts what is described, with its standard streams; what it prints is thrown away.
     pub fn from_command(mut command: Command, port: u16) -> Self {
         command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.process_group(0);
         let mut program = Self {
             command,
             port,
@@ -88,12 +91,23 @@ impl Program {
         }
     }
 
-    /// `SIGKILL`: its kernel closes the connections.
+    /// `SIGKILL`, to its workers, too: their kernel closes the connections.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
+            // The group is gone already if all of it has ended by itself.
+            let group = format!("-{}", child.id());
+            let _ = Command::new("kill")
+                .args(["-s", "KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status();
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// `SIGHUP`: many servers read their configuration again.
+    pub fn hang_up(&self) {
+        self.signal("HUP");
     }
 
     /// `SIGSTOP`: its kernel goes on acknowledging what arrives.
