@@ -189,10 +189,11 @@ async fn messages_go_both_ways_over_one_connection_after_another() {
 async fn a_loss_has_the_kind_of_the_error_that_it_comes_from() {
     let (builder, sockets) = builder();
     let mut stream = builder.seam(Seam::Error).connect().await.unwrap();
-    for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::TimedOut] {
-        let generation = stream.connected().await.unwrap();
+    let kinds = [io::ErrorKind::ConnectionReset, io::ErrorKind::TimedOut];
+    for (generation, kind) in (1..).zip(kinds) {
+        stream.connected().await.unwrap();
         let error = WsError::Io(kind.into());
-        socket(&sockets, generation as usize).arrive(Some(Err(error)));
+        socket(&sockets, generation).arrive(Some(Err(error)));
         let told = stream.next().await.unwrap().unwrap_err();
         assert_eq!(ConnectionLost::find(&told).unwrap().cause.kind(), kind);
     }
