@@ -31,6 +31,10 @@ pub mod from_stubborn_io {}
 
 #[cfg(all(feature = "codec", feature = "net"))]
 #[doc = include_str!("login.md")]
+#[cfg_attr(
+    feature = "rustls",
+    doc = "[`TlsConnector`](crate::TlsConnector) lists them all."
+)]
 pub mod login {}
 
 #[cfg(all(feature = "codec", feature = "net"))]
