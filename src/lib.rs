@@ -39,6 +39,8 @@
 //!
 //! # Where to look
 //!
+//! - [`docs`]: the book. Begin there: which of these to use, choosing a policy, logging in,
+//!   observing, testing, moving from `stubborn-io`, and why.
 //! - [`ReconnectingStream`] and its [`Builder`]: bytes.
 #![cfg_attr(feature = "codec", doc = "- [`ReconnectingFramed`]: messages.")]
 #![cfg_attr(

@@ -15,15 +15,31 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
 
-/// Writes down the level and the message of every line of this crate.
+/// Writes down every line of this crate.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+struct Lines(Arc<Mutex<Vec<Line>>>);
+
+struct Line {
+    level: Level,
+    message: String,
+    /// Their names.
+    fields: Vec<&'static str>,
+}
 
 impl Lines {
     fn of(&self, level: Level) -> Vec<String> {
         let lines = self.0.lock().unwrap();
-        let of_level = lines.iter().filter(|line| line.0 == level);
-        of_level.map(|line| line.1.clone()).collect()
+        let of_level = lines.iter().filter(|line| line.level == level);
+        of_level.map(|line| line.message.clone()).collect()
+    }
+
+    fn take(&self) -> Vec<String> {
+        let lines = std::mem::take(&mut *self.0.lock().unwrap());
+        let with_fields = |line: Line| {
+            let fields = line.fields.join(" ");
+            format!("{} {}: {fields}", line.level, line.message)
+        };
+        lines.into_iter().map(with_fields).collect()
     }
 }
 
@@ -43,6 +59,7 @@ impl Subscriber for Lines {
     }
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         assert_eq!(span.metadata().name(), "reconnecting_stream");
+        assert!(span.metadata().fields().field("stream").is_some());
         assert!(span.is_root(), "the span it is made in can end before it");
         Id::from_u64(7)
     }
@@ -56,10 +73,12 @@ impl Subscriber for Lines {
         );
         let mut message = Message(String::new());
         event.record(&mut message);
-        self.0
-            .lock()
-            .unwrap()
-            .push((*event.metadata().level(), message.0));
+        let names = event.metadata().fields().iter().map(|field| field.name());
+        self.0.lock().unwrap().push(Line {
+            level: *event.metadata().level(),
+            message: message.0,
+            fields: names.filter(|&name| name != "message").collect(),
+        });
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
@@ -112,4 +131,36 @@ async fn an_outage_of_a_single_long_wait_is_one_warning() {
     network.peer(1).reset();
     stream.write_all(b"x").await.unwrap();
     assert_eq!(lines.of(Level::WARN), ["an outage goes on"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_line_has_its_fields() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let network = Network::new();
+    network
+        .script([Outcome::Accepts])
+        .otherwise(Outcome::Refuses(ErrorKind::ConnectionRefused));
+    let policy = Policy::default().backoff(Backoff::constant(Duration::from_secs(60)));
+    let mut stream = ReconnectingStream::builder(network.connector())
+        .policy(policy.max_attempts(1))
+        .connect()
+        .await
+        .unwrap();
+    network.peer(1).reset();
+    stream.write_all(b"x").await.unwrap_err();
+    stream.handle().close();
+    stream.write_all(b"x").await.unwrap_err();
+    assert_eq!(
+        lines.take(),
+        [
+            "INFO connected: generation attempts downtime",
+            "INFO connection lost: generation cause uptime",
+            "DEBUG will retry: attempt delay downtime",
+            "WARN an outage goes on: attempts downtime",
+            "DEBUG attempt failed: attempt error downtime",
+            "ERROR gave up: attempts outage last_error",
+            "DEBUG closed: ",
+        ]
+    );
 }

@@ -190,3 +190,28 @@ async fn half_close_works() {
         "nobody dialed again"
     );
 }
+
+/// Sockets belong to the runtime that made them.
+#[test]
+fn a_stream_that_outlives_its_runtime_goes_on_when_told_to_reconnect() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connector = move || TcpStream::connect(address);
+    let first = runtime();
+    let mut stream = first
+        .block_on(ReconnectingStream::connect(connector))
+        .unwrap();
+    drop(first);
+    runtime().block_on(async {
+        let error = stream.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Other);
+        assert_eq!(stream.state(), State::Connected { generation: 1 });
+        stream.reconnect();
+        stream.write_all(b"goes on").await.unwrap();
+        assert_eq!(stream.generation(), 2);
+    });
+}

@@ -1,9 +1,58 @@
-//! Texts about using the crate.
+//! The book: texts about using the crate well.
+#![cfg_attr(all(feature = "codec", feature = "net"), doc = include_str!("contents.md"))]
+#![cfg_attr(
+    not(all(feature = "codec", feature = "net")),
+    doc = "\n\nIt is there with the default features, `codec` and `net`."
+)]
+#![cfg_attr(
+    feature = "serde",
+    doc = "- [`config`]: every field of a policy in a configuration file."
+)]
+
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("choosing.md")]
+pub mod choosing {}
 
 #[cfg(feature = "serde")]
 #[doc = include_str!("config.md")]
 pub mod config {}
 
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("faq.md")]
+pub mod faq {}
+
 #[cfg(feature = "codec")]
 #[doc = include_str!("framed.md")]
 pub mod framed {}
+
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("from_stubborn_io.md")]
+pub mod from_stubborn_io {}
+
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("login.md")]
+#[cfg_attr(
+    feature = "rustls",
+    doc = "[`TlsConnector`](crate::TlsConnector) lists them all."
+)]
+pub mod login {}
+
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("observing.md")]
+#[cfg_attr(
+    feature = "metrics",
+    doc = "[`Metrics`](crate::Metrics) lists the names."
+)]
+pub mod observing {}
+
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("policy.md")]
+#[cfg_attr(
+    feature = "serde",
+    doc = "[`docs::config`](crate::docs::config) has every field."
+)]
+pub mod policy {}
+
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("testing.md")]
+pub mod testing {}

@@ -11,11 +11,11 @@ use tokio::net::lookup_host;
 /// # Examples
 ///
 /// ```
-/// use std::net::Ipv4Addr;
+/// use std::net::IpAddr;
 /// use reconnecting_stream::Endpoint;
 ///
 /// let by_name = Endpoint::from("db.example:5432");
-/// let by_address = Endpoint::from((Ipv4Addr::LOCALHOST.into(), 5432));
+/// let by_address = Endpoint::from((IpAddr::from([127, 0, 0, 1]), 5432));
 /// assert_eq!(by_name.to_string(), "db.example:5432");
 /// assert_eq!(by_address, Endpoint::from("127.0.0.1:5432"));
 /// ```
