@@ -25,7 +25,7 @@ use hyper::client::conn::http1;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use reconnecting_stream::{Backoff, Connect, Policy, ReconnectingStream, Seam, State};
-use support::program::{are_installed, free_port};
+use support::program::{are_installed, free_port, tell};
 use support::{Program, lost};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
@@ -115,11 +115,11 @@ async fn answers_belong_to_their_requests_though_the_server_is_killed_and_cruel(
     }
     drop(client);
     let work = worker.await.unwrap().unwrap();
-    println!(
+    tell(format_args!(
         "{REQUESTS} requests sent, {} answers received, {wrong} wrong, 0 missing, \
          {} requests repeated, {} kept, {kills} kills",
         work.answered, work.repeated, work.kept
-    );
+    ));
     assert_eq!((wrong, work.answered, work.failed), (0, REQUESTS, 0));
     // The server resets one in 75 requests and cuts another one.
     assert!(work.repeated >= 2 * REQUESTS / 75 - kills, "{work:?}");
@@ -142,10 +142,10 @@ async fn a_post_is_not_repeated_and_goes_on_if_it_never_left() {
     let work = worker.await.unwrap().unwrap();
     server.abort();
     let executed = deeds.executed.load(std::sync::atomic::Ordering::Relaxed);
-    println!(
+    tell(format_args!(
         "300 POSTs sent, {} answered, {failed} failed, {executed} executed",
         work.answered
-    );
+    ));
     // By turns 25 requests until a reset, a cut, a close: 4 times each.
     assert_eq!((executed, failed, work.failed), (300, 8, 8));
     assert_eq!((work.answered, work.repeated), (292, 0));
@@ -363,11 +363,11 @@ async fn nginx_is_asked_through_reloads_and_kills() {
     }
     drop(client);
     let work = worker.await.unwrap().unwrap();
-    println!(
+    tell(format_args!(
         "{REQUESTS} requests sent, {} answers received, {wrong} wrong, 0 missing, \
          {} requests repeated, {} kept, {kills} kills, {reloads} reloads",
         work.answered, work.repeated, work.kept
-    );
+    ));
     assert_eq!((wrong, work.answered, work.failed), (0, REQUESTS, 0));
     assert!(
         work.kept >= REQUESTS / 20 / 2,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use client::connect;
 use futures::StreamExt;
 use reconnecting_stream::{Backoff, Policy, ReconnectingFramed, ReconnectingStream, Seam};
-use support::program::{are_installed, free_port};
+use support::program::{are_installed, free_port, tell};
 use support::{Network, Program};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -120,7 +120,9 @@ async fn socat_is_killed_and_no_line_is_torn() {
     let path = folder.path().join("lines");
     write_file(&path);
     let (got, connections) = read_from(socat(&path)).await;
-    println!("socat: {LINES} lines, {got:?}, {connections} connections, {KILLS} kills");
+    tell(format_args!(
+        "socat: {LINES} lines, {got:?}, {connections} connections, {KILLS} kills"
+    ));
     assert_eq!((got.torn, got.missing), (0, 0));
     assert!(connections > u64::from(KILLS) && got.twice > 0, "{got:?}");
 }
@@ -140,7 +142,9 @@ async fn nc_is_killed_and_no_line_is_torn() {
     );
     let server = Program::start("sh", port, ["-c", &script]);
     let (got, connections) = read_from(server).await;
-    println!("nc: {LINES} lines, {got:?}, {connections} connections, {KILLS} kills");
+    tell(format_args!(
+        "nc: {LINES} lines, {got:?}, {connections} connections, {KILLS} kills"
+    ));
     assert_eq!((got.torn, got.missing), (0, 0));
     assert!(connections > u64::from(KILLS) && got.twice > 0, "{got:?}");
 }
@@ -166,7 +170,7 @@ async fn a_plain_framed_tears_lines_when_socat_is_killed() {
         next = got.count(&arrived.unwrap().unwrap(), next);
         killer.line(lines.get_ref().generation(), &mut server);
     }
-    println!("control: {got:?}, {KILLS} kills");
+    tell(format_args!("control: {got:?}, {KILLS} kills"));
     assert!(got.torn > 0);
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use proxy::{Counts, run};
 use reconnecting_stream::{Backoff, Eof, Policy, ReconnectingStream, Seam};
-use support::program::{are_installed, free_port};
+use support::program::{are_installed, free_port, tell};
 use support::{Network, Outcome, Program};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -89,7 +89,9 @@ async fn half_closed_conversations_are_passed_on_whole() {
     settled(&counts, 3).await;
     let (up, down) = (&counts.bytes_up, &counts.bytes_down);
     let (up, down) = (up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
-    println!("9000000 bytes sent, {up} up, {down} down, 0 missing");
+    tell(format_args!(
+        "9000000 bytes sent, {up} up, {down} down, 0 missing"
+    ));
     assert_eq!((up, down), (9_000_000, 9_000_000));
 }
 
@@ -134,11 +136,11 @@ async fn no_client_gets_the_bytes_of_another_connection_when_the_upstream_is_kil
         }
     }
     settled(&counts, 20).await;
-    println!(
+    tell(format_args!(
         "{sent_bytes} bytes sent, {received} received, {} missing, 20 conversations: {whole} whole, \
          {reset} reset, {cut} ended early, {wrong} with wrong bytes",
         sent_bytes - received
-    );
+    ));
     assert_eq!((wrong, whole, reset + cut), (0, 10, 10));
 }
 

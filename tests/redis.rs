@@ -18,7 +18,7 @@ use reconnecting_stream::{
 use redis_protocol::codec::Resp2;
 use redis_protocol::error::{RedisProtocolError, RedisProtocolErrorKind};
 use redis_protocol::resp2::types::BytesFrame;
-use support::program::{are_installed, free_port};
+use support::program::{are_installed, free_port, tell};
 use support::{Program, lost};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -213,7 +213,9 @@ mod subscribing {
         }
         assert_eq!(kills, KILLS);
         control.publish_to_somebody(b"word end").await;
-        println!("{kills} kills, {waits} waits for the subscriber to read");
+        tell(format_args!(
+            "{kills} kills, {waits} waits for the subscriber to read"
+        ));
         published
     }
 
@@ -240,14 +242,14 @@ mod subscribing {
         let missing = expected
             .iter()
             .filter(|n| received.binary_search(n).is_err());
-        println!(
+        tell(format_args!(
             "{seam:?}: {MESSAGES} published, {} to the subscriber, {} received, {} missing, \
              {torn} torn, {} connections, {seams} errors",
             expected.len(),
             received.len(),
             missing.count(),
             redis.generation(),
-        );
+        ));
         assert_eq!(torn, 0);
         assert_eq!(redis.generation(), KILLS as u64 + 1);
         assert_eq!(seams, if seam == Seam::Error { KILLS } else { 0 });
@@ -313,7 +315,9 @@ mod subscribing {
             begin = end;
         }
         let sent = (begin - 42) / 100;
-        println!("{sent} sent, {lost} cut or still in the server, 0 torn, {ROUNDS} kills");
+        tell(format_args!(
+            "{sent} sent, {lost} cut or still in the server, 0 torn, {ROUNDS} kills"
+        ));
     }
 
     /// What the test above shows is not shown by itself.
@@ -359,7 +363,7 @@ mod subscribing {
                 () = publishing => unreachable!(),
             }
         });
-        println!("a plain Framed got: {}", seen.await);
+        tell(format_args!("a plain Framed got: {}", seen.await));
     }
 }
 
@@ -500,7 +504,9 @@ mod writing {
         }
         writing.await.unwrap();
         let twice = check(&mut control, MESSAGES, WINDOW).await;
-        println!("{MESSAGES} sent, 0 missing, {twice} twice, {kills} kills, {restarts} restarts");
+        tell(format_args!(
+            "{MESSAGES} sent, 0 missing, {twice} twice, {kills} kills, {restarts} restarts"
+        ));
         assert!(kills >= 40);
         assert_eq!(restarts, 5);
     }
@@ -530,7 +536,9 @@ mod writing {
             tokio::join!(control.kill("normal"), resuming);
         }
         let written = control.count(&["LLEN", LIST]).await;
-        println!("{next} written to plain connections, {written} have arrived");
+        tell(format_args!(
+            "{next} written to plain connections, {written} have arrived"
+        ));
         assert!(written < next);
     }
 }
@@ -585,7 +593,7 @@ mod stopped {
             }
         });
         assert_eq!(cause(seam.await), ErrorKind::TimedOut);
-        println!("noticed after {:?}", stopped.elapsed());
+        tell(format_args!("noticed after {:?}", stopped.elapsed()));
 
         server.resume();
         let reading =
@@ -697,7 +705,10 @@ mod stopped {
         let (cause, at) = losses[0];
         assert_eq!(cause, ErrorKind::TimedOut);
         let after = at - full.lock().unwrap().unwrap();
-        println!("noticed after {after:?}, {} losses", losses.len());
+        tell(format_args!(
+            "noticed after {after:?}, {} losses",
+            losses.len()
+        ));
         let mut control = Control::connect(address).await;
         let BytesFrame::Array(list) = control.ask(&["LRANGE", LIST, "0", "-1"]).await else {
             panic!("expected a list");
@@ -707,7 +718,7 @@ mod stopped {
             arrived[number(bytes(item)).expect("a torn message") / 100] = true;
         }
         let twice = list.len() - MESSAGES;
-        println!("{MESSAGES} sent, {twice} twice");
+        tell(format_args!("{MESSAGES} sent, {twice} twice"));
         assert!(arrived.iter().all(|&arrived| arrived), "none is missing");
     }
 }

@@ -18,7 +18,7 @@ use reconnecting_stream::{
 };
 use rustls::HandshakeKind;
 use support::Program;
-use support::program::{are_installed, free_port};
+use support::program::{are_installed, free_port, tell};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -145,11 +145,11 @@ async fn lines_go_on_when_the_server_is_killed_and_started_again() {
             server = restarted;
         }
     }
-    println!(
+    tell(format_args!(
         "{RESTARTS} kills, {} connections: {figures:?}, missing {}",
         stream.get_ref().generation(),
         figures.asked - figures.answered
-    );
+    ));
     assert_eq!(figures.answered, (RESTARTS + 1) * LINES + RESTARTS);
     assert_eq!((figures.asked, figures.torn), (figures.answered, 0));
     assert!(figures.again >= RESTARTS);
@@ -203,9 +203,9 @@ async fn messages_all_arrive_and_whole_when_the_server_is_killed_in_the_middle()
         }
     }
     writing.abort();
-    println!(
+    tell(format_args!(
         "{kills} kills: {MESSAGES} lines sent, {next} answered, 0 torn, {missing} missing, {twice} twice"
-    );
+    ));
     assert_eq!((kills, missing), (RESTARTS, 0));
 }
 
@@ -238,7 +238,7 @@ async fn sessions_are_resumed_until_the_server_starts_anew() {
         }
         stream.get_mut().reconnect();
     }
-    println!("{kinds:?}");
+    tell(format_args!("{kinds:?}"));
     use HandshakeKind::{Full, Resumed};
     assert_eq!(kinds, [Full, Resumed, Resumed, Full, Resumed, Resumed]);
     assert_eq!(figures.answered, 6);

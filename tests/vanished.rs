@@ -268,7 +268,7 @@ fn vanishes(test: &str, limit: Duration) {
     );
     assert_eq!(client.says("goes on"), SECOND);
     let recovery = gone.elapsed() - noticed;
-    tell(&format!(
+    tell(format_args!(
         "{test}: noticed after {noticed:.1?} ({cause}, limit {limit:?}), went on {recovery:.1?} later"
     ));
     // The kernel's timers are late by up to one more retransmission or probe.

@@ -20,7 +20,7 @@ use client::{Socket, Subscription, judge, subscribe};
 use reconnecting_stream::{Backoff, Connect, Event, Policy, Verdict};
 use server::{Fate, TOKEN, message};
 use support::Program;
-use support::program::free_port;
+use support::program::{free_port, tell};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -108,7 +108,9 @@ async fn each_way_to_lose_a_websocket_loses_no_message() {
         let seams = subscription.seams;
         let connections = subscription.close().await.unwrap();
         server.abort();
-        println!("{fate:?}: {connections} connections, 1000 sent, {got:?}");
+        tell(format_args!(
+            "{fate:?}: {connections} connections, 1000 sent, {got:?}"
+        ));
         assert_eq!(got, published(1000), "{fate:?}");
         assert_eq!((connections, seams), (10, 9), "{fate:?}");
         let failed = events.failed.load(Ordering::Relaxed);
@@ -215,10 +217,10 @@ async fn a_publisher_that_is_killed_and_stopped_costs_no_message() {
         .iter()
         .filter(|kind| **kind == io::ErrorKind::TimedOut);
     let silent = silent.count();
-    println!(
+    tell(format_args!(
         "{PUBLISHED} sent, {got:?}, {kills} kills, {stops} stops, {connections} connections, \
          {silent} lost by silence"
-    );
+    ));
     assert_eq!(got, published(PUBLISHED));
     assert_eq!((kills, stops), (10, 10));
     assert!(silent >= stops, "{causes:?}");

@@ -24,12 +24,12 @@ pub fn are_installed(programs: &[&str]) -> bool {
 pub fn skip(reason: &str) -> bool {
     let test = std::thread::current().name().unwrap_or("?").to_owned();
     assert!(std::env::var_os(REQUIRED).is_none(), "{test}: {reason}");
-    tell(&format!("SKIPPED {test}: {reason}"));
+    tell(format_args!("SKIPPED {test}: {reason}"));
     false
 }
 
 /// Prints figures, or a reason, past the capture of a test's output.
-pub fn tell(line: &str) {
+pub fn tell(line: impl std::fmt::Display) {
     // Unlike what `eprintln!` prints, this is not captured.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
