@@ -544,3 +544,59 @@ async fn the_lines_are_whole_and_it_says_so() {
     let rows = [(2000, "of them new"), (0, "missing"), (0, "torn")];
     counts(&keeps_its_promise("lines").await, &rows);
 }
+
+#[tokio::test]
+async fn the_herd_comes_back_the_same_way_with_the_same_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    for (file, seed) in [("a.svg", "7"), ("b.svg", "7"), ("c.svg", "8")] {
+        let chart = folder.path().join(file);
+        let output = example("herd")
+            .args(["--clients", "200", "--backlog", "0", "--seed", seed])
+            .arg(&chart)
+            .output();
+        let output = soon(output).await.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        let chart = std::fs::read_to_string(chart).unwrap();
+        assert!(chart.contains("200 clients lose their server"));
+        assert!(chart.trim_end().ends_with("</svg>"));
+        runs.push((String::from_utf8(output.stdout).unwrap(), chart));
+    }
+    assert_eq!(runs[0], runs[1]);
+    assert_ne!(runs[0], runs[2]);
+    let (table, _) = &runs[0];
+    assert!(
+        table.contains("## 200 clients, 10 connections a second, no backlog, an outage of 60 s")
+    );
+    let without_jitter = herd_row(table, "| none | 100 ms to 10 s |");
+    let with_jitter = herd_row(table, "| full | 100 ms to 10 s |");
+    assert_eq!(without_jitter[3], "200", "all of them in 100 ms");
+    assert!(
+        with_jitter[3].parse::<u32>().unwrap() < 50,
+        "{with_jitter:?}"
+    );
+}
+
+/// The cells of a row, the first of them empty.
+fn herd_row<'a>(table: &'a str, start: &str) -> Vec<&'a str> {
+    let row = table.lines().find(|line| line.starts_with(start));
+    row.unwrap().split('|').map(str::trim).collect()
+}
+
+#[tokio::test]
+async fn the_herd_explains_a_wrong_command_line() {
+    for (arguments, complaint) in [
+        (&["--clients", "0"][..], "--clients: expected at least 1"),
+        (&["--seed", "x"], "--seed: expected a number, got x"),
+        (&["--rate"], "--rate: expected a value, got none"),
+        (&["--fast", "1"], "--fast: not an option"),
+        (&["a.svg", "b.svg"], "expected one file"),
+    ] {
+        let output = soon(example("herd").args(arguments).output()).await;
+        let output = output.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(complaint), "{arguments:?}: {stderr}");
+    }
+}

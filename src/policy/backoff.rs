@@ -137,6 +137,37 @@ impl Backoff {
         self
     }
 
+    /// The delays of one outage, from the first, as a stream waits for them: to show a schedule in
+    /// a log or a test, or to simulate many clients. Nothing is waited for here.
+    ///
+    /// `random` is asked once for each delay, for a number in `[0, 1)`; one outside counts as the
+    /// nearest bound. The iterator is endless, or ends with its
+    /// [factory](Self::from_factory)'s: [`max_attempts`](crate::Policy::max_attempts) belongs to
+    /// the policy.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reconnecting_stream::Backoff;
+    ///
+    /// let backoff = Backoff::exponential(Duration::from_millis(100)).max(Duration::from_secs(1));
+    /// let longest: Vec<_> = backoff.delays(|| 1.0).take(5).collect();
+    /// assert_eq!(longest, [100, 200, 400, 800, 1000].map(Duration::from_millis));
+    ///
+    /// // What one client may wait.
+    /// for delay in backoff.delays(fastrand::f64).take(5) {
+    ///     println!("{delay:?}");
+    /// }
+    /// ```
+    pub fn delays<R>(&self, mut random: R) -> impl Iterator<Item = Duration> + use<'_, R>
+    where
+        R: FnMut() -> f64,
+    {
+        let mut schedule = self.schedule();
+        std::iter::from_fn(move || schedule.next(self, random()))
+    }
+
     /// Starts from the beginning, as each outage does.
     pub(super) fn schedule(&self) -> Schedule {
         match &self.base {

@@ -72,10 +72,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn delays(backoff: &Backoff, random: f64, n: usize) -> Vec<Duration> {
-        let mut schedule = backoff.schedule();
-        std::iter::from_fn(|| schedule.next(backoff, random))
-            .take(n)
-            .collect()
+        backoff.delays(|| random).take(n).collect()
     }
 
     #[test]
@@ -119,6 +116,46 @@ mod tests {
             assert_eq!(delays(&backoff, 0.9, 9), [3 * MS, 1 * MS]);
         }
         assert_eq!(delays(&backoff.max(2 * MS), 0.9, 9), [2 * MS, 1 * MS]);
+    }
+
+    #[test]
+    fn delays_ask_for_one_random_number_each() {
+        for backoff in [
+            Backoff::exponential(100 * MS),
+            Backoff::constant(MS),
+            Backoff::from_factory(|| vec![MS; 9]),
+        ] {
+            let mut asked = 0;
+            let random = || {
+                asked += 1;
+                0.5
+            };
+            assert_eq!(backoff.delays(random).take(3).count(), 3);
+            assert_eq!(asked, 3);
+        }
+    }
+
+    #[test]
+    fn delays_begin_anew_and_belong_to_no_other_outage() {
+        let backoff = Backoff::exponential(100 * MS);
+        let mut numbers = [0.0, 0.5].into_iter();
+        let random = || numbers.next().unwrap();
+        let mut one = backoff.delays(random);
+        let mut other = backoff.delays(|| 1.0);
+        assert_eq!(one.next(), Some(10 * MS));
+        assert_eq!(other.next(), Some(100 * MS));
+        assert_eq!(one.next(), Some(105 * MS));
+        assert_eq!(other.next(), Some(200 * MS));
+    }
+
+    #[test]
+    fn a_random_number_outside_counts_as_the_nearest_bound() {
+        for jitter in [Jitter::None, Jitter::Full, Jitter::Equal] {
+            let backoff = Backoff::exponential(100 * MS).jitter(jitter);
+            for (outside, bound) in [(-1.0, 0.0), (1.5, 1.0), (f64::INFINITY, 1.0)] {
+                assert_eq!(delays(&backoff, outside, 3), delays(&backoff, bound, 3));
+            }
+        }
     }
 
     #[test]
