@@ -64,6 +64,7 @@
 //! # Features
 //!
 //! - `codec` (on): `ReconnectingFramed`.
+//! - `testing` (off): a TCP proxy that commits faults, for the tests of services.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 
@@ -86,6 +87,8 @@ mod link;
 mod policy;
 mod seam;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use builder::{Builder, ByteStream};
 pub use connect::{Attempt, Connect, ConnectFn, connect_fn};
