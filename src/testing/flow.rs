@@ -81,7 +81,9 @@ impl Flow {
             self.held = 0..read;
             self.due = after(pace.delay);
         }
-        sleep_until(self.due).await;
+        if self.due > Instant::now() {
+            sleep_until(self.due).await;
+        }
         let most = self.room().min(pace.most).min(self.held.len());
         let written = write(to, &self.buffer[self.held.start..][..most]).await?;
         self.held.start += written;

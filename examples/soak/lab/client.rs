@@ -1,0 +1,300 @@
+//! A client that checks what it gets, and what it is told.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reconnecting_stream::{Connect, ConnectionLost, Event, Seam, connect_fn};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Wrong;
+use super::checker::{Checker, Shape};
+use super::pattern::Place;
+
+/// Connections with their number at their beginning; `wrap` makes of them what the stream gets.
+pub fn dial<Io: 'static>(
+    addr: SocketAddr,
+    base: u64,
+    wrap: fn(TcpStream) -> Io,
+) -> impl Connect<Io = Io, Future: Send> + Send {
+    connect_fn(move |attempt| {
+        let number = base + attempt.generation;
+        async move {
+            let mut socket = TcpStream::connect(addr).await?;
+            socket.set_nodelay(true)?;
+            socket.write_u64(number).await?;
+            Ok(wrap(socket))
+        }
+    })
+}
+
+/// What a stream has gone through, counted from its events.
+#[derive(Debug, Default)]
+pub struct Fate {
+    pub losses: AtomicU64,
+    pub connections: AtomicU64,
+    /// The generation that was lost last.
+    pub lost: AtomicU64,
+}
+
+impl Fate {
+    pub fn observer(self: &Arc<Self>) -> impl FnMut(&Event) + Send + Sync + 'static {
+        let fate = Arc::clone(self);
+        move |event| match event {
+            Event::Lost { generation, .. } => {
+                fate.losses.fetch_add(1, Ordering::SeqCst);
+                fate.lost.store(*generation, Ordering::SeqCst);
+            }
+            Event::Connected { .. } => {
+                fate.connections.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How bytes are handed to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    Write,
+    Vectored,
+    /// And flushed, since the connection keeps them until then.
+    Flush,
+}
+
+/// The seams that a half was told of.
+#[derive(Debug)]
+struct Told {
+    seam: Seam,
+    /// No connection follows a loss, so that a hidden seam is none, and is told of.
+    is_last: bool,
+    generation: u64,
+}
+
+impl Told {
+    fn new(seam: Seam) -> Self {
+        Self {
+            seam,
+            is_last: false,
+            generation: 0,
+        }
+    }
+
+    fn hear(&mut self, error: &io::Error) -> Result<(), Wrong> {
+        let lost = error
+            .get_ref()
+            .and_then(|inside| inside.downcast_ref::<ConnectionLost>())
+            .ok_or_else(|| format!("an error that tells of no loss: {error}"))?;
+        if self.seam == Seam::Hidden && !self.is_last {
+            return Err(format!("a hidden seam was told of: {error}"));
+        }
+        if lost.generation <= self.generation {
+            return Err(format!("told twice: {error}"));
+        }
+        self.generation = lost.generation;
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub struct Reading {
+    told: Told,
+    pub checker: Checker,
+    /// The longest that came without a seam.
+    longest: u64,
+    buffer: Vec<u8>,
+}
+
+/// What a read has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    Bytes,
+    /// The reader was told of a seam.
+    Seam,
+    /// An end, where the seams do not look like one.
+    End,
+}
+
+impl Reading {
+    pub fn new(seam: Seam) -> Self {
+        let shape = match seam {
+            Seam::Hidden => Shape::Spliced,
+            Seam::Error | Seam::Eof => Shape::Whole,
+        };
+        Self {
+            told: Told::new(seam),
+            checker: Checker::new(shape),
+            longest: 0,
+            buffer: vec![0; 4096],
+        }
+    }
+
+    /// The generation of the last loss that it was told of.
+    pub fn told(&self) -> u64 {
+        self.told.generation
+    }
+
+    /// The writer shuts the stream down.
+    pub fn expect_end(&mut self) {
+        self.told.is_last = true;
+    }
+
+    /// How many bytes of one stream it has got, of the longest.
+    pub fn longest(&self) -> u64 {
+        self.longest
+    }
+
+    pub async fn read(&mut self, io: &mut (impl AsyncRead + Unpin)) -> Result<Read, Wrong> {
+        match io.read(&mut self.buffer).await {
+            Ok(0) if self.told.seam == Seam::Eof => {
+                self.checker.cut();
+                Ok(Read::Seam)
+            }
+            Ok(0) => Ok(Read::End),
+            Ok(read) => {
+                self.checker.push(&self.buffer[..read])?;
+                self.longest = self.longest.max(self.checker.run());
+                Ok(Read::Bytes)
+            }
+            Err(error) => {
+                self.told.hear(&error)?;
+                self.checker.cut();
+                Ok(Read::Seam)
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Writing {
+    told: Told,
+    put: Put,
+    place: Place,
+    /// How much is written at once.
+    chunk: usize,
+}
+
+impl Writing {
+    pub fn new(seam: Seam, put: Put, chunk: usize) -> Self {
+        Self {
+            told: Told::new(seam),
+            put,
+            place: Place::beginning(0),
+            chunk,
+        }
+    }
+
+    /// The generation of the last loss that it was told of.
+    pub fn told(&self) -> u64 {
+        self.told.generation
+    }
+
+    /// Goes on with this stream from its beginning.
+    pub fn begin(&mut self, stream: u64) {
+        self.place = Place::beginning(stream);
+    }
+
+    /// Whether it went through. If not the writer was told of a seam, and begins another stream.
+    pub async fn write(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Wrong> {
+        let bytes: Vec<_> = self.place.bytes().take(self.chunk).collect();
+        self.place = self.place.after(self.chunk);
+        let written = match self.put {
+            Put::Write => io.write_all(&bytes).await,
+            Put::Vectored => write_all_vectored(io, &bytes).await,
+            Put::Flush => match io.write_all(&bytes).await {
+                Ok(()) => io.flush().await,
+                Err(error) => Err(error),
+            },
+        };
+        self.hear(written)
+    }
+
+    /// Whether it went through, as for a write.
+    pub async fn finish(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Wrong> {
+        let finished = io.shutdown().await;
+        self.hear(finished)
+    }
+
+    fn hear(&mut self, result: io::Result<()>) -> Result<bool, Wrong> {
+        let Err(error) = result else {
+            return Ok(true);
+        };
+        self.told.hear(&error)?;
+        self.begin(self.place.stream + 1);
+        Ok(false)
+    }
+}
+
+async fn write_all_vectored(io: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (one, other) = rest.split_at(rest.len() / 3);
+        let slices = [IoSlice::new(one), IoSlice::new(&[]), IoSlice::new(other)];
+        match io.write_vectored(&slices).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => rest = &rest[written..],
+        }
+    }
+    Ok(())
+}
+
+/// Writes and reads by turns until the reader has got enough.
+pub async fn talk_whole(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    reading: &mut Reading,
+    writing: &mut Writing,
+    mut is_enough: impl FnMut(&Reading) -> bool,
+) -> Result<(), Wrong> {
+    while !is_enough(reading) {
+        if writing.write(io).await? && reading.read(io).await? == Read::End {
+            return Err("an end where the seams do not look like one".into());
+        }
+    }
+    Ok(())
+}
+
+/// The same with a task for each half. The writer waits for the reader after each write.
+pub async fn talk_split<S>(
+    io: S,
+    reading: &mut Reading,
+    mut writing: Writing,
+    mut is_enough: impl FnMut(&Reading) -> bool,
+) -> Result<Writing, Wrong>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (mut reader, mut writer) = tokio::io::split(io);
+    let (reads, mut has_read) = watch::channel(());
+    // Ended by a drop, should the reader find something wrong.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let went_through = writing.write(&mut writer).await?;
+            if went_through && has_read.changed().await.is_err() {
+                return Ok::<_, Wrong>(writing);
+            }
+        }
+    });
+    while !is_enough(reading) {
+        if reading.read(&mut reader).await? == Read::End {
+            return Err("an end where the seams do not look like one".into());
+        }
+        reads.send_replace(());
+        if let Some(ended) = tasks.try_join_next() {
+            return flatten(ended);
+        }
+    }
+    drop(reads);
+    match tasks.join_next().await {
+        Some(ended) => flatten(ended),
+        None => Err("there is no writer".into()),
+    }
+}
+
+fn flatten<T>(ended: Result<Result<T, Wrong>, tokio::task::JoinError>) -> Result<T, Wrong> {
+    ended.map_err(|panic| panic.to_string())?
+}
