@@ -427,6 +427,31 @@ async fn netcat_helps() {
     }
 }
 
+#[cfg(all(feature = "codec", feature = "testing"))]
+#[tokio::test]
+async fn the_soak_finds_nothing_wrong_and_says_with_which_seed() {
+    let mut soak = example("soak");
+    let output = soon(soak.args(["--seconds", "2", "--seed", "5"]).output())
+        .await
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stdout}{stderr}");
+    assert!(stdout.starts_with("seed 5, 2s\n"), "{stdout}");
+    assert!(stdout.contains("nothing was wrong"), "{stdout}");
+}
+
+#[cfg(all(feature = "codec", feature = "testing"))]
+#[tokio::test]
+async fn the_soak_explains_a_wrong_command_line() {
+    for arguments in [&["--minutes"][..], &["--seed", "x"], &["--quiet", "1"]] {
+        let output = soon(example("soak").args(arguments).output())
+            .await
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_demo_survives_everything_and_says_so() {
     let output = soon(example("demo").output()).await.unwrap();

@@ -1,7 +1,6 @@
 //! One cell: a fault in the middle of an operation.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -11,10 +10,11 @@ use reconnecting_stream::{Backoff, Connect, Handle, Policy, ReconnectingStream, 
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter};
 use tokio::net::TcpStream;
 
-use super::lab::Wrong;
 use super::lab::checker::Shape;
-use super::lab::client::{Fate, Put, Read, Reading, Writing, dial, talk_split, talk_whole};
+use super::lab::client::{Fate, Put, Read, Reading, Writing, dial};
 use super::lab::server::{Answer, Server, Terms};
+use super::lab::talk::{check_told, talk_split, talk_whole};
+use super::lab::{Wrong, wrong};
 
 /// A connection that has delivered so much is past every fault.
 pub(crate) const ENOUGH: u64 = 1200;
@@ -107,10 +107,10 @@ impl Cell {
         proxy.script(vec![self.plan.clone(); FAULTY]);
         let mut report = match self.operation {
             Operation::Read | Operation::Write | Operation::WriteVectored => {
-                self.talk(&proxy, |socket| socket).await?
+                self.talk(&server, &proxy, |socket| socket).await?
             }
-            Operation::Flush => self.talk(&proxy, BufWriter::new).await?,
-            Operation::Shutdown => self.finish(&proxy).await?,
+            Operation::Flush => self.talk(&server, &proxy, BufWriter::new).await?,
+            Operation::Shutdown => self.finish(&server, &proxy).await?,
         };
         let committed = proxy.stats().faults();
         drop(proxy);
@@ -167,7 +167,12 @@ impl Cell {
     }
 
     /// Requests and answers until a connection has delivered enough.
-    async fn talk<Io>(&self, proxy: &FaultProxy, wrap: fn(TcpStream) -> Io) -> Result<Report, Wrong>
+    async fn talk<Io>(
+        &self,
+        server: &Server,
+        proxy: &FaultProxy,
+        wrap: fn(TcpStream) -> Io,
+    ) -> Result<Report, Wrong>
     where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -178,7 +183,7 @@ impl Cell {
         let mut lost = 0;
         let is_enough = |reading: &Reading| {
             lost = fate.lost.load(SeqCst);
-            reading.checker.run() >= ENOUGH
+            reading.checker.run() >= ENOUGH || server.check().is_err()
         };
         match self.split {
             Split::Whole => talk_whole(&mut stream, &mut reading, &mut writing, is_enough).await?,
@@ -186,21 +191,14 @@ impl Cell {
                 writing = talk_split(stream, &mut reading, writing, is_enough).await?;
             }
         }
-        let (reader, writer) = (reading.told(), writing.told());
-        let is_told = match self.seam {
-            Seam::Hidden => true,
-            Seam::Error => reader >= lost && writer >= lost,
-            Seam::Eof => writer >= lost,
-        };
-        if !is_told {
-            return Err(format!("{lost} was lost, told were {reader} and {writer}"));
-        }
+        server.check()?;
+        check_told(self.seam, lost, &reading, &writing)?;
         Ok(report(&fate, &reading))
     }
 
     /// Rounds of a request, a shutdown and an answer, each on a stream of its own, until the
     /// answer is complete.
-    async fn finish(&self, proxy: &FaultProxy) -> Result<Report, Wrong> {
+    async fn finish(&self, server: &Server, proxy: &FaultProxy) -> Result<Report, Wrong> {
         let mut total = Report::default();
         for round in 0.. {
             let fate = Arc::new(Fate::default());
@@ -224,7 +222,7 @@ impl Cell {
             };
             let is_complete = reading.longest() >= ENOUGH;
             total.add(report(&fate, &reading));
-            if is_complete {
+            if is_complete || server.check().is_err() {
                 break;
             }
             if self.seam == Seam::Error && seams == 0 && !self.name.contains("fin") {
@@ -284,8 +282,4 @@ fn report(fate: &Fate, reading: &Reading) -> Report {
         to_server: 0,
         to_client: reading.checker.total(),
     }
-}
-
-fn wrong(error: impl Into<io::Error>) -> Wrong {
-    error.into().to_string()
 }

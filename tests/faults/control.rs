@@ -13,9 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::cell::ENOUGH;
 use super::lab::Wrong;
 use super::lab::checker::{Checker, Shape};
-use super::lab::client::{Put, Reading, Writing, talk_whole};
+use super::lab::client::{Put, Reading, Writing};
 use super::lab::pattern::Place;
 use super::lab::server::{Answer, Server, Terms};
+use super::lab::talk::talk_whole;
 
 const TERMS: Terms = Terms {
     shape: Shape::Whole,

@@ -1,4 +1,4 @@
-//! A client that checks what it gets, and what it is told.
+//! A client that checks what it gets, and what it is told: its two halves.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use reconnecting_stream::{Connect, ConnectionLost, Event, Seam, connect_fn};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::Wrong;
 use super::checker::{Checker, Shape};
@@ -68,11 +66,11 @@ pub enum Put {
 
 /// The seams that a half was told of.
 #[derive(Debug)]
-struct Told {
+pub(super) struct Told {
     seam: Seam,
     /// No connection follows a loss, so that a hidden seam is none, and is told of.
     is_last: bool,
-    generation: u64,
+    pub(super) generation: u64,
 }
 
 impl Told {
@@ -102,7 +100,7 @@ impl Told {
 
 #[derive(Debug)]
 pub struct Reading {
-    told: Told,
+    pub(super) told: Told,
     pub checker: Checker,
     /// The longest that came without a seam.
     longest: u64,
@@ -131,11 +129,6 @@ impl Reading {
             longest: 0,
             buffer: vec![0; 4096],
         }
-    }
-
-    /// The generation of the last loss that it was told of.
-    pub fn told(&self) -> u64 {
-        self.told.generation
     }
 
     /// The writer shuts the stream down.
@@ -171,7 +164,7 @@ impl Reading {
 
 #[derive(Debug)]
 pub struct Writing {
-    told: Told,
+    pub(super) told: Told,
     put: Put,
     place: Place,
     /// How much is written at once.
@@ -186,11 +179,6 @@ impl Writing {
             place: Place::beginning(0),
             chunk,
         }
-    }
-
-    /// The generation of the last loss that it was told of.
-    pub fn told(&self) -> u64 {
-        self.told.generation
     }
 
     /// Goes on with this stream from its beginning.
@@ -240,61 +228,4 @@ async fn write_all_vectored(io: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) ->
         }
     }
     Ok(())
-}
-
-/// Writes and reads by turns until the reader has got enough.
-pub async fn talk_whole(
-    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    reading: &mut Reading,
-    writing: &mut Writing,
-    mut is_enough: impl FnMut(&Reading) -> bool,
-) -> Result<(), Wrong> {
-    while !is_enough(reading) {
-        if writing.write(io).await? && reading.read(io).await? == Read::End {
-            return Err("an end where the seams do not look like one".into());
-        }
-    }
-    Ok(())
-}
-
-/// The same with a task for each half. The writer waits for the reader after each write.
-pub async fn talk_split<S>(
-    io: S,
-    reading: &mut Reading,
-    mut writing: Writing,
-    mut is_enough: impl FnMut(&Reading) -> bool,
-) -> Result<Writing, Wrong>
-where
-    S: AsyncRead + AsyncWrite + Send + 'static,
-{
-    let (mut reader, mut writer) = tokio::io::split(io);
-    let (reads, mut has_read) = watch::channel(());
-    // Ended by a drop, should the reader find something wrong.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        loop {
-            let went_through = writing.write(&mut writer).await?;
-            if went_through && has_read.changed().await.is_err() {
-                return Ok::<_, Wrong>(writing);
-            }
-        }
-    });
-    while !is_enough(reading) {
-        if reading.read(&mut reader).await? == Read::End {
-            return Err("an end where the seams do not look like one".into());
-        }
-        reads.send_replace(());
-        if let Some(ended) = tasks.try_join_next() {
-            return flatten(ended);
-        }
-    }
-    drop(reads);
-    match tasks.join_next().await {
-        Some(ended) => flatten(ended),
-        None => Err("there is no writer".into()),
-    }
-}
-
-fn flatten<T>(ended: Result<Result<T, Wrong>, tokio::task::JoinError>) -> Result<T, Wrong> {
-    ended.map_err(|panic| panic.to_string())?
 }

@@ -15,8 +15,14 @@
 
 pub mod checker;
 pub mod client;
+pub mod extents;
 pub mod pattern;
 pub mod server;
+pub mod talk;
 
 /// What is wrong.
 pub type Wrong = String;
+
+pub fn wrong(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Wrong {
+    error.into().to_string()
+}

@@ -1,6 +1,5 @@
 //! A server that checks what it gets.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,10 +11,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::Wrong;
 use super::checker::{Checker, Shape};
+use super::extents::Extents;
 use super::pattern::{Place, TELLING};
-
-/// How many connections are remembered, since they may end in another order than they began.
-const REMEMBERED: usize = 64;
 
 /// What a server expects and answers.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +54,7 @@ struct Ledger {
     /// Connections that have not ended.
     live: usize,
     bytes: u64,
-    /// Of each connection whose bytes could be told, its first place and the one after its last.
-    extents: BTreeMap<u64, (Place, Place)>,
+    extents: Extents<Place>,
     wrong: Option<Wrong>,
 }
 
@@ -103,28 +99,12 @@ impl Ledger {
         }
     }
 
-    /// The client sends on where the connection before has ended, or later.
+    /// A connection whose bytes can be told.
     fn note(&mut self, connection: u64, checker: &Checker) -> Result<(), Wrong> {
-        let Some((begin, end)) = checker.extent() else {
-            return Ok(());
-        };
-        let before = self.extents.range(..connection).next_back();
-        if let Some((other, (_, last))) = before.filter(|(_, (_, last))| *last > begin) {
-            return Err(format!(
-                "{connection} begins at {begin:?}, {other} ends at {last:?}"
-            ));
+        match checker.extent() {
+            Some((begin, end)) => self.extents.note(connection, begin, end),
+            None => Ok(()),
         }
-        let after = self.extents.range(connection + 1..).next();
-        if let Some((other, (first, _))) = after.filter(|(_, (first, _))| *first < end) {
-            return Err(format!(
-                "{connection} ends at {end:?}, {other} begins at {first:?}"
-            ));
-        }
-        self.extents.insert(connection, (begin, end));
-        if self.extents.len() > REMEMBERED {
-            self.extents.pop_first();
-        }
-        Ok(())
     }
 }
 
