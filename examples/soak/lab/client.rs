@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use reconnecting_stream::{Connect, ConnectionLost, Event, Seam, connect_fn};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::Wrong;
 use super::checker::{Checker, Shape};
 use super::pattern::Place;
+
+/// Small, so that writes are cut.
+const SEND_BUFFER: u32 = 8 * 1024;
 
 /// Connections with their number at their beginning; `wrap` makes of them what the stream gets.
 pub fn dial<Io: 'static>(
@@ -22,7 +25,9 @@ pub fn dial<Io: 'static>(
     connect_fn(move |attempt| {
         let number = base + attempt.generation;
         async move {
-            let mut socket = TcpStream::connect(addr).await?;
+            let socket = TcpSocket::new_v4()?;
+            socket.set_send_buffer_size(SEND_BUFFER)?;
+            let mut socket = socket.connect(addr).await?;
             socket.set_nodelay(true)?;
             socket.write_u64(number).await?;
             Ok(wrap(socket))

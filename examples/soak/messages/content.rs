@@ -2,8 +2,19 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use tokio_util::codec::LengthDelimitedCodec;
+
 use crate::lab::Wrong;
 use crate::lab::pattern::Place;
+
+const LONGEST: usize = 8 + 300;
+
+/// Fails on a length that no message has: what is torn has many.
+pub(super) fn codec() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder()
+        .max_frame_length(LONGEST)
+        .new_codec()
+}
 
 /// Its number, and up to 300 bytes that only this number has.
 pub(super) fn message(number: u64) -> Bytes {

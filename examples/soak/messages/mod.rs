@@ -14,9 +14,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_util::codec::LengthDelimitedCodec;
 
-use self::content::{message, number};
+use self::content::{codec, message, number};
 use self::server::{Ledger, serve};
 use crate::lab::client::dial;
 use crate::lab::{Wrong, wrong};
@@ -25,9 +24,9 @@ use crate::worker::{Counts, Site, Worker, policy};
 /// Messages that are sent at a time, so that other workers get their turn.
 const BATCH: u64 = 32;
 const MS: Duration = Duration::from_millis(1);
-/// So many messages that have not come back make the sender wait: what fills the buffers of a
-/// slow connection is lost with it.
-const AHEAD: u64 = 500;
+/// Beyond so many messages that have not come back the sender only tries now and then. They fill
+/// the buffers of a connection that stalls, so that messages are cut.
+const AHEAD: u64 = 1500;
 /// How often a last message is sent after which nothing is on its way.
 const LAST_WORDS: u32 = 200;
 
@@ -81,15 +80,12 @@ pub(crate) async fn start(
 
 async fn work(spec: Spec, listener: TcpListener, site: Site) -> Result<(), Wrong> {
     let ledger = Ledger::default();
-    let framed = ReconnectingFramed::builder(
-        dial(site.proxy.addr(), 0, |socket| socket),
-        LengthDelimitedCodec::new(),
-    )
-    .policy(policy())
-    .seam(spec.seam)
-    .resend(spec.resend)
-    .on_event(site.fate.observer())
-    .lazy();
+    let framed = ReconnectingFramed::builder(dial(site.proxy.addr(), 0, |socket| socket), codec())
+        .policy(policy())
+        .seam(spec.seam)
+        .resend(spec.resend)
+        .on_event(site.fate.observer())
+        .lazy();
     let confirmations = framed.confirmations();
     let (sink, stream) = framed.split();
     // Of their own, so that the halves are polled by different tasks; aborted by a drop.
@@ -185,15 +181,19 @@ where
     let counts = &site.counts;
     let mut next = 0;
     while !is_over.load(SeqCst) {
-        for _ in 0..BATCH {
+        let ahead = next - counts.back.load(SeqCst);
+        let (batch, pause) = match ahead > AHEAD {
+            true => (1, 20 * MS),
+            false => (BATCH, MS),
+        };
+        for _ in 0..batch {
             sink.feed(message(next)).await.map_err(lost_for_good)?;
             next += 1;
         }
         sink.flush().await.map_err(lost_for_good)?;
         counts.sent.store(next, SeqCst);
         note(counts, &ledger)?;
-        let ahead = next.saturating_sub(counts.back.load(SeqCst));
-        sleep(if ahead > AHEAD { 20 * MS } else { MS }).await;
+        sleep(pause).await;
     }
     let mut got = ledger.subscribe();
     for _ in 0..LAST_WORDS {

@@ -1,6 +1,7 @@
 //! A server that checks messages, and sends them back.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use futures::{SinkExt, StreamExt};
@@ -8,10 +9,10 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::codec::Framed;
 
 use super::Spec;
-use super::content::number;
+use super::content::{codec, number};
 use crate::lab::Wrong;
 use crate::lab::extents::Extents;
 
@@ -85,14 +86,27 @@ async fn answer(spec: Spec, mut socket: TcpStream, ledger: Ledger) {
     let Ok(connection) = socket.read_u64().await else {
         return;
     };
-    let mut framed = Framed::new(socket, LengthDelimitedCodec::new());
-    while let Some(Ok(bytes)) = framed.next().await {
-        let mut taken = Ok(());
-        ledger.send_modify(|got| {
-            taken = number(&bytes).and_then(|number| got.take(spec, connection, number));
-            got.wrong = got.wrong.take().or(taken.clone().err());
+    let mut framed = Framed::new(socket, codec());
+    while let Some(arrived) = framed.next().await {
+        let taken = match arrived {
+            Ok(bytes) => number(&bytes).map(|number| (number, bytes)),
+            Err(error) if error.kind() == ErrorKind::InvalidData => Err(error.to_string()),
+            // The connection has died.
+            Err(_) => break,
+        };
+        let answer = taken.and_then(|(number, bytes)| {
+            let mut taken = Ok(());
+            ledger.send_modify(|got| taken = got.take(spec, connection, number));
+            taken.map(|()| bytes.freeze())
         });
-        if taken.is_err() || framed.send(bytes.freeze()).await.is_err() {
+        let is_answered = match answer {
+            Ok(bytes) => framed.send(bytes).await.is_ok(),
+            Err(wrong) => {
+                ledger.send_modify(|got| got.wrong = Some(wrong));
+                false
+            }
+        };
+        if !is_answered {
             break;
         }
     }
