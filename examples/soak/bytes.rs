@@ -1,20 +1,25 @@
 //! Clients that talk in bytes.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
-use reconnecting_stream::{ReconnectingStream, Seam};
+use reconnecting_stream::{Handle, ReconnectingStream, Seam};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::lab::checker::Shape;
 use crate::lab::client::{Put, Reading, Writing, dial};
 use crate::lab::server::{Answer, Server, Terms};
 use crate::lab::talk::{check_told, talk_split, talk_whole};
 use crate::lab::{Wrong, wrong};
-use crate::worker::{Site, Worker, policy};
+use crate::worker::{Counts, Site, Worker, policy};
 
 /// What is to come without a loss once the faults are over.
 const ENOUGH: u64 = 64 * 1024;
 const CHUNK: usize = 700;
+/// With a write that moves nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spec {
@@ -91,9 +96,29 @@ async fn talk(spec: Spec, server: &Server, site: &Site, is_calm: &AtomicBool) ->
         has_gone_on && reading.checker.run() >= ENOUGH || server.check().is_err()
     };
     match spec.is_split {
-        false => talk_whole(&mut stream, &mut reading, &mut writing, is_enough).await?,
+        false => {
+            let nudging = nudge(stream.handle(), writing.turns(), &site.counts);
+            let talking = talk_whole(&mut stream, &mut reading, &mut writing, is_enough);
+            tokio::select! {
+                never = nudging => never,
+                talked = talking => talked?,
+            }
+        }
         true => writing = talk_split(stream, &mut reading, writing, is_enough).await?,
     }
     server.check()?;
     check_told(spec.seam, lost, &reading, &writing)
+}
+
+/// Ends a write that waits into a silence. While nobody reads, an idle timeout sees nothing: who
+/// writes and reads by turns needs a deadline for his writes.
+async fn nudge(handle: Handle, turns: Arc<AtomicU64>, counts: &Counts) {
+    loop {
+        let turn = turns.load(SeqCst);
+        sleep(PATIENCE).await;
+        if turn % 2 == 1 && turns.load(SeqCst) == turn {
+            counts.nudges.fetch_add(1, SeqCst);
+            handle.reconnect();
+        }
+    }
 }

@@ -106,6 +106,7 @@ pub(crate) fn table(elapsed: Duration, workers: &[Worker]) -> String {
         ("bytes to servers", sum.stats(|stats| stats.to_server)),
         ("bytes to clients", sum.stats(|stats| stats.to_client)),
         ("bytes checked by clients", sum.of(|counts| &counts.bytes)),
+        ("writes ended by command", sum.of(|counts| &counts.nudges)),
         ("messages sent", sum.of(|counts| &counts.sent)),
         ("messages received", sum.of(|counts| &counts.received)),
         ("messages missing", sum.of(|counts| &counts.missing)),

@@ -24,6 +24,8 @@ const LONGEST: u64 = 64 * 1024;
 pub(crate) struct Counts {
     /// Bytes that the client has got.
     pub(crate) bytes: AtomicU64,
+    /// Reconnects on command, since a write had waited too long.
+    pub(crate) nudges: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) received: AtomicU64,
     /// Above all that have come back.

@@ -174,6 +174,8 @@ pub struct Writing {
     place: Place,
     /// How much is written at once.
     chunk: usize,
+    /// Odd during a write.
+    turns: Arc<AtomicU64>,
 }
 
 impl Writing {
@@ -183,7 +185,13 @@ impl Writing {
             put,
             place: Place::beginning(0),
             chunk,
+            turns: Arc::default(),
         }
+    }
+
+    /// A number that is odd during a write, and another one for each.
+    pub fn turns(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.turns)
     }
 
     /// Goes on with this stream from its beginning.
@@ -195,6 +203,7 @@ impl Writing {
     pub async fn write(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Wrong> {
         let bytes: Vec<_> = self.place.bytes().take(self.chunk).collect();
         self.place = self.place.after(self.chunk);
+        self.turns.fetch_add(1, Ordering::SeqCst);
         let written = match self.put {
             Put::Write => io.write_all(&bytes).await,
             Put::Vectored => write_all_vectored(io, &bytes).await,
@@ -203,6 +212,7 @@ impl Writing {
                 Err(error) => Err(error),
             },
         };
+        self.turns.fetch_add(1, Ordering::SeqCst);
         self.hear(written)
     }
 
