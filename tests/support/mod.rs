@@ -1,6 +1,7 @@
 //! Scripted connections, a scripted network, a checker of the waker contract, and real programs.
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
+pub mod example;
 mod network;
 #[cfg(unix)]
 pub mod program;

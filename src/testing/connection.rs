@@ -1,0 +1,253 @@
+//! One connection through the proxy.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::yield_now;
+
+use super::either;
+use super::flow::{Flow, Pace, Step};
+use super::plan::{Direction, Fault, Plan};
+use super::shared::Shared;
+use super::socket::{afresh, close, dial, finish, gone, reset};
+
+/// A command of the user of the proxy, who counts those who have obeyed and waits for the rest
+/// to drop theirs.
+#[derive(Debug)]
+pub(super) struct Order(pub(super) Command, pub(super) UnboundedSender<()>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    Commit(Fault),
+    Resume,
+}
+
+/// The sockets that there are.
+enum State {
+    /// The server is not dialed yet.
+    Accepted {
+        client: TcpStream,
+    },
+    Relaying {
+        client: TcpStream,
+        server: TcpStream,
+    },
+    /// Nothing is relayed until it is told to resume.
+    Stalled {
+        client: TcpStream,
+        server: Option<TcpStream>,
+    },
+    HalfOpen {
+        client: TcpStream,
+    },
+    Ended,
+}
+
+enum Event {
+    Dialed(io::Result<TcpStream>),
+    Step(io::Result<Step>),
+    /// The client has gone, as far as can be told without reading.
+    Gone,
+    Ordered(Option<Order>),
+}
+
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    pace: Pace,
+    /// `None` after its end.
+    up: Option<Flow>,
+    down: Option<Flow>,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, plan: &Plan) -> Self {
+        shared.count(|stats| stats.open += 1);
+        let flow = |direction| Some(Flow::new(direction, plan.later(direction)));
+        Self {
+            shared,
+            pace: Pace::default(),
+            up: flow(Direction::ToServer),
+            down: flow(Direction::ToClient),
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        client: TcpStream,
+        plan: Plan,
+        mut orders: UnboundedReceiver<Order>,
+    ) {
+        let mut state = State::Accepted { client };
+        for fault in plan.faults_at_once() {
+            state = self.commit(*fault, state);
+        }
+        while !matches!(state, State::Ended) {
+            let ordered = async { Event::Ordered(orders.recv().await) };
+            let event = either(self.event(&state), ordered).await;
+            state = self.next(state, event);
+            // A busy connection leaves time for the rest of its runtime.
+            yield_now().await;
+        }
+    }
+
+    /// What happens to the sockets. Cancel safe.
+    async fn event(&mut self, state: &State) -> Event {
+        match state {
+            State::Accepted { .. } => Event::Dialed(dial(self.shared.upstream()).await),
+            State::Relaying { client, server } => {
+                let up = step(&mut self.up, client, server, self.pace);
+                let down = step(&mut self.down, server, client, self.pace);
+                Event::Step(either(up, down).await)
+            }
+            State::Stalled { client, .. } | State::HalfOpen { client } => {
+                gone(client).await;
+                Event::Gone
+            }
+            State::Ended => Event::Gone,
+        }
+    }
+
+    fn next(&mut self, state: State, event: Event) -> State {
+        match (state, event) {
+            (State::Accepted { client }, Event::Dialed(Ok(server))) => {
+                State::Relaying { client, server }
+            }
+            (state, Event::Dialed(Ok(_))) => state,
+            (state, Event::Dialed(Err(_))) => {
+                self.shared.count(|stats| stats.unreachable += 1);
+                state.reset()
+            }
+            (state, Event::Step(Ok(Step::Moved(bytes, direction)))) => {
+                self.shared.count(|stats| stats.relayed(bytes, direction));
+                state
+            }
+            (state, Event::Step(Ok(Step::Due(fault)))) => self.commit(fault, state),
+            (state, Event::Step(Ok(Step::Ended(direction)))) => self.end(direction, state),
+            // A reset of one side is passed on to the other.
+            (state, Event::Step(Err(_)) | Event::Gone) => state.reset(),
+            (state, Event::Ordered(None)) => state.reset(),
+            (state, Event::Ordered(Some(Order(command, obeyed)))) => {
+                let next = match command {
+                    Command::Commit(fault) => self.commit(fault, state),
+                    Command::Resume => state.resume(),
+                };
+                // It fails if the user does not wait.
+                let _ = obeyed.send(());
+                next
+            }
+        }
+    }
+
+    /// One side has finished: so does the other, once both have.
+    fn end(&mut self, direction: Direction, state: State) -> State {
+        let State::Relaying { client, server } = state else {
+            return state;
+        };
+        let (flow, receiver) = match direction {
+            Direction::ToServer => (&mut self.up, &server),
+            Direction::ToClient => (&mut self.down, &client),
+        };
+        *flow = None;
+        finish(receiver);
+        match (&self.up, &self.down) {
+            (None, None) => State::Ended,
+            (Some(_), _) | (_, Some(_)) => State::Relaying { client, server },
+        }
+    }
+
+    fn commit(&mut self, fault: Fault, state: State) -> State {
+        let next = match (fault, state) {
+            (_, State::Ended) => return State::Ended,
+            (Fault::Reset, state) => state.reset(),
+            (Fault::Refuse(time), state) => {
+                self.shared.refuse_for(time);
+                state.reset()
+            }
+            (Fault::Fin, state) => state.close(),
+            (_, State::HalfOpen { client }) => return State::HalfOpen { client },
+            (Fault::HalfOpen, state) => state.lose_server(),
+            (Fault::Stall, State::Stalled { client, server }) => {
+                return State::Stalled { client, server };
+            }
+            (Fault::Stall, state) => state.stall(),
+            (Fault::OneByteAtATime, state) => {
+                self.pace.most = 1;
+                state
+            }
+            (Fault::Delay(delay), state) => {
+                self.pace.delay = delay;
+                state
+            }
+        };
+        self.shared.count(|stats| stats.committed(fault));
+        next
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.count(|stats| stats.open -= 1);
+    }
+}
+
+impl State {
+    fn into_sides(self) -> (Option<TcpStream>, Option<TcpStream>) {
+        match self {
+            Self::Accepted { client } | Self::HalfOpen { client } => (Some(client), None),
+            Self::Relaying { client, server } => (Some(client), Some(server)),
+            Self::Stalled { client, server } => (Some(client), server),
+            Self::Ended => (None, None),
+        }
+    }
+
+    fn reset(self) -> Self {
+        let (client, server) = self.into_sides();
+        client.into_iter().chain(server).for_each(reset);
+        Self::Ended
+    }
+
+    fn close(self) -> Self {
+        let (client, server) = self.into_sides();
+        client.into_iter().chain(server).for_each(close);
+        Self::Ended
+    }
+
+    fn lose_server(self) -> Self {
+        let (client, server) = self.into_sides();
+        server.into_iter().for_each(reset);
+        client.map_or(Self::Ended, |client| Self::HalfOpen { client })
+    }
+
+    fn stall(self) -> Self {
+        let (client, server) = self.into_sides();
+        client.map_or(Self::Ended, |client| Self::Stalled { client, server })
+    }
+
+    fn resume(self) -> Self {
+        let Self::Stalled { client, server } = self else {
+            return self;
+        };
+        let Ok(client) = afresh(client) else {
+            return Self::Ended;
+        };
+        match server.map(afresh) {
+            None => Self::Accepted { client },
+            Some(Ok(server)) => Self::Relaying { client, server },
+            Some(Err(_)) => Self::Ended,
+        }
+    }
+}
+
+async fn step(
+    flow: &mut Option<Flow>,
+    from: &TcpStream,
+    to: &TcpStream,
+    pace: Pace,
+) -> io::Result<Step> {
+    match flow {
+        Some(flow) => flow.step(from, to, pace).await,
+        None => std::future::pending().await,
+    }
+}

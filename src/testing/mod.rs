@@ -1,0 +1,116 @@
+//! "Does my service survive a reset?" A TCP proxy that commits faults, for the tests of programs
+//! that use this crate, or any other way to stay connected.
+//!
+//! A [`FaultProxy`] listens on a free port of the loopback interface and relays to a server. Give
+//! its address to the client, and tell it what is to go wrong: for the coming connections by
+//! [`Plan`]s, on those that are open by commands, or at random from a seed that replays.
+//!
+//! | the fault | is how one sees |
+//! |---|---|
+//! | [`Reset`](Fault::Reset) after some bytes | a crash in the middle of a message |
+//! | [`Reset`](Fault::Reset) at once | a peer that accepts and resets: a load balancer without a backend |
+//! | [`Fin`](Fault::Fin) | a server that closes: a deploy, an idle limit |
+//! | [`Stall`](Fault::Stall) | a server that hangs; [`resume`](FaultProxy::resume) ends it |
+//! | [`HalfOpen`](Fault::HalfOpen) | a NAT that forgot the flow, a host that lost its power |
+//! | [`OneByteAtATime`](Fault::OneByteAtATime) | code that takes one read for one message |
+//! | [`Delay`](Fault::Delay) | timeouts that are too short |
+//! | [`Refuse`](Fault::Refuse) | a restart: the port refuses for a while |
+//!
+//! It is a test tool, so unlike the rest of the crate it spawns tasks, and it keeps its counts
+//! behind locks. Sockets live in real time: under Tokio's paused clock the proxy works, and
+//! delays, backoffs and timeouts are over before the kernel has answered.
+//!
+//! # Examples
+//!
+//! A service test that survives a reset in the middle of an answer, and asserts that it happened:
+//!
+//! ```
+//! use std::io;
+//! use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
+//! use reconnecting_stream::{ReconnectingStream, Seam};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::{TcpListener, TcpStream};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> io::Result<()> {
+//! // The service: it answers every "ping" with "pong".
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let service = listener.local_addr()?;
+//! tokio::spawn(async move {
+//!     while let Ok((mut peer, _)) = listener.accept().await {
+//!         tokio::spawn(async move {
+//!             let mut ping = [0; 4];
+//!             while peer.read_exact(&mut ping).await.is_ok() {
+//!                 peer.write_all(b"pong").await?;
+//!             }
+//!             io::Result::Ok(())
+//!         });
+//!     }
+//! });
+//!
+//! // The first connection dies after "pongpo".
+//! let proxy = FaultProxy::start(service).await?;
+//! proxy.script([Plan::new().after(6, Direction::ToClient, Fault::Reset)]);
+//!
+//! // The client under test: it asks again when a connection was lost.
+//! let addr = proxy.addr();
+//! let mut stream = ReconnectingStream::builder(move || TcpStream::connect(addr))
+//!     .seam(Seam::Error)
+//!     .connect()
+//!     .await?;
+//! let mut answers = 0;
+//! while answers < 3 {
+//!     let mut pong = [0; 4];
+//!     let asked = async {
+//!         stream.write_all(b"ping").await?;
+//!         stream.read_exact(&mut pong).await
+//!     };
+//!     match asked.await {
+//!         Ok(_) => answers += 1,
+//!         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => continue,
+//!         Err(error) => return Err(error),
+//!     }
+//!     assert_eq!(&pong, b"pong");
+//! }
+//! assert_eq!(proxy.stats().resets, 1);
+//! assert_eq!(proxy.stats().accepted, 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod acceptor;
+mod connection;
+mod flow;
+mod plan;
+mod port;
+mod proxy;
+mod shared;
+mod socket;
+mod stats;
+
+pub use plan::{Direction, Fault, Plan};
+pub use proxy::FaultProxy;
+pub use stats::Stats;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+/// Whichever comes first, and neither is preferred; the other one is dropped.
+async fn either<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|cx| {
+        let begins_with_one = fastrand::bool();
+        for turn in [begins_with_one, !begins_with_one] {
+            let polled = match turn {
+                true => one.as_mut().poll(cx),
+                false => other.as_mut().poll(cx),
+            };
+            if polled.is_ready() {
+                return polled;
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

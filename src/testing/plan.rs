@@ -1,0 +1,237 @@
+//! Faults as values, and when they happen.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// What can go wrong with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Both sides get a reset (RST). At once, the server never hears of the connection.
+    Reset,
+    /// Both sides are closed in order (FIN). What the client still sends is answered with a
+    /// reset by the kernel, as after the close of any socket, so a client that is writing may
+    /// see the reset first.
+    Fin,
+    /// Both sides stay open, and nothing is relayed any more, not even an end, until
+    /// [`FaultProxy::resume`](super::FaultProxy::resume). At once, the server is dialed only
+    /// then.
+    Stall,
+    /// The server's side is reset, the client's side is kept open and silent: nothing is read
+    /// from it.
+    HalfOpen,
+    /// From here on each byte is sent by itself.
+    OneByteAtATime,
+    /// From here on whatever is read, at most 16 KiB, is held for this long.
+    Delay(Duration),
+    /// Both sides get a reset, and the port refuses new connections for this long.
+    Refuse(Duration),
+}
+
+/// A direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
+}
+
+/// What goes wrong with one connection, and when.
+///
+/// A plan may have several faults. What ends a connection ends its plan, too.
+///
+/// # Examples
+///
+/// A slow connection that is cut in the middle of the second kilobyte of the answer:
+///
+/// ```
+/// use std::time::Duration;
+/// use reconnecting_stream::testing::{Direction, Fault, Plan};
+///
+/// let plan = Plan::new()
+///     .at_once(Fault::Delay(Duration::from_millis(5)))
+///     .after(1500, Direction::ToClient, Fault::Reset);
+/// # let _ = plan;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Plan {
+    at_once: Vec<Fault>,
+    later: Vec<Later>,
+}
+
+/// A fault that waits for its byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Later {
+    pub(super) direction: Direction,
+    pub(super) bytes: u64,
+    pub(super) fault: Fault,
+}
+
+impl Plan {
+    /// No fault: everything is relayed, ends and resets of either side included.
+    pub const fn new() -> Self {
+        Self {
+            at_once: Vec::new(),
+            later: Vec::new(),
+        }
+    }
+
+    /// The fault happens when the connection is accepted, before the server is dialed.
+    pub fn at_once(mut self, fault: Fault) -> Self {
+        self.at_once.push(fault);
+        self
+    }
+
+    /// The fault happens when exactly so many bytes were relayed in this direction. A reset may
+    /// overtake the last of them, if they wait for a receiver that is slow.
+    pub fn after(mut self, bytes: u64, direction: Direction, fault: Fault) -> Self {
+        self.later.push(Later {
+            direction,
+            bytes,
+            fault,
+        });
+        self
+    }
+
+    /// A random plan for the connection of this number: with the same version of this crate
+    /// and of `fastrand`, the same seed and number have the same plan.
+    ///
+    /// Of 16 plans, about 6 reset, 4 close in order, 1 stalls, 1 is half-open, 2 reset and
+    /// refuse for up to 50 ms, and 2 go on; after up to 64 KiB in either direction, mostly much
+    /// fewer, or at once in one of 8. One of 8 also delays by up to 5 ms, one of 8 sends each
+    /// byte by itself. Some stay silent for ever, so the client needs an
+    /// [idle timeout](crate::Policy::idle_timeout) or a deadline of its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use reconnecting_stream::testing::{FaultProxy, Plan};
+    ///
+    /// # async fn example(service: std::net::SocketAddr) -> std::io::Result<()> {
+    /// let seed = 42; // print it, so that a failure can be replayed
+    /// let proxy = FaultProxy::start(service).await?;
+    /// proxy.otherwise(move |connection| Plan::from_seed(seed, connection));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_seed(seed: u64, connection: u64) -> Self {
+        // Neighbours differ by an odd number with well mixed bits: 2^64 / golden ratio.
+        let mut rng =
+            Rng::with_seed(seed.wrapping_add(connection.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        let plan = match rng.u8(0..8) {
+            0 => Self::new().at_once(Fault::Delay(Duration::from_millis(rng.u64(1..=5)))),
+            1 => Self::new().at_once(Fault::OneByteAtATime),
+            _ => Self::new(),
+        };
+        let fault = match rng.u8(0..16) {
+            0..6 => Fault::Reset,
+            6..10 => Fault::Fin,
+            10 => Fault::Stall,
+            11 => Fault::HalfOpen,
+            12..14 => Fault::Refuse(Duration::from_millis(rng.u64(1..=50))),
+            _ => return plan,
+        };
+        if rng.u8(0..8) == 0 {
+            return plan.at_once(fault);
+        }
+        let direction = match rng.bool() {
+            true => Direction::ToServer,
+            false => Direction::ToClient,
+        };
+        // Every order of magnitude is as likely as another: handshakes are worth a fault, too.
+        let magnitude = rng.u32(0..=16);
+        plan.after(rng.u64(0..=1 << magnitude), direction, fault)
+    }
+
+    pub(super) fn faults_at_once(&self) -> &[Fault] {
+        &self.at_once
+    }
+
+    /// Those of a direction, the last one first.
+    pub(super) fn later(&self, direction: Direction) -> Vec<Later> {
+        let mut later: Vec<_> = self.later.clone();
+        later.retain(|later| later.direction == direction);
+        later.sort_by_key(|later| later.bytes);
+        later.reverse();
+        later
+    }
+}
+
+/// The fault, at once.
+impl From<Fault> for Plan {
+    fn from(fault: Fault) -> Self {
+        Self::new().at_once(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_replays() {
+        for connection in 0..1000 {
+            let plan = Plan::from_seed(7, connection);
+            assert_eq!(plan, Plan::from_seed(7, connection));
+        }
+    }
+
+    #[test]
+    fn another_seed_and_another_connection_have_another_plan() {
+        let plans = |seed| (0..100).map(move |connection| Plan::from_seed(seed, connection));
+        assert!(plans(1).zip(plans(2)).filter(|(a, b)| a == b).count() < 10);
+        assert!(
+            plans(1)
+                .zip(plans(1).skip(1))
+                .filter(|(a, b)| a == b)
+                .count()
+                < 10
+        );
+    }
+
+    #[test]
+    fn a_seed_draws_every_fault_as_often_as_it_says() {
+        let mut drawn = [0_u32; 7];
+        for connection in 0..16_000 {
+            let plan = Plan::from_seed(3, connection);
+            let later = plan.later.iter().map(|later| later.fault);
+            for fault in plan.at_once.iter().copied().chain(later) {
+                drawn[match fault {
+                    Fault::Reset => 0,
+                    Fault::Fin => 1,
+                    Fault::Stall => 2,
+                    Fault::HalfOpen => 3,
+                    Fault::OneByteAtATime => 4,
+                    Fault::Delay(_) => 5,
+                    Fault::Refuse(_) => 6,
+                }] += 1;
+            }
+        }
+        let expected = [6000, 4000, 1000, 1000, 2000, 2000, 2000];
+        for (drawn, expected) in drawn.into_iter().zip(expected) {
+            assert!(
+                drawn.abs_diff(expected) < expected / 5,
+                "{drawn} of {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn faults_come_in_the_order_of_their_bytes_whatever_the_order_of_calls() {
+        let plan = Plan::new()
+            .after(9, Direction::ToClient, Fault::Reset)
+            .after(3, Direction::ToClient, Fault::Stall)
+            .after(5, Direction::ToServer, Fault::Fin);
+        let bytes = |direction| {
+            plan.later(direction)
+                .iter()
+                .map(|l| l.bytes)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(bytes(Direction::ToClient), [9, 3]);
+        assert_eq!(bytes(Direction::ToServer), [5]);
+    }
+}
