@@ -18,6 +18,7 @@ use reconnecting_stream::{
     Backoff, Connect, Eof, Handle, Permanent, Policy, ReconnectingFramed, Resend, Seam, State,
 };
 use support::{Fault, Network, Outcome, Task, Wire, gave_up, lost};
+use tokio::io::AsyncReadExt;
 use tokio::time::{advance, sleep, timeout};
 use tokio_util::codec::{BytesCodec, Decoder, Encoder, LengthDelimitedCodec, LinesCodec};
 
@@ -222,6 +223,48 @@ mod the_queue {
             framed.send("two").await.unwrap();
             assert_eq!(text(&network, 1), "one\n");
             assert_eq!(text(&network, 2), "two\n");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_sender_whose_reader_is_slow_waits_for_a_peer_that_is_there() {
+        for fault in [Fault::Eof, Fault::Reset] {
+            let network = Network::new();
+            let (mut sink, mut stream) = lines(&network).await.split();
+            sink.send("one").await.unwrap();
+            // The reader takes the place of the sink's look, and what comes wakes it alone.
+            let reader = Task::new();
+            assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
+            network.peer(1).fault(fault);
+            assert!(reader.is_woken());
+            sink.send("two").await.unwrap();
+            assert_eq!(text(&network, 1), "one\n");
+            assert_eq!(text(&network, 2), "two\n");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_sender_whose_connection_was_read_by_hand_waits_for_a_peer_that_is_there() {
+        let network = Network::new();
+        let mut framed = lines(&network).await;
+        framed.send("one").await.unwrap();
+        assert!(framed.get_mut().unwrap().read_u8().now_or_never().is_none());
+        network.peer(1).close();
+        framed.send("two").await.unwrap();
+        assert_eq!(text(&network, 1), "one\n");
+        assert_eq!(text(&network, 2), "two\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn goes_whole_to_the_next_connection_however_many_were_sent() {
+        let network = Network::new();
+        let mut framed = lines(&network).await;
+        for generation in 1..4 {
+            for _ in 0..100 {
+                framed.send("x").await.unwrap();
+            }
+            network.peer(generation).close();
+            assert_eq!(text(&network, generation), "x\n".repeat(100));
         }
     }
 

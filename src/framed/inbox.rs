@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::task::Waker;
 
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
 use super::connection::Fresh;
+use super::lookout::Lookout;
 
 /// As much as a [`Framed`](tokio_util::codec::Framed) begins with.
 const CAPACITY: usize = 8 * 1024;
@@ -105,6 +107,8 @@ pub(super) struct Inboxes<U> {
     /// Of connections that are gone, oldest first, with bytes that were not looked at yet. One
     /// is there only if nobody has read since.
     past: VecDeque<Inbox<U>>,
+    /// Of the current connection. Made when a sink first looks.
+    lookout: Option<Lookout>,
 }
 
 impl<U> Inboxes<U> {
@@ -112,7 +116,31 @@ impl<U> Inboxes<U> {
         Self {
             current: None,
             past: VecDeque::new(),
+            lookout: None,
         }
+    }
+
+    /// Whether the sink's side has found nothing, and nothing has come since.
+    #[inline]
+    pub(super) fn are_quiet(&self) -> bool {
+        self.lookout.as_ref().is_some_and(Lookout::is_quiet)
+    }
+
+    /// Somebody else is about to read, or the connection is another one.
+    #[inline]
+    pub(super) fn disturb(&self) {
+        if let Some(lookout) = &self.lookout {
+            lookout.disturb();
+        }
+    }
+
+    /// The inbox that the sink's side looks into, and what it looks with.
+    pub(super) fn lookout(
+        &mut self,
+        everyone: impl FnOnce() -> Waker,
+    ) -> (Option<&mut Inbox<U>>, &Lookout) {
+        let make = || Lookout::new(everyone());
+        (self.current.as_mut(), self.lookout.get_or_insert_with(make))
     }
 
     #[inline]
@@ -132,6 +160,7 @@ impl<U> Inboxes<U> {
 
     pub(super) fn begin(&mut self, fresh: Fresh<U>) {
         self.retire();
+        self.disturb();
         self.current = Some(Inbox::new(fresh));
     }
 

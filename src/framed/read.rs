@@ -110,6 +110,7 @@ where
                     result?;
                 }
             }
+            inboxes.disturb();
             let Some(inbox) = inboxes.current_mut() else {
                 return Poll::Ready(Err(Stop::Nothing));
             };

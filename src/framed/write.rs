@@ -38,7 +38,9 @@ where
 
     #[inline]
     fn start_send(mut self: Pin<&mut Self>, message: I) -> Result<(), Self::Error> {
-        self.as_mut().adopt();
+        if !self.is_settled() {
+            self.as_mut().adopt();
+        }
         let this = self.project();
         match this.inboxes.current_mut() {
             Some(inbox) => this
@@ -51,18 +53,19 @@ where
     }
 
     /// Ready when everything was handed to a connection.
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        if self.is_idle() {
-            return Poll::Ready(Ok(()));
+    #[inline]
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        match self.as_mut().hand_over_at_once(cx) {
+            Some(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+            first => self.poll_flush_on(cx, first).map_err(Into::into),
         }
-        self.poll_hand_over(cx).map_err(Into::into)
     }
 
     /// Hands everything over, then shuts the connection down, for good. With nothing to hand
     /// over, an outage ends here.
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         if !self.link.is_finishing() && self.has_work() {
-            ready!(self.as_mut().poll_hand_over(cx))?;
+            ready!(self.as_mut().poll_hand_over(cx, None))?;
         }
         let shut = self
             .project()
@@ -80,19 +83,35 @@ where
     C::Io: AsyncRead + AsyncWrite,
     U: Decoder,
 {
-    /// Waits for room: for the connection to take bytes, or for confirmations.
+    /// Makes room by handing over what there is, or waits for it.
     #[cold]
     fn poll_room(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.as_mut().hand_over_at_once(cx) {
+            Some(Poll::Ready(Ok(()))) if self.outbox.has_room() => Poll::Ready(Ok(())),
+            None | Some(Poll::Ready(Ok(()))) => self.poll_room_of(cx, None),
+            first => self.poll_room_of(cx, first),
+        }
+    }
+
+    /// Waits for room: for the connection to take bytes, or for confirmations. `first` is what
+    /// the connection has answered already.
+    fn poll_room_of(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        first: Option<Poll<Result<(), Stop>>>,
+    ) -> Poll<io::Result<()>> {
         // Before the confirmations are looked at: one that comes later wakes this task.
         self.link.remember(Role::Write, cx);
-        self.as_mut().project().link.obey();
-        self.link.check_open()?;
-        self.as_mut().project().outbox.apply_confirmations();
-        if self.outbox.has_room() {
-            return Poll::Ready(Ok(()));
+        if first.is_none() {
+            self.as_mut().project().link.obey();
+            self.link.check_open()?;
+            self.as_mut().project().outbox.apply_confirmations();
+            if self.outbox.has_room() {
+                return Poll::Ready(Ok(()));
+            }
         }
         // Whatever wakes this role: see `Link::poll_io`.
-        let handed_over = self.as_mut().poll_hand_over(cx)?;
+        let handed_over = self.as_mut().poll_hand_over(cx, first)?;
         match handed_over {
             _ if self.outbox.has_room() => Poll::Ready(Ok(())),
             // Only confirmations can make room, and they wake this task; so does the end of the
@@ -119,17 +138,54 @@ where
         self.outbox.len() == 0 && self.link.get_ref().is_none() && self.link.check_open().is_ok()
     }
 
-    /// Hands what was accepted to this connection, or to the next.
-    fn poll_hand_over(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.as_mut().project().outbox.apply_confirmations();
-        let everyone = self.link.waker();
+    /// Hands over what was accepted, if nothing has to be seen to first: the ready path.
+    ///
+    /// It spares a look at the reading side that would find nothing. Whatever comes wakes
+    /// everyone, as it does after that look.
+    #[inline]
+    fn hand_over_at_once(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Option<Poll<Result<(), Stop>>> {
+        let this = self.project();
+        if !this.inboxes.are_quiet() || this.outbox.has_confirmations() {
+            return None;
+        }
+        let connection = this.link.live(Role::Write)?;
+        (!connection.is_fresh()).then(|| hand_over(connection.pinned(), this.outbox, cx))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_flush_on(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        first: Option<Poll<Result<(), Stop>>>,
+    ) -> Poll<io::Result<()>> {
+        if first.is_none() && self.is_idle() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_hand_over(cx, first)
+    }
+
+    /// Hands what was accepted to this connection, or to the next. `first` is what the connection
+    /// has answered already.
+    #[cold]
+    #[inline(never)]
+    fn poll_hand_over(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        first: Option<Poll<Result<(), Stop>>>,
+    ) -> Poll<io::Result<()>> {
         let this = self.project();
         let (mut link, inboxes, outbox) = (this.link, this.inboxes, this.outbox);
+        outbox.apply_confirmations();
+        let everyone = link.waker();
         let ends = !link.policy().passes_eof() && !link.is_finishing();
         let mut has_read = false;
         let handed_over =
             link.as_mut()
-                .poll_judged(Half::Sink, cx, None, &mut |mut connection, cx| {
+                .poll_judged(Half::Sink, cx, first, &mut |mut connection, cx| {
                     if let Some(fresh) = connection.as_mut().take_fresh() {
                         inboxes.begin(fresh);
                         outbox.begin();
@@ -158,19 +214,22 @@ fn look_ahead<Io: AsyncRead, U>(
     inboxes: &mut Inboxes<U>,
     everyone: &Waker,
 ) -> Result<bool, Stop> {
-    let cx = &mut Context::from_waker(everyone);
     let may_read = !inboxes.has_past();
     let mut has_read = false;
-    while let Some(inbox) = inboxes.current_mut() {
+    while let (Some(inbox), lookout) = inboxes.lookout(|| everyone.clone()) {
         if !may_read || inbox.buffer().len() >= READ_AHEAD {
             break;
         }
-        match poll_read_buf(connection.as_mut().pinned(), cx, inbox.room()) {
+        let read = |cx: &mut Context<'_>| {
+            let io = connection.as_mut().pinned();
+            poll_read_buf(io, cx, inbox.room())
+        };
+        match lookout.look(read) {
             Poll::Pending => break,
             Poll::Ready(Ok(0)) => return Err(Stop::Eof),
             Poll::Ready(Ok(_)) => {
                 inbox.filled();
-                everyone.wake_by_ref();
+                lookout.wake_everyone();
                 has_read = true;
             }
             Poll::Ready(Err(error)) => return Err(Stop::Error(error)),
