@@ -232,7 +232,7 @@ mod the_queue {
             let network = Network::new();
             let (mut sink, mut stream) = lines(&network).await.split();
             sink.send("one").await.unwrap();
-            // The reader takes the place of the sink's look, and what comes wakes it alone.
+            // It waits by the sink's look.
             let reader = Task::new();
             assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
             network.peer(1).fault(fault);
@@ -281,6 +281,23 @@ mod the_queue {
         assert!(reader.is_woken());
         let line = stream.next().now_or_never().unwrap().unwrap().unwrap();
         assert_eq!(line, "for the reader");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_has_finished_is_not_woken_by_what_comes_for_the_reader() {
+        let network = Network::new();
+        let (mut sink, mut stream) = lines(&network).await.split();
+        let (reader, writer) = (Task::new(), Task::new());
+        for line in ["one", "two"] {
+            assert!(writer.poll(|cx| sink.poll_ready_unpin(cx)).is_ready());
+            sink.start_send_unpin(line).unwrap();
+            assert!(writer.poll(|cx| sink.poll_flush_unpin(cx)).is_ready());
+            assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
+            network.peer(1).send(b"answer\n");
+            assert!(reader.is_woken());
+            assert!(!writer.is_woken());
+            assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_ready());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -126,7 +126,7 @@ impl<U> Inboxes<U> {
         self.lookout.as_ref().is_some_and(Lookout::is_quiet)
     }
 
-    /// Somebody else is about to read, or the connection is another one.
+    /// Somebody may read by hand, or the connection is another one.
     #[inline]
     pub(super) fn disturb(&self) {
         if let Some(lookout) = &self.lookout {
@@ -134,13 +134,18 @@ impl<U> Inboxes<U> {
         }
     }
 
-    /// The inbox that the sink's side looks into, and what it looks with.
-    pub(super) fn lookout(
-        &mut self,
-        everyone: impl FnOnce() -> Waker,
-    ) -> (Option<&mut Inbox<U>>, &Lookout) {
-        let make = || Lookout::new(everyone());
-        (self.current.as_mut(), self.lookout.get_or_insert_with(make))
+    /// To be called before a sink looks.
+    pub(super) fn make_lookout(&mut self, everyone: impl FnOnce() -> Waker) {
+        self.lookout.get_or_insert_with(|| Lookout::new(everyone()));
+    }
+
+    /// The inbox of the current connection, and what to look with, if a sink ever looked.
+    pub(super) fn reading_side(&mut self) -> Option<(&mut Inbox<U>, Option<&Lookout>)> {
+        Some((self.current.as_mut()?, self.lookout.as_ref()))
+    }
+
+    pub(super) fn has_lookout(&self) -> bool {
+        self.lookout.is_some()
     }
 
     #[inline]

@@ -6,9 +6,10 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// Spares a sink the look at the reading side while there is nothing to see.
 ///
-/// A look that has found nothing has left its waker with the connection, and whatever comes
-/// wakes it: until then a second look would find nothing either. That does not hold once somebody
-/// else has read, since the connection remembers only the last waker it was given.
+/// A look that has found nothing, a reader's or a sink's, has left its waker with the connection,
+/// and whatever comes wakes it: until then a second look would find nothing either. That does not
+/// hold once somebody has read by hand, since the connection remembers only the last waker it was
+/// given.
 #[derive(Debug)]
 pub(super) struct Lookout {
     watch: Arc<Watch>,

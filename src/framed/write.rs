@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -144,15 +144,41 @@ where
     /// everyone, as it does after that look.
     #[inline]
     fn hand_over_at_once(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Option<Poll<Result<(), Stop>>> {
-        let this = self.project();
-        if !this.inboxes.are_quiet() || this.outbox.has_confirmations() {
+        if self.outbox.has_confirmations() || !self.is_settled() {
             return None;
         }
+        if !self.inboxes.are_quiet() {
+            if let Err(stop) = self.as_mut().look()? {
+                return Some(Poll::Ready(Err(stop)));
+            }
+        }
+        let this = self.project();
         let connection = this.link.live(Role::Write)?;
-        (!connection.is_fresh()).then(|| hand_over(connection.pinned(), this.outbox, cx))
+        Some(hand_over(connection.pinned(), this.outbox, cx))
+    }
+
+    /// Looks at the reading side of a connection that need not be judged otherwise.
+    #[inline(never)]
+    fn look(self: Pin<&mut Self>) -> Option<Result<(), Stop>> {
+        let mut this = self.project();
+        let ends = !this.link.policy().passes_eof();
+        let connection = this.link.as_mut().live(Role::Write)?;
+        if !this.inboxes.has_lookout() {
+            return None;
+        }
+        match look_ahead(connection, this.inboxes) {
+            Err(Stop::Eof) if !ends => Some(Ok(())),
+            Err(stop) => Some(Err(stop)),
+            Ok(has_read) => {
+                if has_read {
+                    this.link.stop_idling();
+                }
+                Some(Ok(()))
+            }
+        }
     }
 
     #[cold]
@@ -180,7 +206,7 @@ where
         let this = self.project();
         let (mut link, inboxes, outbox) = (this.link, this.inboxes, this.outbox);
         outbox.apply_confirmations();
-        let everyone = link.waker();
+        inboxes.make_lookout(|| link.waker());
         let ends = !link.policy().passes_eof() && !link.is_finishing();
         let mut has_read = false;
         let handed_over =
@@ -190,7 +216,7 @@ where
                         inboxes.begin(fresh);
                         outbox.begin();
                     }
-                    match look_ahead(connection.as_mut(), inboxes, &everyone) {
+                    match look_ahead(connection.as_mut(), inboxes) {
                         Err(Stop::Eof) if !ends => {}
                         looked => has_read |= looked?,
                     }
@@ -198,6 +224,10 @@ where
                 });
         if has_read {
             link.stop_idling();
+        }
+        if handed_over.is_ready() {
+            // It waits for nothing: what comes for the reader is no business of it.
+            link.forget(Role::Write);
         }
         // Of a message that was on its way until now.
         outbox.apply_confirmations();
@@ -212,11 +242,10 @@ where
 fn look_ahead<Io: AsyncRead, U>(
     mut connection: Pin<&mut Connection<Io, U>>,
     inboxes: &mut Inboxes<U>,
-    everyone: &Waker,
 ) -> Result<bool, Stop> {
     let may_read = !inboxes.has_past();
     let mut has_read = false;
-    while let (Some(inbox), lookout) = inboxes.lookout(|| everyone.clone()) {
+    while let Some((inbox, Some(lookout))) = inboxes.reading_side() {
         if !may_read || inbox.buffer().len() >= READ_AHEAD {
             break;
         }
