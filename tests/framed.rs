@@ -18,6 +18,7 @@ use reconnecting_stream::{
     Backoff, Connect, Eof, Handle, Permanent, Policy, ReconnectingFramed, Resend, Seam, State,
 };
 use support::{Fault, Network, Outcome, Task, Wire, gave_up, lost};
+use tokio::io::AsyncReadExt;
 use tokio::time::{advance, sleep, timeout};
 use tokio_util::codec::{BytesCodec, Decoder, Encoder, LengthDelimitedCodec, LinesCodec};
 
@@ -226,6 +227,48 @@ mod the_queue {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn of_a_sender_whose_reader_is_slow_waits_for_a_peer_that_is_there() {
+        for fault in [Fault::Eof, Fault::Reset] {
+            let network = Network::new();
+            let (mut sink, mut stream) = lines(&network).await.split();
+            sink.send("one").await.unwrap();
+            // It waits by the sink's look.
+            let reader = Task::new();
+            assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
+            network.peer(1).fault(fault);
+            assert!(reader.is_woken());
+            sink.send("two").await.unwrap();
+            assert_eq!(text(&network, 1), "one\n");
+            assert_eq!(text(&network, 2), "two\n");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_sender_whose_connection_was_read_by_hand_waits_for_a_peer_that_is_there() {
+        let network = Network::new();
+        let mut framed = lines(&network).await;
+        framed.send("one").await.unwrap();
+        assert!(framed.get_mut().unwrap().read_u8().now_or_never().is_none());
+        network.peer(1).close();
+        framed.send("two").await.unwrap();
+        assert_eq!(text(&network, 1), "one\n");
+        assert_eq!(text(&network, 2), "two\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn goes_whole_to_the_next_connection_however_many_were_sent() {
+        let network = Network::new();
+        let mut framed = lines(&network).await;
+        for generation in 1..4 {
+            for _ in 0..100 {
+                framed.send("x").await.unwrap();
+            }
+            network.peer(generation).close();
+            assert_eq!(text(&network, generation), "x\n".repeat(100));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn looking_ahead_takes_nothing_from_the_reader() {
         let network = Network::new();
         let (mut sink, mut stream) = lines(&network).await.split();
@@ -238,6 +281,23 @@ mod the_queue {
         assert!(reader.is_woken());
         let line = stream.next().now_or_never().unwrap().unwrap().unwrap();
         assert_eq!(line, "for the reader");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_has_finished_is_not_woken_by_what_comes_for_the_reader() {
+        let network = Network::new();
+        let (mut sink, mut stream) = lines(&network).await.split();
+        let (reader, writer) = (Task::new(), Task::new());
+        for line in ["one", "two"] {
+            assert!(writer.poll(|cx| sink.poll_ready_unpin(cx)).is_ready());
+            sink.start_send_unpin(line).unwrap();
+            assert!(writer.poll(|cx| sink.poll_flush_unpin(cx)).is_ready());
+            assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
+            network.peer(1).send(b"answer\n");
+            assert!(reader.is_woken());
+            assert!(!writer.is_woken());
+            assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_ready());
+        }
     }
 
     #[tokio::test(start_paused = true)]

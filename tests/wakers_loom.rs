@@ -70,6 +70,20 @@ fn poll_connected(shared: &Shared, role: Role, waker: &Waker) -> bool {
     shared.signals.take_command().is_none()
 }
 
+/// As `Link::poll_connected` when it goes on by itself: forget, make the change, begin anew.
+fn poll_that_goes_on(shared: &Shared, role: Role, waker: &Waker) -> bool {
+    let is_pending = poll_connected(shared, role, waker);
+    shared.wakers.forget(role);
+    is_pending && poll_connected(shared, role, waker)
+}
+
+/// A fault: forgets, and waits all the same.
+fn poll_then_forget(shared: &Shared, role: Role, waker: &Waker) -> bool {
+    let is_pending = poll_connected(shared, role, waker);
+    shared.wakers.forget(role);
+    is_pending
+}
+
 /// A fault: looks first, and waits for what has come already.
 fn poll_look_then_remember(shared: &Shared, role: Role, waker: &Waker) -> bool {
     let is_pending = !shared.signals.has_command();
@@ -100,7 +114,13 @@ fn check_command_meets_poll(poll: Poll, command: Command) {
 
 #[test]
 fn a_command_wakes_a_half_that_was_about_to_wait() {
-    for poll in [poll_wait, poll_live_then_wait, poll_connected] {
+    let polls: [Poll; 4] = [
+        poll_wait,
+        poll_live_then_wait,
+        poll_connected,
+        poll_that_goes_on,
+    ];
+    for poll in polls {
         check_command_meets_poll(poll, Command::Reconnect);
         check_command_meets_poll(poll, Command::Close);
     }
@@ -110,6 +130,12 @@ fn a_command_wakes_a_half_that_was_about_to_wait() {
 #[should_panic(expected = "a command left a half waiting")]
 fn control_a_half_that_looks_before_it_is_remembered_is_left_waiting() {
     check_command_meets_poll(poll_look_then_remember, Command::Reconnect);
+}
+
+#[test]
+#[should_panic(expected = "a command left a half waiting")]
+fn control_a_half_that_forgets_itself_and_waits_is_left_waiting() {
+    check_command_meets_poll(poll_then_forget, Command::Reconnect);
 }
 
 /// A timer or an attempt that fires on a thread of its own.

@@ -474,3 +474,30 @@ mod on_a_runtime {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_goes_on_does_not_wake_its_own_task() {
+    let network = Network::new();
+    let mut stream = ReconnectingStream::builder(network.connector())
+        .policy(Policy::default().backoff(Backoff::none()))
+        .connect()
+        .await
+        .unwrap();
+    let task = Task::new();
+    let mut buf = [0; 8];
+    let mut read = || {
+        let mut buf = ReadBuf::new(&mut buf);
+        task.poll(|cx| Pin::new(&mut stream).poll_read(cx, &mut buf))
+    };
+    assert!(read().is_pending());
+    network.peer(1).fault(Fault::Reset);
+    assert_eq!(task.take_wakes(), 1);
+    // It yields before it dials again: that is the one wake-up.
+    assert!(read().is_pending());
+    assert_eq!(task.take_wakes(), 1);
+    // It dials, connects and reads, and has nothing to wake itself for.
+    assert!(read().is_pending());
+    assert_eq!(task.take_wakes(), 0);
+    network.peer(2).send(b"x");
+    assert!(read().is_ready());
+}

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::task::Waker;
 
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
 use super::connection::Fresh;
+use super::lookout::Lookout;
 use super::outbox::{Origin, Outbox};
 
 /// As much as a [`Framed`](tokio_util::codec::Framed) begins with.
@@ -109,6 +111,8 @@ pub(super) struct Inboxes<U> {
     /// is there only if nobody has read since.
     past: VecDeque<Inbox<U>>,
     reader: Reader,
+    /// Of the current connection. Made when a sink first looks.
+    lookout: Option<Lookout>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +129,36 @@ impl<U> Inboxes<U> {
             current: None,
             past: VecDeque::new(),
             reader: Reader::Behind,
+            lookout: None,
         }
+    }
+
+    /// Whether the sink's side has found nothing, and nothing has come since.
+    #[inline]
+    pub(super) fn are_quiet(&self) -> bool {
+        self.lookout.as_ref().is_some_and(Lookout::is_quiet)
+    }
+
+    /// Somebody may read by hand, or the connection is another one.
+    #[inline]
+    pub(super) fn disturb(&self) {
+        if let Some(lookout) = &self.lookout {
+            lookout.disturb();
+        }
+    }
+
+    /// To be called before a sink looks.
+    pub(super) fn make_lookout(&mut self, everyone: impl FnOnce() -> Waker) {
+        self.lookout.get_or_insert_with(|| Lookout::new(everyone()));
+    }
+
+    /// The inbox of the current connection, and what to look with, if a sink ever looked.
+    pub(super) fn reading_side(&mut self) -> Option<(&mut Inbox<U>, Option<&Lookout>)> {
+        Some((self.current.as_mut()?, self.lookout.as_ref()))
+    }
+
+    pub(super) fn has_lookout(&self) -> bool {
+        self.lookout.is_some()
     }
 
     #[inline]
@@ -158,6 +191,7 @@ impl<U> Inboxes<U> {
 
     pub(super) fn begin(&mut self, fresh: Fresh<U>, origin: Origin) {
         self.retire();
+        self.disturb();
         self.current = Some(Inbox::new(fresh, origin));
     }
 

@@ -4,6 +4,8 @@ mod builder;
 mod confirm;
 mod connection;
 mod inbox;
+mod lengths;
+mod lookout;
 mod outbox;
 mod read;
 mod write;
@@ -203,13 +205,16 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
     /// The connection; `None` while there is none. Bytes that are read from it or written to it
     /// directly tear messages.
     pub fn get_mut(&mut self) -> Option<&mut C::Io> {
+        self.inboxes.disturb();
         Some(self.link.get_mut()?.io_mut())
     }
 
     /// The connection, pinned; `None` while there is none.
     #[must_use]
     pub fn get_pin_mut(self: Pin<&mut Self>) -> Option<Pin<&mut C::Io>> {
-        Some(self.project().link.connection()?.pinned())
+        let this = self.project();
+        this.inboxes.disturb();
+        Some(this.link.connection()?.pinned())
     }
 
     /// The codec of the current connection, once it has been used.
@@ -262,7 +267,15 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
         self.link.connected().await
     }
 
+    /// Whether there is a connection, and it was taken over.
+    #[inline]
+    fn is_settled(&self) -> bool {
+        let connection = self.link.get_ref();
+        connection.is_some_and(|connection| !connection.is_fresh())
+    }
+
     /// Takes over a connection that has come up, and puts aside what is left of the one before.
+    #[cold]
     fn adopt(self: Pin<&mut Self>) {
         let this = self.project();
         match this.link.connection() {

@@ -1,11 +1,11 @@
 //! What was accepted and may have to be sent (again).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 
 use super::confirm::Pending;
+use super::lengths::Lengths;
 
 /// What becomes of messages that were fully handed to a connection that died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -33,10 +33,13 @@ pub enum Resend {
 pub(super) struct Outbox {
     resend: Resend,
     max_queued: usize,
+    /// How long `buffer` is when no other message can be accepted. Always what `max_queued`,
+    /// `resend` and `taken` make of it.
+    full_at: usize,
     /// Begins with the beginning of a message, and ends with the end of one.
     buffer: BytesMut,
     /// Of each message in `buffer`. Their sum is the length of `buffer`.
-    lengths: VecDeque<usize>,
+    lengths: Lengths,
     /// The bytes of `buffer` that this connection has taken.
     taken: usize,
     /// The bytes of `buffer` that were there when this connection began: they go out whoever
@@ -76,11 +79,12 @@ struct Answers {
 
 impl Outbox {
     pub(super) fn new(resend: Resend, max_queued: usize) -> Self {
-        Self {
+        let mut outbox = Self {
             resend,
             max_queued: max_queued.max(1),
+            full_at: 0,
             buffer: BytesMut::new(),
-            lengths: VecDeque::new(),
+            lengths: Lengths::default(),
             taken: 0,
             owed: 0,
             handed: 0,
@@ -90,12 +94,24 @@ impl Outbox {
             connection: 0,
             answers: Answers::default(),
             pending: Arc::default(),
-        }
+        };
+        outbox.set_taken(0);
+        outbox
+    }
+
+    fn set_taken(&mut self, taken: usize) {
+        let most_kept = match self.resend {
+            Resend::Torn => usize::MAX,
+            Resend::Unconfirmed { max_bytes } => max_bytes.max(1),
+        };
+        self.taken = taken;
+        self.full_at = taken.saturating_add(self.max_queued).min(most_kept);
     }
 
     /// A fresh connection has taken nothing yet.
     pub(super) fn begin(&mut self) -> Origin {
-        (self.taken, self.handed, self.handed_bytes) = (0, 0, 0);
+        self.set_taken(0);
+        (self.handed, self.handed_bytes) = (0, 0);
         self.apply_confirmations();
         self.owed = self.buffer.len();
         self.connection += 1;
@@ -136,11 +152,7 @@ impl Outbox {
     /// Whether another message can be accepted.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
-        let fits = match self.resend {
-            Resend::Torn => true,
-            Resend::Unconfirmed { max_bytes } => self.buffer.len() < max_bytes.max(1),
-        };
-        fits && self.buffer.len() - self.taken < self.max_queued
+        self.buffer.len() < self.full_at
     }
 
     /// What the connection has not taken yet.
@@ -161,7 +173,7 @@ impl Outbox {
         };
         encode(attempt.buffer)?;
         let length = attempt.finish();
-        self.lengths.push_back(length);
+        self.lengths.push(length);
         if length == 0 {
             self.settle();
         }
@@ -171,7 +183,7 @@ impl Outbox {
     /// The connection has taken so many bytes of the rest.
     #[inline]
     pub(super) fn take(&mut self, n: usize) {
-        self.taken += n;
+        self.set_taken(self.taken + n);
         self.settle();
     }
 
@@ -199,7 +211,8 @@ impl Outbox {
         self.oldest += self.lengths.len() as u64;
         self.buffer.clear();
         self.lengths.clear();
-        (self.taken, self.owed) = (0, 0);
+        self.set_taken(0);
+        self.owed = 0;
         (self.handed, self.handed_bytes, self.known) = (0, 0, 0);
     }
 
@@ -232,9 +245,9 @@ impl Outbox {
     /// Of the `n` oldest messages, which are not partly taken.
     fn let_go(&mut self, n: usize) {
         self.oldest += n as u64;
-        let bytes: usize = self.lengths.drain(..n).sum();
+        let bytes = self.lengths.remove(n);
         self.buffer.advance(bytes);
-        self.taken = self.taken.saturating_sub(bytes);
+        self.set_taken(self.taken.saturating_sub(bytes));
         self.owed = self.owed.saturating_sub(bytes);
         self.handed_bytes = self.handed_bytes.saturating_sub(bytes);
         self.handed = self.handed.saturating_sub(n);

@@ -11,6 +11,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::ReconnectingFramed;
 use super::connection::Connection;
+use super::inbox::Inboxes;
 use super::write::hand_over;
 use crate::connect::Connect;
 use crate::link::{Half, Role, Stop};
@@ -94,15 +95,42 @@ where
     }
 
     /// Reads more bytes, of this connection or the next.
-    ///
+    fn poll_fill(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        let first = self.as_mut().fill_at_once(cx);
+        match first {
+            Some(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+            first => self.poll_fill_with_care(cx, first),
+        }
+    }
+
+    /// Reads from a connection that needs nothing else: the ready path.
+    fn fill_at_once(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Poll<Result<(), Stop>>> {
+        if self.outbox.is_behind() || !self.is_settled() {
+            return None;
+        }
+        if self.inboxes.has_lookout() {
+            // Before it looks: what comes later wakes this task.
+            self.link.remember(Role::Read, cx);
+        }
+        let this = self.project();
+        let connection = this.link.live(Role::Read)?;
+        Some(fill(connection, this.inboxes, cx))
+    }
+
     /// What was accepted before this connection began goes out first: somebody who waits for an
     /// answer need not know that his question has to be sent again. That write wakes everyone,
-    /// since it takes the place of a writer that waits.
-    fn poll_fill(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+    /// since it takes the place of a writer that waits. `first` is what the connection has
+    /// answered already.
+    fn poll_fill_with_care(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        first: Option<Poll<Result<(), Stop>>>,
+    ) -> Poll<Result<(), Stop>> {
         let this = self.project();
         let (inboxes, outbox) = (this.inboxes, this.outbox);
         let everyone = outbox.is_behind().then(|| this.link.waker());
-        let fill = &mut |mut connection: Pin<&mut Connection<C::Io, U>>, cx: &mut Context<'_>| {
+        let operation = &mut |mut connection: Pin<&mut Connection<C::Io, U>>,
+                              cx: &mut Context<'_>| {
             if let Some(fresh) = connection.as_mut().take_fresh() {
                 inboxes.begin(fresh, outbox.begin());
                 // It may have come with messages already, and has to catch up.
@@ -114,18 +142,9 @@ where
                     result?;
                 }
             }
-            let Some(inbox) = inboxes.current_mut() else {
-                return Poll::Ready(Err(Stop::Nothing));
-            };
-            match ready!(poll_read_buf(connection.pinned(), cx, inbox.room()))? {
-                0 => Poll::Ready(Err(Stop::Eof)),
-                _ => {
-                    inbox.filled();
-                    Poll::Ready(Ok(()))
-                }
-            }
+            fill(connection, inboxes, cx)
         };
-        this.link.poll_judged(Half::Reader, cx, None, fill)
+        this.link.poll_judged(Half::Reader, cx, first, operation)
     }
 
     /// The end of the stream, if the policy passes it on: what the codec makes of the rest.
@@ -135,5 +154,30 @@ where
             .current_mut()?
             .decode_eof()
             .transpose()
+    }
+}
+
+/// Reads. Once a sink has looked, a reader looks as well, so that the sink need not look again:
+/// what comes wakes everyone then, and the caller has to be remembered by the link before.
+fn fill<Io: AsyncRead, U>(
+    connection: Pin<&mut Connection<Io, U>>,
+    inboxes: &mut Inboxes<U>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Stop>> {
+    let Some((inbox, lookout)) = inboxes.reading_side() else {
+        return Poll::Ready(Err(Stop::Nothing));
+    };
+    let room = inbox.room();
+    let read = |cx: &mut Context<'_>| poll_read_buf(connection.pinned(), cx, room);
+    let answer = match lookout {
+        Some(lookout) => lookout.look(read),
+        None => read(cx),
+    };
+    match ready!(answer)? {
+        0 => Poll::Ready(Err(Stop::Eof)),
+        _ => {
+            inbox.filled();
+            Poll::Ready(Ok(()))
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -38,7 +38,9 @@ where
 
     #[inline]
     fn start_send(mut self: Pin<&mut Self>, message: I) -> Result<(), Self::Error> {
-        self.as_mut().adopt();
+        if !self.is_settled() {
+            self.as_mut().adopt();
+        }
         let this = self.project();
         match this.inboxes.current_mut() {
             Some(inbox) => this
@@ -51,18 +53,19 @@ where
     }
 
     /// Ready when everything was handed to a connection.
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        if self.is_idle() {
-            return Poll::Ready(Ok(()));
+    #[inline]
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        match self.as_mut().hand_over_at_once(cx) {
+            Some(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+            first => self.poll_flush_on(cx, first).map_err(Into::into),
         }
-        self.poll_hand_over(cx).map_err(Into::into)
     }
 
     /// Hands everything over, then shuts the connection down, for good. With nothing to hand
     /// over, an outage ends here.
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         if !self.link.is_finishing() && self.has_work() {
-            ready!(self.as_mut().poll_hand_over(cx))?;
+            ready!(self.as_mut().poll_hand_over(cx, None))?;
         }
         let shut = self
             .project()
@@ -80,19 +83,35 @@ where
     C::Io: AsyncRead + AsyncWrite,
     U: Decoder,
 {
-    /// Waits for room: for the connection to take bytes, or for confirmations.
+    /// Makes room by handing over what there is, or waits for it.
     #[cold]
     fn poll_room(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.as_mut().hand_over_at_once(cx) {
+            Some(Poll::Ready(Ok(()))) if self.outbox.has_room() => Poll::Ready(Ok(())),
+            None | Some(Poll::Ready(Ok(()))) => self.poll_room_of(cx, None),
+            first => self.poll_room_of(cx, first),
+        }
+    }
+
+    /// Waits for room: for the connection to take bytes, or for confirmations. `first` is what
+    /// the connection has answered already.
+    fn poll_room_of(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        first: Option<Poll<Result<(), Stop>>>,
+    ) -> Poll<io::Result<()>> {
         // Before the confirmations are looked at: one that comes later wakes this task.
         self.link.remember(Role::Write, cx);
-        self.as_mut().project().link.obey();
-        self.link.check_open()?;
-        self.as_mut().project().outbox.apply_confirmations();
-        if self.outbox.has_room() {
-            return Poll::Ready(Ok(()));
+        if first.is_none() {
+            self.as_mut().project().link.obey();
+            self.link.check_open()?;
+            self.as_mut().project().outbox.apply_confirmations();
+            if self.outbox.has_room() {
+                return Poll::Ready(Ok(()));
+            }
         }
         // Whatever wakes this role: see `Link::poll_io`.
-        let handed_over = self.as_mut().poll_hand_over(cx)?;
+        let handed_over = self.as_mut().poll_hand_over(cx, first)?;
         match handed_over {
             _ if self.outbox.has_room() => Poll::Ready(Ok(())),
             // Only confirmations can make room, and they wake this task; so does the end of the
@@ -119,21 +138,84 @@ where
         self.outbox.len() == 0 && self.link.get_ref().is_none() && self.link.check_open().is_ok()
     }
 
-    /// Hands what was accepted to this connection, or to the next.
-    fn poll_hand_over(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.as_mut().project().outbox.apply_confirmations();
-        let everyone = self.link.waker();
+    /// Hands over what was accepted, if nothing has to be seen to first: the ready path.
+    ///
+    /// It spares a look at the reading side that would find nothing. Whatever comes wakes
+    /// everyone, as it does after that look.
+    #[inline]
+    fn hand_over_at_once(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Option<Poll<Result<(), Stop>>> {
+        if self.outbox.has_confirmations() || !self.is_settled() {
+            return None;
+        }
+        if !self.inboxes.are_quiet() {
+            if let Err(stop) = self.as_mut().look()? {
+                return Some(Poll::Ready(Err(stop)));
+            }
+        }
+        let this = self.project();
+        let connection = this.link.live(Role::Write)?;
+        Some(hand_over(connection.pinned(), this.outbox, cx))
+    }
+
+    /// Looks at the reading side of a connection that need not be judged otherwise.
+    #[inline(never)]
+    fn look(self: Pin<&mut Self>) -> Option<Result<(), Stop>> {
+        let mut this = self.project();
+        let ends = !this.link.policy().passes_eof();
+        let connection = this.link.as_mut().live(Role::Write)?;
+        if !this.inboxes.has_lookout() {
+            return None;
+        }
+        match look_ahead(connection, this.inboxes) {
+            Err(Stop::Eof) if !ends => Some(Ok(())),
+            Err(stop) => Some(Err(stop)),
+            Ok(has_read) => {
+                if has_read {
+                    this.link.stop_idling();
+                }
+                Some(Ok(()))
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_flush_on(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        first: Option<Poll<Result<(), Stop>>>,
+    ) -> Poll<io::Result<()>> {
+        if first.is_none() && self.is_idle() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_hand_over(cx, first)
+    }
+
+    /// Hands what was accepted to this connection, or to the next. `first` is what the connection
+    /// has answered already.
+    #[cold]
+    #[inline(never)]
+    fn poll_hand_over(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        first: Option<Poll<Result<(), Stop>>>,
+    ) -> Poll<io::Result<()>> {
         let this = self.project();
         let (mut link, inboxes, outbox) = (this.link, this.inboxes, this.outbox);
+        outbox.apply_confirmations();
+        inboxes.make_lookout(|| link.waker());
         let ends = !link.policy().passes_eof() && !link.is_finishing();
         let mut has_read = false;
         let handed_over =
             link.as_mut()
-                .poll_judged(Half::Sink, cx, None, &mut |mut connection, cx| {
+                .poll_judged(Half::Sink, cx, first, &mut |mut connection, cx| {
                     if let Some(fresh) = connection.as_mut().take_fresh() {
                         inboxes.begin(fresh, outbox.begin());
                     }
-                    match look_ahead(connection.as_mut(), inboxes, &everyone) {
+                    match look_ahead(connection.as_mut(), inboxes) {
                         Err(Stop::Eof) if !ends => {}
                         looked => has_read |= looked?,
                     }
@@ -141,6 +223,10 @@ where
                 });
         if has_read {
             link.stop_idling();
+        }
+        if handed_over.is_ready() {
+            // It waits for nothing: what comes for the reader is no business of it.
+            link.forget(Role::Write);
         }
         // Of a message that was on its way until now.
         outbox.apply_confirmations();
@@ -155,21 +241,23 @@ where
 fn look_ahead<Io: AsyncRead, U>(
     mut connection: Pin<&mut Connection<Io, U>>,
     inboxes: &mut Inboxes<U>,
-    everyone: &Waker,
 ) -> Result<bool, Stop> {
-    let cx = &mut Context::from_waker(everyone);
     let may_read = !inboxes.has_past();
     let mut has_read = false;
-    while let Some(inbox) = inboxes.current_mut() {
+    while let Some((inbox, Some(lookout))) = inboxes.reading_side() {
         if !may_read || inbox.buffer().len() >= READ_AHEAD {
             break;
         }
-        match poll_read_buf(connection.as_mut().pinned(), cx, inbox.room()) {
+        let read = |cx: &mut Context<'_>| {
+            let io = connection.as_mut().pinned();
+            poll_read_buf(io, cx, inbox.room())
+        };
+        match lookout.look(read) {
             Poll::Pending => break,
             Poll::Ready(Ok(0)) => return Err(Stop::Eof),
             Poll::Ready(Ok(_)) => {
                 inbox.filled();
-                everyone.wake_by_ref();
+                lookout.wake_everyone();
                 has_read = true;
             }
             Poll::Ready(Err(error)) => return Err(Stop::Error(error)),

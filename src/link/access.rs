@@ -77,6 +77,11 @@ impl<C: Connect> Link<C> {
         self.shared.wakers.remember(role, cx.waker());
     }
 
+    /// To be called when the caller does not wait any more.
+    pub(crate) fn forget(&self, role: Role) {
+        self.shared.wakers.forget(role);
+    }
+
     pub(crate) fn handle(&self) -> Handle {
         Handle::new(self.shared.share(), self.state())
     }

@@ -25,7 +25,8 @@ pub(crate) struct Core<C> {
     pub(super) outage: Option<Outage>,
     /// Of the last attempt, or of the loss.
     pub(super) last_error: Option<Arc<io::Error>>,
-    /// Why the connection before this one was lost, or this one if there is none now.
+    /// Why the connection before this one was lost, or this one if there is none now. Not kept
+    /// if nobody will be told.
     pub(super) last_loss: Option<Arc<io::Error>>,
     /// Made when a read first waits under an idle timeout.
     pub(super) idle: Option<Idle>,
@@ -120,7 +121,7 @@ impl<C> Core<C> {
 
     pub(super) fn lost(&mut self, lost: &ConnectionLost, since: Instant, now: Instant) {
         self.last_error = Some(Arc::clone(&lost.cause));
-        self.last_loss = Some(Arc::clone(&lost.cause));
+        self.last_loss = (self.seam != Seam::Hidden).then(|| Arc::clone(&lost.cause));
         let before = self.outage.take();
         self.outage = Some(Outage::after_loss(before, since, &self.policy, now));
         self.warn_of_long_outage(now);

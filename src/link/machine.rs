@@ -99,11 +99,13 @@ impl<C: Connect> Link<C> {
                 PhaseProj::Connected { .. } => return Poll::Ready(Ok(self.generation())),
                 PhaseProj::Backoff { pause, .. } => {
                     ready!(pause.poll(cx));
+                    self.shared.wakers.forget(role);
                     self.as_mut().start_attempt()?;
                 }
                 PhaseProj::Connecting { dial, attempt } => {
                     let number = *attempt;
                     let outcome = ready!(dial.poll(cx));
+                    self.shared.wakers.forget(role);
                     self.as_mut().end_attempt(number, outcome)?;
                 }
                 PhaseProj::GaveUp(gave_up) => {

@@ -81,6 +81,7 @@ impl<C: Connect> Link<C> {
         role: Role,
         error: io::Error,
     ) -> io::Result<()> {
+        self.shared.wakers.forget(role);
         match verdict {
             Verdict::Surface => Err(error),
             Verdict::Lost => self.lose(role, error),

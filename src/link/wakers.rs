@@ -43,6 +43,13 @@ impl Wakers {
         }
     }
 
+    /// To be called by whoever polls before it makes a change and goes on: it need not be woken
+    /// by what it does itself.
+    pub(crate) fn forget(&self, role: Role) {
+        let old = self.with(|waiting| waiting[role as usize].take());
+        drop(old);
+    }
+
     pub(crate) fn wake_all(&self) {
         self.take().into_iter().flatten().for_each(Waker::wake);
     }
