@@ -136,13 +136,19 @@ where
                 // It may have come with messages already, and has to catch up.
                 return Poll::Ready(Ok(()));
             }
-            if let Some(everyone) = &everyone {
-                let cx = &mut Context::from_waker(everyone);
-                if let Poll::Ready(result) = hand_over(connection.as_mut().pinned(), outbox, cx) {
-                    result?;
+            let handed_over = match &everyone {
+                Some(everyone) => {
+                    let cx = &mut Context::from_waker(everyone);
+                    hand_over(connection.as_mut().pinned(), outbox, cx)
                 }
+                None => Poll::Pending,
+            };
+            match (handed_over, fill(connection, inboxes, cx)) {
+                // What had arrived before the loss comes first.
+                (_, Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+                (Poll::Ready(Err(stop)), _) => Poll::Ready(Err(stop)),
+                (_, filled) => filled,
             }
-            fill(connection, inboxes, cx)
         };
         this.link.poll_judged(Half::Reader, cx, first, operation)
     }
