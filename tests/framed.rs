@@ -114,7 +114,7 @@ mod handshake {
         network.greet(|_, peer| peer.send(b"wrong password\n"));
         let mut framed = greeting(&network).lazy();
         let error = framed.send("x").await.unwrap_err();
-        let tokio_util::codec::LinesCodecError::Io(error) = error else {
+        let LinesCodecError::Io(error) = error else {
             panic!("{error:?}");
         };
         assert_eq!(gave_up(&error).unwrap().attempts, 1);
@@ -471,7 +471,7 @@ mod answers {
     /// The reader's next item is an answer.
     async fn hear<S>(framed: &mut S)
     where
-        S: Stream<Item = Result<String, tokio_util::codec::LinesCodecError>> + Unpin,
+        S: Stream<Item = Result<String, LinesCodecError>> + Unpin,
     {
         assert_eq!(framed.next().await.unwrap().unwrap(), "yes");
     }
