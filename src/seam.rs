@@ -22,7 +22,8 @@
 /// A [`shutdown`](tokio::io::AsyncWrite::poll_shutdown) tells a writer that has not heard yet
 /// before it does anything, even during an outage: the writer may want to send its last words
 /// again. And a reader that has not heard yet when a shutdown has ended an outage does not get
-/// the end of the stream before the error, since what it has read is not all.
+/// the end of the stream before the error, since what it has read is not all. The loss of the
+/// connection that was shut down is told whatever the seam, as nothing replaces that connection.
 ///
 /// # Examples
 ///

@@ -79,6 +79,10 @@ async fn run(options: Options) -> Result<(), Wrong> {
         if begun.elapsed() >= next_report {
             println!("{}", report::line(begun.elapsed(), &workers));
             next_report += options.report_every();
+            // A stall hides that its client has left, if there is something unread before the end.
+            for worker in &workers {
+                worker.site.proxy.resume().await;
+            }
             Resources::now().check(workers.len())?;
         }
     }

@@ -55,4 +55,8 @@ pub mod policy {}
 
 #[cfg(all(feature = "codec", feature = "net"))]
 #[doc = include_str!("testing.md")]
+#[cfg_attr(
+    feature = "testing",
+    doc = "[`testing::FaultProxy`](crate::testing::FaultProxy) has a complete example."
+)]
 pub mod testing {}

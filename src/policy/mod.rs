@@ -158,7 +158,9 @@ impl Policy {
     /// [`TimedOut`](io::ErrorKind::TimedOut) as its cause; `None` for never. At least 1 ms.
     ///
     /// It is the only thing that notices a peer that was stopped while nothing is written: its
-    /// kernel goes on answering keepalive probes.
+    /// kernel goes on answering keepalive probes. It doesn't see a write that waits while nobody
+    /// reads: that is what the user timeout of the socket is for
+    /// (`TcpConnector::user_timeout`), or a deadline of your own and a `reconnect`.
     ///
     /// The wait begins when a read finds nothing, and goes on when that read is dropped and
     /// called again, as in a `select!` loop. If nobody came to read for a whole idle timeout
