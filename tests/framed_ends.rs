@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::{FutureExt, Sink, SinkExt, StreamExt};
-use reconnecting_stream::{Backoff, Connect, Policy, ReconnectingFramed};
+use reconnecting_stream::{Backoff, Connect, Policy, ReconnectingFramed, Resend};
 use support::{Network, Outcome, Wire, gave_up};
 use tokio_util::codec::{LinesCodec, LinesCodecError};
 
@@ -61,6 +61,22 @@ async fn nothing_is_accepted_after_it_gave_up() {
     assert!(framed.next().await.unwrap().is_err());
     let error = refusal(&mut framed).await;
     assert_eq!(gave_up(&error).unwrap().attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_on_a_fresh_connection_sends_again_what_was_not_confirmed() {
+    let network = Network::new();
+    let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new())
+        .resend(Resend::Unconfirmed { max_bytes: 1000 })
+        .connect()
+        .await
+        .unwrap();
+    framed.send("x").await.unwrap();
+    framed.reconnect();
+    framed.connected().await.unwrap();
+    SinkExt::<&str>::close(&mut framed).await.unwrap();
+    assert_eq!(network.peer(2).received(), b"x\n");
+    assert!(network.peer(2).is_shut_down());
 }
 
 #[tokio::test(start_paused = true)]
