@@ -6,80 +6,56 @@
 //! control: what the two bare ones differ by is the noise. A ratio is one of throughputs in the
 //! same round, above 1 if faster than the first bare run.
 //!
-//! Arguments choose rows by words in them: `cargo bench --bench messages -- send 64`.
-//!
-//! Since the noise of a socket is larger than what a wrapper costs, instructions a message come
-//! last, over a connection that does nothing. They need `valgrind`. Nothing is judged.
+//! Prints a table in Markdown. Arguments choose rows by words in them:
+//! `cargo bench --bench messages -- send 64`. Nothing is judged: the noise of a socket is larger
+//! than what a wrapper costs, which `instructions` counts.
 
-use std::env;
+mod support;
+
 use std::fmt;
 use std::future::{Ready, ready};
-use std::hint::black_box;
 use std::io;
-use std::pin::Pin;
-use std::process::Command;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use reconnecting_stream::ReconnectingFramed;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-const ROUNDS: usize = 31;
+use support::{HEADER, Spread, Table, arguments, copy_steadily, encoded, is_debug_build, machine};
 
-/// What the codec puts before each message.
-const HEADER: usize = 4;
+const ROUNDS: usize = 31;
 
 /// What the other end reads or writes at once.
 const CHUNK: usize = 64 * 1024;
-
-/// The argument that asks for the counts alone, and the one that makes the process that is counted.
-const INSTRUCTIONS: &str = "instructions";
-const COUNTED: &str = "counted";
-
-/// The first of two runs. What the second one takes more is without the start of the process.
-const FEW_MESSAGES: u32 = 1_000;
-const MORE_MESSAGES: u32 = 21_000;
 
 /// Where `Framed` writes by default.
 const BARE_BOUNDARY: usize = 8 * 1024;
 
 fn main() -> io::Result<()> {
-    // As `cargo test --all-targets` does.
-    if cfg!(debug_assertions) {
-        eprintln!("nothing is measured in a debug build: use `cargo bench`");
+    if is_debug_build() {
         return Ok(());
     }
-    let words: Vec<String> = env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
-    if let [counted, side, way, size, messages] = words.as_slice() {
-        if counted == COUNTED {
-            return be_counted(side, way, size, messages);
-        }
-    }
-    if words == [INSTRUCTIONS] {
-        return print_instructions();
-    }
-    println!("messages over loopback, {ROUNDS} rounds: medians (lowest to highest)");
-    println!(
-        "{:46} {:>11} {:>11}   {:22}   bare'/bare",
-        "", "bare, 1/s", "ours, 1/s", "ours/bare"
-    );
+    copy_steadily()?;
+    let words = arguments();
+    println!("{}\n", machine());
+    let mut table = Table::new([
+        &format!("messages a second, {ROUNDS} rounds: median (lowest to highest)"),
+        "`Framed`",
+        "this crate",
+        "this crate / `Framed`",
+        "`Framed` again / `Framed`",
+    ]);
     for case in cases() {
         let name = case.to_string();
-        if words.iter().all(|word| name.contains(word)) {
-            println!("{name:46} {}", measure(case)?);
+        if words.iter().all(|word| name.contains(word.as_str())) {
+            table.push(measure(case)?);
         }
     }
-    if words.is_empty() {
-        print_instructions()?;
-    }
+    println!("{table}");
     Ok(())
 }
 
@@ -149,56 +125,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// What the rounds of a case came to.
-struct Row {
-    bare: f64,
-    ours: f64,
-    ratio: Spread,
-    control: Spread,
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            bare,
-            ours,
-            ratio,
-            control,
-        } = self;
-        write!(f, "{bare:11.0} {ours:11.0}   {ratio}   {control}")
-    }
-}
-
-struct Spread {
-    median: f64,
-    lowest: f64,
-    highest: f64,
-}
-
-impl Spread {
-    /// Of an odd number of values.
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        Self {
-            median: values[values.len() / 2],
-            lowest: values[0],
-            highest: values[values.len() - 1],
-        }
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            median,
-            lowest,
-            highest,
-        } = self;
-        write!(f, "{median:.3} ({lowest:.3} to {highest:.3})")
-    }
-}
-
-fn measure(case: Case) -> io::Result<Row> {
+fn measure(case: Case) -> io::Result<[String; 5]> {
     for side in [Side::Bare, Side::Ours] {
         run(case, side)?;
     }
@@ -212,12 +139,14 @@ fn measure(case: Case) -> io::Result<Row> {
         ratio.push(our / first);
         control.push(second / first);
     }
-    Ok(Row {
-        bare: Spread::of(bare).median,
-        ours: Spread::of(ours).median,
-        ratio: Spread::of(ratio),
-        control: Spread::of(control),
-    })
+    let median = |values| format!("{:.0}", Spread::of(values).median);
+    Ok([
+        case.to_string(),
+        median(bare),
+        median(ours),
+        Spread::of(ratio).to_string(),
+        Spread::of(control).to_string(),
+    ])
 }
 
 /// Messages a second.
@@ -324,14 +253,6 @@ async fn swallow(mut io: TcpStream, bytes: usize) -> io::Result<TcpStream> {
     Ok(io)
 }
 
-/// A message as the codec writes it.
-fn encoded(size: usize) -> Vec<u8> {
-    let length = u32::try_from(size).expect("a message is shorter than 4 GiB");
-    let mut message = length.to_be_bytes().to_vec();
-    message.resize(HEADER + size, 7);
-    message
-}
-
 /// Writes so many messages.
 async fn emit(mut io: TcpStream, size: usize, messages: usize) -> io::Result<TcpStream> {
     let message = encoded(size);
@@ -342,127 +263,4 @@ async fn emit(mut io: TcpStream, size: usize, messages: usize) -> io::Result<Tcp
     }
     io.write_all(&message.repeat(messages % at_once)).await?;
     Ok(io)
-}
-
-fn print_instructions() -> io::Result<()> {
-    println!("instructions a message, over a connection that does nothing");
-    println!("{:46} {:>11} {:>11}   ours/bare", "", "bare", "ours");
-    for size in ["64", "32768"] {
-        for way in ["feed", "send", "receive"] {
-            let [bare, ours] = [count("bare", way, size)?, count("ours", way, size)?];
-            let name = format!("{way} {size} B, both collect {BARE_BOUNDARY} B");
-            println!("{name:46} {bare:11.0} {ours:11.0}   {:.3}", ours / bare);
-        }
-    }
-    Ok(())
-}
-
-/// Instructions a message.
-fn count(side: &str, way: &str, size: &str) -> io::Result<f64> {
-    let few = count_run(side, way, size, FEW_MESSAGES)?;
-    let more = count_run(side, way, size, MORE_MESSAGES)?;
-    Ok((more - few) / f64::from(MORE_MESSAGES - FEW_MESSAGES))
-}
-
-/// Instructions of a process that moves so many messages.
-fn count_run(side: &str, way: &str, size: &str, messages: u32) -> io::Result<f64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe()?)
-        .args([COUNTED, side, way, size, &messages.to_string()])
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    // `==1== Collected : 123`
-    said.split_once("Collected : ")
-        .filter(|_| output.status.success())
-        .and_then(|(_, rest)| rest.lines().next()?.trim().parse().ok())
-        .ok_or_else(|| io::Error::other(format!("expected a count, valgrind gave:\n{said}")))
-}
-
-fn be_counted(side: &str, way: &str, size: &str, messages: &str) -> io::Result<()> {
-    let size = size.parse().map_err(io::Error::other)?;
-    let messages = messages.parse().map_err(io::Error::other)?;
-    let boundary = Boundary::Bytes(BARE_BOUNDARY);
-    let void = Void::new(way == "receive", size);
-    match side {
-        "bare" => move_messages(bare(void, boundary), way, size, messages),
-        _ => move_messages(ours(void, boundary), way, size, messages),
-    }
-}
-
-fn move_messages<F>(mut framed: F, way: &str, size: usize, messages: u32) -> io::Result<()>
-where
-    F: Sink<Bytes, Error = io::Error> + Stream<Item = io::Result<BytesMut>> + Unpin,
-{
-    let mut cx = Context::from_waker(Waker::noop());
-    let message = Bytes::from(vec![7; size]);
-    for _ in 0..messages {
-        let mut framed = Pin::new(black_box(&mut framed));
-        if way == "receive" {
-            let message = framed.poll_next(&mut cx);
-            assert!(matches!(message, Poll::Ready(Some(Ok(_)))));
-            continue;
-        }
-        assert!(framed.as_mut().poll_ready(&mut cx)?.is_ready());
-        framed.as_mut().start_send(message.clone())?;
-        if way == "send" {
-            assert!(framed.poll_flush(&mut cx)?.is_ready());
-        }
-    }
-    Ok(())
-}
-
-/// Takes everything at once, and brings the same bytes in each read, or never any.
-struct Void {
-    brings: Vec<u8>,
-    at: usize,
-}
-
-impl Void {
-    fn new(brings: bool, size: usize) -> Self {
-        let message = if brings { encoded(size) } else { Vec::new() };
-        let many = CHUNK.div_ceil(message.len().max(1));
-        Self {
-            brings: message.repeat(many),
-            at: 0,
-        }
-    }
-}
-
-impl AsyncRead for Void {
-    #[inline(never)]
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.brings.is_empty() {
-            return black_box(Poll::Pending);
-        }
-        let rest = &self.brings[self.at..];
-        let n = rest.len().min(buf.remaining());
-        buf.put_slice(&rest[..n]);
-        self.at = (self.at + n) % self.brings.len();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Void {
-    #[inline(never)]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        black_box(Poll::Ready(Ok(black_box(buf).len())))
-    }
-
-    #[inline(never)]
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        black_box(Poll::Ready(Ok(())))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }

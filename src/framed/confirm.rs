@@ -13,6 +13,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_zero() && self.answers.is_zero()
     }
@@ -30,6 +31,7 @@ impl Pending {
 pub(super) struct Count(AtomicUsize);
 
 impl Count {
+    #[inline]
     fn is_zero(&self) -> bool {
         self.0.load(Ordering::Acquire) == 0
     }

@@ -99,6 +99,7 @@ impl Outbox {
         outbox
     }
 
+    #[inline]
     fn set_taken(&mut self, taken: usize) {
         let most_kept = match self.resend {
             Resend::Torn => usize::MAX,
@@ -141,6 +142,7 @@ impl Outbox {
     }
 
     /// Whether there are confirmations that were not applied.
+    #[inline]
     pub(super) fn has_confirmations(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -207,6 +209,7 @@ impl Outbox {
 
     /// All of it was handed over. Unlike `advance`, `clear` leaves the room of the buffer where
     /// it is: nothing has to be moved for the next message.
+    #[inline]
     fn empty(&mut self) {
         self.oldest += self.lengths.len() as u64;
         self.buffer.clear();
