@@ -46,7 +46,11 @@ impl Options {
         if let Some(local) = self.bind_address {
             socket.bind((local, 0).into())?;
         }
-        socket.connect(address).await
+        let stream = socket.connect(address).await?;
+        if is_connected_to_itself(&stream) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        Ok(stream)
     }
 
     /// The buffers have to have their size before the handshake, which tells the peer how far
@@ -81,6 +85,15 @@ impl Options {
     )]
     fn apply_user_timeout(&self, _socket: &TcpSocket) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A socket that dials a dead port of its own machine may be given that port by the system, and
+/// then finds itself there (the simultaneous open of RFC 9293, section 3.5).
+fn is_connected_to_itself(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => local == peer,
+        (Err(_), _) | (_, Err(_)) => false,
     }
 }
 
@@ -183,6 +196,19 @@ impl Default for Keepalive {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_socket_that_has_found_itself_is_known() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let own = socket.local_addr().unwrap();
+        assert!(is_connected_to_itself(&socket.connect(own).await.unwrap()));
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).await;
+        assert!(!is_connected_to_itself(&other.unwrap()));
+    }
 
     #[test]
     fn keepalive_is_clamped_to_what_the_system_takes() {
