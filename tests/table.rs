@@ -279,6 +279,20 @@ mod idle {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_write_that_waits_is_none() {
+        let network = Network::new();
+        let mut stream = ReconnectingStream::builder(network.connector())
+            .policy(idle())
+            .connect()
+            .await
+            .unwrap();
+        network.peer(1).set_room(0);
+        let waiting = tokio::time::timeout(100 * SECOND, stream.write_all(b"x")).await;
+        assert!(waiting.is_err());
+        assert_eq!(stream.state(), State::Connected { generation: 1 });
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_read_that_waits_too_long_is_a_loss() {
         let network = Network::new();
         let mut stream = build(network.connector())
