@@ -287,7 +287,7 @@ mod idle {
             .await
             .unwrap();
         network.peer(1).set_room(0);
-        let waiting = tokio::time::timeout(100 * SECOND, stream.write_all(b"x")).await;
+        let waiting = timeout(100 * SECOND, stream.write_all(b"x")).await;
         assert!(waiting.is_err());
         assert_eq!(stream.state(), State::Connected { generation: 1 });
     }
