@@ -11,6 +11,7 @@ use pin_project::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Framed};
 
+use super::ReconnectingFramed;
 use crate::connect::{Attempt, Connect};
 
 /// Makes a fresh codec.
@@ -67,6 +68,29 @@ impl<Io, U> Connection<Io, U> {
     #[inline]
     pub(super) fn take_fresh(self: Pin<&mut Self>) -> Option<Fresh<U>> {
         self.project().fresh.take()
+    }
+}
+
+impl<C: Connect, U> ReconnectingFramed<C, U> {
+    /// Whether there is a connection, and it was taken over.
+    #[inline]
+    pub(super) fn is_settled(&self) -> bool {
+        let connection = self.link.get_ref();
+        connection.is_some_and(|connection| !connection.is_fresh())
+    }
+
+    /// Takes over a connection that has come up, and puts aside what is left of the one before.
+    #[cold]
+    pub(super) fn adopt(self: Pin<&mut Self>) {
+        let this = self.project();
+        match this.link.connection() {
+            Some(connection) => {
+                if let Some(fresh) = connection.take_fresh() {
+                    this.inboxes.begin(fresh, this.outbox.begin());
+                }
+            }
+            None => this.inboxes.retire(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod builder;
 mod confirm;
 mod connection;
+mod hand_over;
 mod inbox;
 mod lengths;
 mod lookout;
@@ -265,27 +266,6 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
         C::Io: Unpin,
     {
         self.link.connected().await
-    }
-
-    /// Whether there is a connection, and it was taken over.
-    #[inline]
-    fn is_settled(&self) -> bool {
-        let connection = self.link.get_ref();
-        connection.is_some_and(|connection| !connection.is_fresh())
-    }
-
-    /// Takes over a connection that has come up, and puts aside what is left of the one before.
-    #[cold]
-    fn adopt(self: Pin<&mut Self>) {
-        let this = self.project();
-        match this.link.connection() {
-            Some(connection) => {
-                if let Some(fresh) = connection.take_fresh() {
-                    this.inboxes.begin(fresh, this.outbox.begin());
-                }
-            }
-            None => this.inboxes.retire(),
-        }
     }
 }
 

@@ -11,8 +11,8 @@ use tokio_util::io::poll_read_buf;
 
 use super::ReconnectingFramed;
 use super::connection::Connection;
+use super::hand_over::hand_over;
 use super::inbox::Inboxes;
-use super::write::hand_over;
 use crate::connect::Connect;
 use crate::link::{Half, Role, Stop};
 
@@ -99,22 +99,32 @@ where
         let first = self.as_mut().fill_at_once(cx);
         match first {
             Some(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+            // Whatever wakes this role: see `Link::poll_wait`.
+            Some(Poll::Pending) if self.link.can_wait(Role::Read) => Poll::Pending,
             first => self.poll_fill_with_care(cx, first),
         }
     }
 
     /// Reads from a connection that needs nothing else: the ready path.
-    fn fill_at_once(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Poll<Result<(), Stop>>> {
+    fn fill_at_once(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Option<Poll<Result<(), Stop>>> {
         if self.outbox.is_behind() || !self.is_settled() {
             return None;
         }
-        if self.inboxes.has_lookout() {
+        let has_lookout = self.inboxes.has_lookout();
+        if has_lookout {
             // Before it looks: what comes later wakes this task.
             self.link.remember(Role::Read, cx);
         }
-        let this = self.project();
+        let this = self.as_mut().project();
         let connection = this.link.live(Role::Read)?;
-        Some(fill(connection, this.inboxes, cx))
+        let filled = fill(connection, this.inboxes, cx);
+        if filled.is_pending() && !has_lookout {
+            self.link.remember(Role::Read, cx);
+        }
+        Some(filled)
     }
 
     /// What was accepted before this connection began goes out first: somebody who waits for an

@@ -1,23 +1,18 @@
 //! The messages to send.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Encoder};
-use tokio_util::io::poll_read_buf;
 
 use super::ReconnectingFramed;
 use super::connection::Connection;
-use super::inbox::Inboxes;
-use super::outbox::Outbox;
+use super::hand_over::{hand_over_or_look, look_ahead};
 use crate::connect::Connect;
 use crate::link::{Half, Role, Stop};
-
-/// How much is read ahead to find the end of a connection, for a reader that does not come.
-const READ_AHEAD: usize = 64 * 1024;
 
 impl<C, U, I> Sink<I> for ReconnectingFramed<C, U>
 where
@@ -38,18 +33,15 @@ where
 
     #[inline]
     fn start_send(mut self: Pin<&mut Self>, message: I) -> Result<(), Self::Error> {
-        if !self.is_settled() {
-            self.as_mut().adopt();
+        if self.is_settled() {
+            let this = self.as_mut().project();
+            if let Some(inbox) = this.inboxes.current_mut() {
+                return this
+                    .outbox
+                    .push(|buffer| inbox.codec_mut().encode(message, buffer));
+            }
         }
-        let this = self.project();
-        match this.inboxes.current_mut() {
-            Some(inbox) => this
-                .outbox
-                .push(|buffer| inbox.codec_mut().encode(message, buffer)),
-            None => this
-                .outbox
-                .push(|buffer| (this.codecs)().encode(message, buffer)),
-        }
+        self.accept_with_care(message)
     }
 
     /// Ready when everything was handed to a connection.
@@ -83,6 +75,25 @@ where
     C::Io: AsyncRead + AsyncWrite,
     U: Decoder,
 {
+    /// Accepts a message for a connection that is not there, or that nobody has used yet.
+    #[cold]
+    #[inline(never)]
+    fn accept_with_care<I>(
+        mut self: Pin<&mut Self>,
+        message: I,
+    ) -> Result<(), <U as Encoder<I>>::Error>
+    where
+        U: Encoder<I>,
+    {
+        self.as_mut().adopt();
+        let this = self.project();
+        let (inboxes, codecs) = (this.inboxes, this.codecs);
+        this.outbox.push(|buffer| match inboxes.current_mut() {
+            Some(inbox) => inbox.codec_mut().encode(message, buffer),
+            None => codecs().encode(message, buffer),
+        })
+    }
+
     /// Makes room by handing over what there is, or waits for it.
     #[cold]
     fn poll_room(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -232,68 +243,4 @@ where
         outbox.apply_confirmations();
         handed_over.map_err(Stop::into_write_error)
     }
-}
-
-/// A write after the peer's FIN succeeds and is lost, so the reading side is looked at first.
-///
-/// The look takes the place of a reader that waits, so it is told to wake everyone; and it may
-/// take bytes that the reader waits for.
-fn look_ahead<Io: AsyncRead, U>(
-    mut connection: Pin<&mut Connection<Io, U>>,
-    inboxes: &mut Inboxes<U>,
-) -> Result<bool, Stop> {
-    let may_read = !inboxes.has_past();
-    let mut has_read = false;
-    while let Some((inbox, Some(lookout))) = inboxes.reading_side() {
-        if !may_read || inbox.buffer().len() >= READ_AHEAD {
-            break;
-        }
-        let read = |cx: &mut Context<'_>| {
-            let io = connection.as_mut().pinned();
-            poll_read_buf(io, cx, inbox.room())
-        };
-        match lookout.look(read) {
-            Poll::Pending => break,
-            Poll::Ready(Ok(0)) => return Err(Stop::Eof),
-            Poll::Ready(Ok(_)) => {
-                inbox.filled();
-                lookout.wake_everyone();
-                has_read = true;
-            }
-            Poll::Ready(Err(error)) => return Err(Stop::Error(error)),
-        }
-    }
-    Ok(has_read)
-}
-
-/// Hands over. If that meets the loss, what had arrived before it is taken: a write is told of a
-/// reset while bytes that came before it can still be read (measured on Linux).
-#[inline]
-fn hand_over_or_look<Io: AsyncRead + AsyncWrite, U>(
-    mut connection: Pin<&mut Connection<Io, U>>,
-    inboxes: &mut Inboxes<U>,
-    outbox: &mut Outbox,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Stop>> {
-    let handed_over = hand_over(connection.as_mut().pinned(), outbox, cx);
-    if let Poll::Ready(Err(_)) = handed_over {
-        // Why it ends is known.
-        let _ = look_ahead(connection, inboxes);
-    }
-    handed_over
-}
-
-/// Writes and flushes the rest.
-pub(super) fn hand_over<Io: AsyncWrite>(
-    mut io: Pin<&mut Io>,
-    outbox: &mut Outbox,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Stop>> {
-    while !outbox.rest().is_empty() {
-        match ready!(io.as_mut().poll_write(cx, outbox.rest()))? {
-            0 => return Poll::Ready(Err(Stop::Error(ErrorKind::WriteZero.into()))),
-            n => outbox.take(n),
-        }
-    }
-    Poll::Ready(Ok(ready!(io.poll_flush(cx))?))
 }

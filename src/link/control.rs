@@ -63,6 +63,7 @@ impl Signals {
         }
     }
 
+    #[inline]
     pub(super) fn has_command(&self) -> bool {
         self.has(COMMANDS)
     }

@@ -128,6 +128,9 @@ impl<C: Connect> Link<C> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.shared.wakers.remember(role, cx.waker());
+        if self.can_wait(role) {
+            return Poll::Pending;
+        }
         if self.shared.signals.has_command() {
             return Poll::Ready(Ok(()));
         }
@@ -138,6 +141,13 @@ impl<C: Connect> Link<C> {
             }
             Some(_) | None => Poll::Pending,
         }
+    }
+
+    /// Whether there is nothing to do but to wait. To be asked when the waker was remembered.
+    #[inline]
+    pub(crate) fn can_wait(&self, role: Role) -> bool {
+        let is_timed = role == Role::Read && self.core.policy.idle_limit().is_some();
+        !is_timed && !self.shared.signals.has_command()
     }
 
     fn poll_idle(self: Pin<&mut Self>, limit: Duration, cx: &mut Context<'_>) -> Poll<io::Error> {

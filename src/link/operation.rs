@@ -61,7 +61,8 @@ impl<C: Connect> Link<C> {
         answer.map(|result| result.or_else(O::answer))
     }
 
-    /// Goes on after the connection has answered something that has to be judged.
+    /// Goes on after the connection has answered something that has to be judged. `Pending` is
+    /// ended by whatever wakes this role: see `poll_wait`.
     #[cold]
     #[inline(never)]
     fn look_again<O: Operation<C::Io>>(
@@ -70,6 +71,12 @@ impl<C: Connect> Link<C> {
         cx: &mut Context<'_>,
         mut operation: O,
     ) -> Poll<Result<O::Output, Stop>> {
+        if first.is_pending() {
+            self.remember(O::HALF.role(), cx);
+            if self.can_wait(O::HALF.role()) {
+                return Poll::Pending;
+            }
+        }
         let first = first.map(|result| operation.judge(result));
         self.poll_judged(O::HALF, cx, Some(first), &mut |io, cx| {
             operation.run(io, cx).map(|result| operation.judge(result))

@@ -36,11 +36,16 @@ impl Wakers {
             None => false,
         });
         if !known {
-            // Cloned and dropped outside of the lock: a waker is someone else's code.
-            let new = Some(waker.clone());
-            let old = self.with(|waiting| std::mem::replace(&mut waiting[role as usize], new));
-            drop(old);
+            self.replace(role, waker);
         }
+    }
+
+    #[cold]
+    fn replace(&self, role: Role, waker: &Waker) {
+        // Cloned and dropped outside of the lock: a waker is someone else's code.
+        let new = Some(waker.clone());
+        let old = self.with(|waiting| std::mem::replace(&mut waiting[role as usize], new));
+        drop(old);
     }
 
     /// To be called by whoever polls before it makes a change and goes on: it need not be woken
@@ -62,6 +67,7 @@ impl Wakers {
         self.with(std::mem::take)
     }
 
+    #[inline]
     fn with<T>(&self, f: impl FnOnce(&mut Waiting) -> T) -> T {
         f(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -206,6 +206,7 @@ impl Policy {
         matches!(self.eof, Eof::Pass)
     }
 
+    #[inline]
     pub(crate) fn idle_limit(&self) -> Option<Duration> {
         self.idle_timeout.map(|limit| limit.max(SHORTEST_TIMEOUT))
     }
