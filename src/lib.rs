@@ -105,6 +105,7 @@ mod metrics;
 mod policy;
 mod seam;
 mod stream;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "rustls")]

@@ -1,20 +1,21 @@
-//! Model-checked: what the owner of a link shares with handles, timers and attempts, in every
-//! order in which threads can come to it. No wake-up and no command is ever lost.
+//! Model-checked: what the owner of a link shares with handles, timers and attempts, and a sink
+//! with those who confirm and with its connection, in every order in which threads can come to
+//! it. No wake-up and no command is ever lost.
 //!
 //! The sources are the crate's own, with the primitives of the model checker in place of the
 //! standard library's. Each check is also run over a planted fault, and has to fail.
 
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
 use reconnecting_stream::State;
 
-/// What `src/link/sync.rs` is in the crate.
+/// What `src/sync.rs` is in the crate.
 mod sync {
     pub(super) use loom::sync::Mutex;
-    pub(super) use loom::sync::atomic::{AtomicU8, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 }
 
 #[path = "../src/link/wakers.rs"]
@@ -24,8 +25,18 @@ mod wakers;
 #[path = "../src/link/control.rs"]
 mod control;
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "../src/framed/confirm.rs"]
+mod confirm;
+
+#[allow(dead_code)]
+#[path = "../src/framed/lookout.rs"]
+mod lookout;
+
+use confirm::{Confirmations, Pending};
 use control::{Command, Owner, Shared};
-use sync::Ordering;
+use lookout::Lookout;
+use sync::{Mutex, Ordering};
 use wakers::{Role, Wakers};
 
 /// A task: it remembers whether it was woken.
@@ -51,7 +62,7 @@ impl Wake for Task {
 
 /// One poll of a half that finds its connection without anything to read: whether it says
 /// `Pending`.
-type Poll = fn(&Shared, Role, &Waker) -> bool;
+type HalfPoll = fn(&Shared, Role, &Waker) -> bool;
 
 /// As `Link::poll_wait`: remember, then look.
 fn poll_wait(shared: &Shared, role: Role, waker: &Waker) -> bool {
@@ -91,7 +102,7 @@ fn poll_look_then_remember(shared: &Shared, role: Role, waker: &Waker) -> bool {
     is_pending
 }
 
-fn check_command_meets_poll(poll: Poll, command: Command) {
+fn check_command_meets_poll(poll: HalfPoll, command: Command) {
     for role in [Role::Read, Role::Write, Role::Watch] {
         for waited_before in [false, true] {
             loom::model(move || {
@@ -114,7 +125,7 @@ fn check_command_meets_poll(poll: Poll, command: Command) {
 
 #[test]
 fn a_command_wakes_a_half_that_was_about_to_wait() {
-    let polls: [Poll; 4] = [
+    let polls: [HalfPoll; 4] = [
         poll_wait,
         poll_live_then_wait,
         poll_connected,
@@ -321,4 +332,112 @@ fn a_link_that_is_dropped_keeps_no_waker_and_a_late_command_finds_nobody() {
         assert_eq!(Arc::strong_count(&task), 1, "a waker outlives its link");
         assert_eq!(*remote.watch(|| State::Closed).borrow(), State::Closed);
     });
+}
+
+/// A sink that is full: whether it says `Pending`.
+type FullSink = fn(&Shared, &Pending, &Waker) -> bool;
+
+/// As `ReconnectingFramed::poll_room_of`: remember, then look.
+fn poll_room(shared: &Shared, pending: &Pending, waker: &Waker) -> bool {
+    shared.wakers.remember(Role::Write, waker);
+    pending.is_empty()
+}
+
+/// A fault: looks first.
+fn poll_room_too_early(shared: &Shared, pending: &Pending, waker: &Waker) -> bool {
+    let is_pending = pending.is_empty();
+    shared.wakers.remember(Role::Write, waker);
+    is_pending
+}
+
+fn check_confirmation_meets_sink(poll: FullSink, confirm: fn(&Confirmations, usize)) {
+    loom::model(move || {
+        let owner = Owner::default();
+        let pending = Arc::new(Pending::default());
+        let (task, waker) = Task::new();
+        let confirmations = Confirmations::new(Arc::clone(&pending), owner.waker());
+        let peer = thread::spawn(move || confirm(&confirmations, 1));
+        let is_pending = poll(&owner, &pending, &waker);
+        peer.join().unwrap();
+        let is_stranded = is_pending && !task.take_woken();
+        assert!(!is_stranded, "a confirmation left a full sink waiting");
+        let confirmed = pending.messages().take() + pending.answers().take();
+        assert_eq!(confirmed, 1);
+    });
+}
+
+#[test]
+fn a_confirmation_wakes_a_sink_that_was_about_to_wait_for_room() {
+    check_confirmation_meets_sink(poll_room, Confirmations::confirm);
+    check_confirmation_meets_sink(poll_room, Confirmations::answered);
+}
+
+#[test]
+#[should_panic(expected = "a confirmation left a full sink waiting")]
+fn control_a_sink_that_looks_before_it_is_remembered_is_left_waiting() {
+    check_confirmation_meets_sink(poll_room_too_early, Confirmations::confirm);
+}
+
+/// A connection: it remembers the last waker it was given.
+#[derive(Default)]
+struct Connection {
+    has_brought: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+    /// A fault, of the connection: it takes the waker before it brings anything.
+    wakes_too_early: bool,
+}
+
+impl Connection {
+    fn bring(&self) {
+        if !self.wakes_too_early {
+            self.has_brought.store(true, Ordering::Release);
+        }
+        let waker = self.waker.lock().unwrap().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        self.has_brought.store(true, Ordering::Release);
+    }
+
+    fn poll_read(&self, cx: &Context<'_>) -> Poll<()> {
+        *self.waker.lock().unwrap() = Some(cx.waker().clone());
+        if self.has_brought.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+fn check_arrival_meets_look(wakes_too_early: bool) {
+    loom::model(move || {
+        let owner = Owner::default();
+        let connection = Arc::new(Connection {
+            wakes_too_early,
+            ..Connection::default()
+        });
+        let lookout = Lookout::new(owner.waker());
+        let (reader, waker) = Task::new();
+        owner.wakers.remember(Role::Read, &waker);
+
+        let remote = Arc::clone(&connection);
+        let peer = thread::spawn(move || remote.bring());
+        let has_found = lookout.look(|cx| connection.poll_read(cx)).is_ready();
+        peer.join().unwrap();
+
+        let is_spared = !has_found && lookout.is_quiet();
+        assert!(!is_spared, "the next look would be spared");
+        assert!(has_found || reader.take_woken(), "a reader was stranded");
+    });
+}
+
+#[test]
+fn what_comes_while_a_sink_looks_is_found_or_wakes_the_reader_and_the_next_look() {
+    check_arrival_meets_look(false);
+}
+
+#[test]
+#[should_panic(expected = "the next look would be spared")]
+fn control_what_comes_unsaid_is_overlooked() {
+    check_arrival_meets_look(true);
 }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
+
+use crate::sync::{AtomicUsize, Ordering};
 
 /// What was confirmed and has not been applied.
 #[derive(Debug, Default)]

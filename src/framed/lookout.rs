@@ -1,8 +1,9 @@
 //! Whether anything may have arrived since the sink's side looked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+
+use crate::sync::{AtomicBool, Ordering};
 
 /// Spares a sink the look at the reading side while there is nothing to see.
 ///

@@ -6,8 +6,8 @@ use std::task::{Wake, Waker};
 use tokio::sync::watch;
 
 use super::State;
-use super::sync::{AtomicU8, Ordering};
 use super::wakers::{Role, Wakers};
+use crate::sync::{AtomicU8, Ordering};
 
 /// What a handle asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

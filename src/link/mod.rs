@@ -20,7 +20,6 @@ mod operation;
 mod pause;
 mod report;
 mod state;
-mod sync;
 mod transitions;
 mod wakers;
 

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::task::Waker;
 
-use super::sync::Mutex;
+use crate::sync::Mutex;
 
 /// Who polls. Each has a waker of its own, since each may be another task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
