@@ -1,4 +1,4 @@
-//! What leaves, and the look at what arrives that goes with it.
+//! Handing over what was accepted, and the look at the reading side that goes before it.
 
 use std::io::ErrorKind;
 use std::pin::Pin;

@@ -4,25 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::yield_now;
 
 use super::either;
 use super::flow::{Flow, Pace, Step};
+use super::order::{Command, Order};
 use super::plan::{Direction, Fault, Plan};
 use super::shared::Shared;
 use super::socket::{afresh, close, dial, finish, gone, reset};
-
-/// A command of the user of the proxy, who counts those who have obeyed and waits for the rest
-/// to drop theirs.
-#[derive(Debug)]
-pub(super) struct Order(pub(super) Command, pub(super) UnboundedSender<()>);
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Command {
-    Commit(Fault),
-    Resume,
-}
 
 /// The sockets that there are.
 enum State {

@@ -81,6 +81,7 @@
 mod acceptor;
 mod connection;
 mod flow;
+mod order;
 mod plan;
 mod port;
 mod proxy;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use super::acceptor::accept;
-use super::connection::Command;
+use super::order::Command;
 use super::plan::{Fault, Plan};
 use super::port::{Port, Wanted};
 use super::shared::Shared;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::connection::{Command, Order};
+use super::order::{Command, Order};
 use super::plan::Plan;
 use super::port::Wanted;
 use super::stats::Stats;
