@@ -128,26 +128,32 @@ impl<C: Connect> Link<C> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.shared.wakers.remember(role, cx.waker());
-        if self.can_wait(role) {
-            return Poll::Pending;
-        }
         if self.shared.signals.has_command() {
             return Poll::Ready(Ok(()));
         }
-        match self.core.policy.idle_limit() {
-            Some(limit) if role == Role::Read => {
+        match self.wait_limit(role) {
+            Some(limit) => {
                 let expired = ready!(self.as_mut().poll_idle(limit, cx));
                 Poll::Ready(self.lose(role, expired))
             }
-            Some(_) | None => Poll::Pending,
+            None => Poll::Pending,
         }
     }
 
-    /// Whether there is nothing to do but to wait. To be asked when the waker was remembered.
+    /// Whether there is nothing to do but to wait, for whatever wakes this role. To be asked
+    /// when its waker was remembered.
     #[inline]
     pub(crate) fn can_wait(&self, role: Role) -> bool {
-        let is_timed = role == Role::Read && self.core.policy.idle_limit().is_some();
-        !is_timed && !self.shared.signals.has_command()
+        !self.shared.signals.has_command() && self.wait_limit(role).is_none()
+    }
+
+    /// How long this role waits for bytes at most.
+    #[inline]
+    fn wait_limit(&self, role: Role) -> Option<Duration> {
+        match role {
+            Role::Read => self.core.policy.idle_limit(),
+            Role::Write | Role::Watch => None,
+        }
     }
 
     fn poll_idle(self: Pin<&mut Self>, limit: Duration, cx: &mut Context<'_>) -> Poll<io::Error> {
