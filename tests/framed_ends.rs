@@ -1,16 +1,20 @@
-//! What a sink of messages accepts: its bound by default, and nothing more once it has ended.
+//! What a sink of messages accepts, by which codec, and nothing more once it has ended.
 #![cfg(feature = "codec")]
 
 mod support;
 
 use std::io::ErrorKind;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+
 use futures::{FutureExt, Sink, SinkExt, StreamExt};
-use reconnecting_stream::{Backoff, Connect, Policy, ReconnectingFramed, Resend};
+use reconnecting_stream::{Backoff, Connect, Eof, Policy, ReconnectingFramed, Resend};
 use support::{Network, Outcome, Wire, gave_up};
-use tokio_util::codec::{LinesCodec, LinesCodecError};
+use tokio::time::timeout;
+use tokio_util::codec::{BytesCodec, Decoder, Encoder, LinesCodec, LinesCodecError};
 
 type Framed<C> = ReconnectingFramed<C, LinesCodec>;
 
@@ -120,4 +124,121 @@ async fn a_sink_that_is_full_is_not_ready() {
     // It dials, hands over, and has room again.
     ready.await.unwrap();
     assert_eq!(network.peer(1).received(), b"x\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_of_nothing_waits_for_no_connection() {
+    let network = Network::new();
+    let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new()).lazy();
+    SinkExt::<&str>::flush(&mut framed)
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    assert_eq!(network.connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_bytes_is_not_kept() {
+    let network = Network::new();
+    let mut framed = ReconnectingFramed::builder(network.connector(), BytesCodec::new())
+        .connect()
+        .await
+        .unwrap();
+    for message in ["", "x", ""] {
+        framed.send(Bytes::from(message)).await.unwrap();
+        assert_eq!(framed.unconfirmed(), 0, "{message:?}");
+    }
+    assert_eq!(network.peer(1).received(), b"x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn goes_on_after_the_peers_end_if_the_end_is_passed() {
+    let network = Network::new();
+    let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new())
+        .policy(Policy::default().eof(Eof::Pass))
+        .connect()
+        .await
+        .unwrap();
+    framed.send("before").await.unwrap();
+    network.peer(1).close();
+    for message in ["one", "two"] {
+        framed.send(message).await.unwrap();
+        assert!(framed.next().await.is_none());
+    }
+    SinkExt::<&str>::close(&mut framed).await.unwrap();
+    assert_eq!(network.peer(1).received(), b"before\none\ntwo\n");
+    assert!(network.peer(1).is_shut_down());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_goes_on_where_it_was_left() {
+    let network = Network::new();
+    let mut framed = lines(&network).await;
+    network.peer(1).set_room(2);
+    framed.feed("one").await.unwrap();
+    let close = |framed: &mut Framed<_>| SinkExt::<&str>::close(framed).now_or_never();
+    assert!(close(&mut framed).is_none());
+    network.peer(1).set_room(usize::MAX);
+    close(&mut framed).unwrap().unwrap();
+    assert_eq!(network.peer(1).received(), b"one\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_has_ended_before_its_first_use_gets_no_message() {
+    let network = Network::new();
+    network.greet(|generation, peer| {
+        if generation < 3 {
+            peer.close();
+        }
+    });
+    let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new()).lazy();
+    framed.send("x").await.unwrap();
+    let received = [1, 2, 3].map(|generation| network.peer(generation).received());
+    assert_eq!(received, [&b""[..], b"", b"x\n"]);
+}
+
+/// Writes its number before each byte that it is given.
+struct Numbered(u8);
+
+impl Encoder<u8> for Numbered {
+    type Error = std::io::Error;
+
+    fn encode(&mut self, byte: u8, buffer: &mut BytesMut) -> std::io::Result<()> {
+        buffer.extend_from_slice(&[self.0, byte]);
+        Ok(())
+    }
+}
+
+impl Decoder for Numbered {
+    type Item = u8;
+    type Error = std::io::Error;
+
+    fn decode(&mut self, _: &mut BytesMut) -> std::io::Result<Option<u8>> {
+        Ok(None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_encoded_by_the_codec_of_the_connection_that_is_there() {
+    let network = Network::new();
+    let made = AtomicU8::new(b'0');
+    let codecs = move || Numbered(made.fetch_add(1, Ordering::Relaxed) + 1);
+    let mut framed = ReconnectingFramed::builder_with(network.connector(), codecs)
+        .connect()
+        .await
+        .unwrap();
+    framed.send(b'a').await.unwrap();
+    network.peer(1).reset();
+    // Somebody else finds the loss, and waits for the next connection.
+    assert!(
+        timeout(Duration::from_secs(9), framed.next())
+            .await
+            .is_err()
+    );
+    framed.connected().await.unwrap();
+    framed.reconnect();
+    framed.connected().await.unwrap();
+    framed.send(b'b').await.unwrap();
+    assert_eq!(network.peer(1).received(), b"1a");
+    assert_eq!(network.peer(3).received(), b"3b");
 }

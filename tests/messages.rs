@@ -68,6 +68,7 @@ struct State {
     arriving: VecDeque<Option<Result<String, WsError>>>,
     refuses: Option<WsError>,
     sent: Vec<String>,
+    flushes: usize,
     is_closed: bool,
     reader: Option<Waker>,
 }
@@ -124,6 +125,7 @@ impl Sink<String> for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        self.0.lock().unwrap().flushes += 1;
         Poll::Ready(Ok(()))
     }
 
@@ -178,6 +180,7 @@ async fn messages_go_both_ways_over_one_connection_after_another() {
         assert_eq!(stream.next().await.unwrap().unwrap(), "hello");
         stream.send("there".to_owned()).await.unwrap();
         assert_eq!(socket.sent(), ["there"]);
+        assert_eq!(socket.0.lock().unwrap().flushes, 1);
         socket.arrive(Some(Err(WsError::Gone)));
         let waiting = timeout(Duration::from_secs(2), stream.next()).await;
         assert!(waiting.is_err(), "on the next connection");

@@ -215,6 +215,13 @@ mod empty {
         ) -> Poll<io::Result<usize>> {
             Poll::Ready(Ok(0))
         }
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            _: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(0))
+        }
         fn poll_flush(
             self: Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
@@ -231,14 +238,21 @@ mod empty {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_takes_nothing_is_lost() {
-        let mut stream = ReconnectingStream::builder(|| async { Ok(Full) })
-            .policy(policy().max_attempts(2))
-            .connect()
-            .await
-            .unwrap();
-        let error = stream.write(b"x").await.unwrap_err();
-        assert_eq!(gave_up(&error).unwrap().attempts, 2);
-        assert_eq!(error.kind(), ErrorKind::WriteZero);
+        for is_vectored in [false, true] {
+            let mut stream = ReconnectingStream::builder(|| async { Ok(Full) })
+                .policy(policy().max_attempts(2))
+                .connect()
+                .await
+                .unwrap();
+            let slices = [IoSlice::new(&[]), IoSlice::new(b"x")];
+            let written = match is_vectored {
+                false => stream.write(b"x").await,
+                true => stream.write_vectored(&slices).await,
+            };
+            let error = written.unwrap_err();
+            assert_eq!(gave_up(&error).unwrap().attempts, 2);
+            assert_eq!(error.kind(), ErrorKind::WriteZero);
+        }
     }
 }
 
