@@ -69,8 +69,9 @@ impl From<ConnectionLost> for io::Error {
 /// An outage ended without a connection: the attempts or the time ran out, or the error was
 /// [`Permanent`].
 ///
-/// It arrives inside an [`io::Error`] that has the kind of `last_error`. Every later operation
-/// answers the same, until [`Handle::reconnect`](crate::Handle::reconnect) starts afresh.
+/// It arrives inside an [`io::Error`] that has the kind of `last_error`, which may be that of a
+/// seam's error: tell them apart by [`find`](Self::find). Every later operation answers the same,
+/// until [`Handle::reconnect`](crate::Handle::reconnect) starts afresh.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GaveUp {
