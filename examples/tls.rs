@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use reconnecting_stream::{Backoff, Connect, Policy, ReconnectingStream, Seam, TlsConnector};
+use reconnecting_stream::{Backoff, Connect, ConnectionLost, Policy};
+use reconnecting_stream::{ReconnectingStream, Seam, TlsConnector};
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
@@ -103,7 +104,7 @@ async fn ask<C: Connect<Io = TlsStream<TcpStream>>>(
                 return Ok(());
             }
             // Whatever has arrived of the answer is dropped.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => figures.again += 1,
+            Err(error) if ConnectionLost::find(&error).is_some() => figures.again += 1,
             Err(error) => return Err(error.into()),
         }
     }

@@ -6,6 +6,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "codec")]
+use tokio_util::codec::{AnyDelimiterCodecError, LinesCodecError};
+
 /// A connection died, and with it whatever was on its way.
 ///
 /// With [`Seam::Error`](crate::Seam::Error) each half of a stream gets exactly one of these, as an
@@ -37,7 +40,9 @@ pub struct ConnectionLost {
 
 impl ConnectionLost {
     /// The loss that an error tells of, however deep it is inside: codecs and protocols wrap the
-    /// [`io::Error`] of a stream in their own.
+    /// [`io::Error`] of a stream in their own, and tell it as their
+    /// [`source`](Error::source). The errors of `LinesCodec` and `AnyDelimiterCodec`, which don't,
+    /// are opened, too.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         find(error)
     }
@@ -64,8 +69,9 @@ impl From<ConnectionLost> for io::Error {
 /// An outage ended without a connection: the attempts or the time ran out, or the error was
 /// [`Permanent`].
 ///
-/// It arrives inside an [`io::Error`] that has the kind of `last_error`. Every later operation
-/// answers the same, until [`Handle::reconnect`](crate::Handle::reconnect) starts afresh.
+/// It arrives inside an [`io::Error`] that has the kind of `last_error`, which may be that of a
+/// seam's error: tell them apart by [`find`](Self::find). Every later operation answers the same,
+/// until [`Handle::reconnect`](crate::Handle::reconnect) starts afresh.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GaveUp {
@@ -182,14 +188,24 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        // The source of an `io::Error` is that of the error inside of it, which it skips.
-        let inside = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        next = match inside {
-            Some(inside) => Some(inside),
-            None => error.source(),
-        };
+        next = held(error).or_else(|| error.source());
+    }
+    None
+}
+
+/// What an error holds and does not tell as its source: an [`io::Error`] skips the error inside
+/// of it, and some codecs' errors have no source at all.
+fn held<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return Some(error.get_ref()?);
+    }
+    #[cfg(feature = "codec")]
+    if let Some(LinesCodecError::Io(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    #[cfg(feature = "codec")]
+    if let Some(AnyDelimiterCodecError::Io(error)) = error.downcast_ref() {
+        return Some(error);
     }
     None
 }
@@ -226,6 +242,23 @@ mod tests {
         assert!(GaveUp::find(&wrapped).is_none());
         assert!(ConnectionLost::find(&refused()).is_none());
         assert!(ConnectionLost::find(&OfACodec(io::Error::other("no"))).is_none());
+    }
+
+    #[test]
+    #[cfg(feature = "codec")]
+    fn a_loss_is_found_inside_of_errors_of_codecs_that_have_no_source() {
+        let lost = || ConnectionLost {
+            generation: 3,
+            cause: Arc::new(refused()),
+        };
+        let lines = LinesCodecError::Io(lost().into());
+        assert_eq!(ConnectionLost::find(&lines).unwrap().generation, 3);
+        assert_eq!(kind_of(&lines), io::ErrorKind::ConnectionReset);
+        let wrapped = io::Error::other(AnyDelimiterCodecError::Io(lost().into()));
+        assert_eq!(ConnectionLost::find(&wrapped).unwrap().generation, 3);
+        assert!(GaveUp::find(&wrapped).is_none());
+        let long = LinesCodecError::MaxLineLengthExceeded;
+        assert!(ConnectionLost::find(&long).is_none());
     }
 
     fn refused() -> io::Error {

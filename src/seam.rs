@@ -14,6 +14,10 @@
 /// and the half is polled, before anything waits; its next operation drives the reconnect.
 /// Several seams between two operations of one half are one error.
 ///
+/// Tell it by [`ConnectionLost::find`](crate::ConnectionLost::find), not by its kind: a
+/// [`GaveUp`](crate::GaveUp) has the kind of the last error, which may be a reset, too, and every
+/// later operation answers it at once, so that a loop which goes on after it would spin.
+///
 /// A half that meets a loss itself has heard of it; the other one hears of it at its own next
 /// operation, perhaps when the first one uses the next connection already. So compare
 /// [`ConnectionLost::generation`](crate::ConnectionLost::generation) with the generation on which
@@ -29,7 +33,7 @@
 ///
 /// ```
 /// use std::io;
-/// use reconnecting_stream::{Connect, ReconnectingStream};
+/// use reconnecting_stream::{Connect, ConnectionLost, ReconnectingStream};
 /// use tokio::io::{AsyncRead, AsyncReadExt};
 ///
 /// async fn read_lines<C: Connect<Io: AsyncRead + Unpin>>(
@@ -41,7 +45,7 @@
 ///             Ok(b'\n') => line.clear(), // a whole line
 ///             Ok(byte) => line.push(byte),
 ///             // Half a line of a connection that is gone: drop it, go on.
-///             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => line.clear(),
+///             Err(error) if ConnectionLost::find(&error).is_some() => line.clear(),
 ///             Err(error) => return Err(error),
 ///         }
 ///     }

@@ -264,9 +264,9 @@ mod refusing {
     #[test]
     fn other_wrong_types() {
         for (text, reason) in [
-            ("max_attempts = -1", "expected u32"),
-            ("max_attempts = 4294967296", "expected u32"),
-            ("max_attempts = 'many'", "expected u32"),
+            ("max_attempts = -1", "expected u32, or \"none\""),
+            ("max_attempts = 4294967296", "expected u32, or \"none\""),
+            ("max_attempts = 'many'", "expected u32, or \"none\""),
             ("max_attempts = 1.5", "expected a limit, or \"none\""),
             ("max_attempts = true", "expected a limit, or \"none\""),
             ("max_outage = ['1s']", "expected a limit, or \"none\""),

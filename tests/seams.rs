@@ -6,7 +6,9 @@ use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::time::Duration;
 
-use reconnecting_stream::{Backoff, Policy, ReconnectingStream, Seam, State};
+use reconnecting_stream::{
+    Backoff, ConnectionLost, GaveUp, Policy, ReconnectingStream, Seam, State,
+};
 use support::{Fault, Network, Outcome, Task, lost};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
@@ -233,6 +235,23 @@ async fn giving_up_is_no_seam() {
     assert_lost(stream.write(b"x").await, 1, ErrorKind::ConnectionReset);
     stream.write_all(b"x").await.unwrap();
     assert_eq!(stream.state(), State::Connected { generation: 2 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_up_because_of_resets_has_their_kind_and_is_found_to_be_no_seam() {
+    let network = Network::new();
+    network
+        .script([Outcome::Accepts])
+        .otherwise(Outcome::Refuses(ErrorKind::ConnectionReset));
+    let (mut reader, _writer) = split!(network, Seam::Error);
+    network.peer(1).reset();
+    assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
+    for _ in 0..2 {
+        let error = read(&mut reader).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(ConnectionLost::find(&error).is_none());
+        assert_eq!(GaveUp::find(&error).unwrap().attempts, 5);
+    }
 }
 
 #[tokio::test(start_paused = true)]

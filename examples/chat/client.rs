@@ -1,6 +1,5 @@
 //! Somebody who chats: one task that talks, one that listens.
 
-use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -181,7 +180,7 @@ impl Listener {
             match lines.next().await {
                 Some(Ok(line)) => self.hear(&line),
                 // The next line comes from the next connection.
-                Some(Err(LinesCodecError::Io(error))) if is_loss(&error) => {}
+                Some(Err(error)) if ConnectionLost::find(&error).is_some() => {}
                 Some(Err(error)) => return Err(error.into()),
                 None => return Err("the stream has ended".into()),
             }
@@ -221,11 +220,6 @@ impl Listener {
             self.console.say(self.name, words);
         }
     }
-}
-
-fn is_loss(error: &io::Error) -> bool {
-    let inside = error.get_ref();
-    inside.is_some_and(<dyn Error + Send + Sync>::is::<ConnectionLost>)
 }
 
 /// What happens to the connections, in plain words.

@@ -111,8 +111,7 @@ where
 }
 
 fn past_a_seam(error: io::Error) -> io::Result<()> {
-    let inner = error.get_ref();
-    match inner.and_then(|inner| inner.downcast_ref::<ConnectionLost>()) {
+    match ConnectionLost::find(&error) {
         Some(_) => Ok(()),
         None => Err(error),
     }

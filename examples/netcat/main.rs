@@ -15,7 +15,6 @@ mod options;
 mod receive;
 mod send;
 
-use std::error::Error;
 use std::fmt;
 use std::future::{Future, pending};
 use std::io::{self, Write};
@@ -112,8 +111,7 @@ async fn failure(sending: impl Future<Output = io::Result<()>>) -> io::Error {
 }
 
 fn is_loss(error: &io::Error) -> bool {
-    let inside = error.get_ref();
-    inside.is_some_and(<dyn Error + Send + Sync>::is::<ConnectionLost>)
+    ConnectionLost::find(error).is_some()
 }
 
 /// What happens to the connection, in plain words.

@@ -148,11 +148,5 @@ pub(crate) fn judge(error: &Error) -> Verdict {
 }
 
 fn is_seam(error: &Error) -> bool {
-    let Error::Io(error) = error else {
-        return false;
-    };
-    let inner = error.get_ref();
-    inner
-        .and_then(|inner| inner.downcast_ref::<ConnectionLost>())
-        .is_some()
+    ConnectionLost::find(error).is_some()
 }

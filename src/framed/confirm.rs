@@ -84,6 +84,48 @@ impl Confirmations {
     ///
     /// To be called by the reader, after it has got an answer and before it polls for the next
     /// item. The answers to what a handshake sends have to be read by the handshake.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::{SinkExt, StreamExt};
+    /// use reconnecting_stream::{ReconnectingFramed, Resend};
+    /// use tokio_util::codec::LinesCodec;
+    /// # use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # // It answers every line with "done", and closes after the second answer.
+    /// # let connector = || async {
+    /// #     let (ours, theirs) = duplex(64);
+    /// #     tokio::spawn(async move {
+    /// #         let mut peer = BufReader::new(theirs);
+    /// #         for _ in 0..2 {
+    /// #             peer.read_line(&mut String::new()).await?;
+    /// #             peer.write_all(b"done\n").await?;
+    /// #         }
+    /// #         std::io::Result::Ok(())
+    /// #     });
+    /// #     Ok(ours)
+    /// # };
+    ///
+    /// let mut lines = ReconnectingFramed::builder(connector, LinesCodec::new())
+    ///     .resend(Resend::Unconfirmed { max_bytes: 64 * 1024 })
+    ///     .connect()
+    ///     .await?;
+    /// for command in ["set a 1", "set b 2", "set c 3"] {
+    ///     lines.feed(command).await?; // all of them, before the first answer
+    /// }
+    /// while lines.unconfirmed() > 0 {
+    ///     // A codec that takes several types has to be told which: `LinesCodec` does, here.
+    ///     SinkExt::<&str>::flush(&mut lines).await?;
+    ///     let answer = lines.next().await.ok_or("closed")??;
+    ///     assert_eq!(answer, "done");
+    ///     lines.answered(1); // not if it says that the command has to be repeated
+    /// }
+    /// # assert!(lines.generation() > 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn answered(&self, n: usize) {
         self.pending.answers.add(n);
         self.waker.wake_by_ref();

@@ -22,7 +22,8 @@ pub enum Resend {
     /// fed leaves with the next flush, or when there is no room for another.
     Unconfirmed {
         /// How many bytes are kept, encoded, before the sink is full. One message may go beyond
-        /// it.
+        /// it. Only a confirmation makes room, so the peer's answers have to be read meanwhile: a
+        /// task that sends more than this before it reads waits for ever in its `send`.
         max_bytes: usize,
     },
 }

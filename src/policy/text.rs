@@ -140,13 +140,17 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for LimitVisitor<T> {
     }
 }
 
+/// Read with the plain error of serde, since what a format writes around its own is no beginning
+/// of a sentence.
 fn some<'de, T, V, E>(value: V) -> Result<Limit<T>, E>
 where
     T: Deserialize<'de>,
-    V: IntoDeserializer<'de, E>,
+    V: IntoDeserializer<'de, de::value::Error>,
     E: de::Error,
 {
-    T::deserialize(value.into_deserializer()).map(|limit| Limit(Some(limit)))
+    T::deserialize(value.into_deserializer())
+        .map(|limit| Limit(Some(limit)))
+        .map_err(|error| E::custom(format_args!("{error}, or {NO_LIMIT:?}")))
 }
 
 #[cfg(test)]

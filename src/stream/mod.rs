@@ -238,7 +238,7 @@ impl<C: Connect> ReconnectingStream<C> {
     ///         };
     ///         match greeted.await {
     ///             Ok(_) => return Ok(greeting),
-    ///             Err(error) if error.get_ref().is_some_and(|inner| inner.is::<ConnectionLost>()) => {}
+    ///             Err(error) if ConnectionLost::find(&error).is_some() => {}
     ///             Err(error) => return Err(error),
     ///         }
     ///     }

@@ -27,7 +27,7 @@
 //! ```
 //! use std::io;
 //! use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
-//! use reconnecting_stream::{ReconnectingStream, Seam};
+//! use reconnecting_stream::{ConnectionLost, ReconnectingStream, Seam};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //! use tokio::net::{TcpListener, TcpStream};
 //!
@@ -67,7 +67,7 @@
 //!     };
 //!     match asked.await {
 //!         Ok(_) => answers += 1,
-//!         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => continue,
+//!         Err(error) if ConnectionLost::find(&error).is_some() => continue,
 //!         Err(error) => return Err(error),
 //!     }
 //!     assert_eq!(&pong, b"pong");
