@@ -42,9 +42,11 @@ impl ConnectionLost {
     /// The loss that an error tells of, however deep it is inside: codecs and protocols wrap the
     /// [`io::Error`] of a stream in their own, and tell it as their
     /// [`source`](Error::source). The errors of `LinesCodec` and `AnyDelimiterCodec`, which don't,
-    /// are opened, too.
+    /// are opened, too. `None` for a [`GaveUp`] that holds one: that stream does not go on.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        find(error)
+        chain(error)
+            .take_while(|error| !error.is::<GaveUp>())
+            .find_map(|error| error.downcast_ref())
     }
 }
 
@@ -84,9 +86,12 @@ pub struct GaveUp {
 }
 
 impl GaveUp {
-    /// The giving up that an error tells of, however deep it is inside.
+    /// The giving up that an error tells of, however deep it is inside. `None` for a
+    /// [`ConnectionLost`] that holds one: that stream goes on.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        find(error)
+        chain(error)
+            .take_while(|error| !error.is::<ConnectionLost>())
+            .find_map(|error| error.downcast_ref())
     }
 }
 
@@ -178,19 +183,15 @@ impl From<Permanent> for io::Error {
 /// The kind of the [`io::Error`] that an error comes from, if it comes from one.
 #[cfg(feature = "codec")]
 pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> io::ErrorKind {
-    find(error).map_or(io::ErrorKind::Other, io::Error::kind)
+    let first = chain(error).find_map(|error| error.downcast_ref());
+    first.map_or(io::ErrorKind::Other, io::Error::kind)
 }
 
-/// Looks an error and its sources through.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = held(error).or_else(|| error.source());
-    }
-    None
+/// An error and what it comes from, outermost first.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
+        held(error).or_else(|| error.source())
+    })
 }
 
 /// What an error holds and does not tell as its source: an [`io::Error`] skips the error inside
@@ -242,6 +243,27 @@ mod tests {
         assert!(GaveUp::find(&wrapped).is_none());
         assert!(ConnectionLost::find(&refused()).is_none());
         assert!(ConnectionLost::find(&OfACodec(io::Error::other("no"))).is_none());
+    }
+
+    #[test]
+    fn the_outer_one_of_two_streams_counts() {
+        let lost = |cause: io::Error| {
+            io::Error::from(ConnectionLost {
+                generation: 3,
+                cause: Arc::new(cause),
+            })
+        };
+        let gave_up = |last_error: io::Error| {
+            io::Error::from(GaveUp {
+                attempts: 7,
+                outage: Duration::ZERO,
+                last_error: Arc::new(last_error),
+            })
+        };
+        let over = gave_up(lost(refused()));
+        assert!(GaveUp::find(&over).is_some() && ConnectionLost::find(&over).is_none());
+        let goes_on = lost(gave_up(refused()));
+        assert!(ConnectionLost::find(&goes_on).is_some() && GaveUp::find(&goes_on).is_none());
     }
 
     #[test]

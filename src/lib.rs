@@ -49,7 +49,7 @@
 )]
 #![cfg_attr(
     feature = "codec",
-    doc = "- [`docs::framed`]: what becomes of a plain `Framed` over a [`ReconnectingStream`]."
+    doc = "- [`docs::framed_over_stream`]: what becomes of a plain `Framed` over a [`ReconnectingStream`]."
 )]
 //! - [`Seam`]: what its user gets to know of a swap.
 //! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.

@@ -662,12 +662,17 @@ mod shutdown {
     #[tokio::test(start_paused = true)]
     async fn a_loss_after_it_is_the_readers_to_know() {
         let network = Network::new();
-        let mut stream = build(network.connector()).connect().await.unwrap();
+        let mut stream = build(network.connector())
+            .seam(Seam::Error)
+            .connect()
+            .await
+            .unwrap();
         stream.shutdown().await.unwrap();
         network.peer(1).reset();
         let error = read(&mut stream).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         assert_eq!(lost(&error).unwrap().generation, 1);
+        stream.flush().await.unwrap();
         assert_eq!(read(&mut stream).await.unwrap(), b"");
     }
 

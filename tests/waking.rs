@@ -7,10 +7,11 @@ mod support;
 
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use reconnecting_stream::{Backoff, Connect, Handle, Policy, ReconnectingStream};
+use reconnecting_stream::{Backoff, Connect, Handle, Policy, ReconnectingStream, State};
 use support::{Fault, Network, Outcome, Task, Wire, gave_up};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::time::advance;
@@ -500,4 +501,60 @@ async fn a_poll_that_goes_on_does_not_wake_its_own_task() {
     assert_eq!(task.take_wakes(), 0);
     network.peer(2).send(b"x");
     assert!(read().is_ready());
+}
+
+/// A connection that closes its own stream while it is read, and has nothing to read.
+struct Meddler(Arc<OnceLock<Handle>>);
+
+impl AsyncRead for Meddler {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(handle) = self.0.get() {
+            handle.close();
+        }
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_comes_during_a_read_is_obeyed_by_that_read() {
+    let handle = Arc::default();
+    let meddler = Meddler(Arc::clone(&handle));
+    let connector = || std::future::pending::<io::Result<Meddler>>();
+    let mut stream = ReconnectingStream::builder(connector).wrap(meddler);
+    handle.set(stream.handle()).unwrap();
+    let (task, mut bytes) = (Task::new(), [0; 4]);
+    let mut buf = ReadBuf::new(&mut bytes);
+    let read = task.poll(|cx| Pin::new(&mut stream).poll_read(cx, &mut buf));
+    assert!(read.is_ready());
+    assert!(buf.filled().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_keeps_no_task_alive_when_its_stream_is_gone() {
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    let connector = || std::future::pending::<io::Result<Wire>>();
+    let mut stream = ReconnectingStream::builder(connector).lazy();
+    let handle = stream.handle();
+    let task = Arc::new(Nobody);
+    let waker = Waker::from(Arc::clone(&task));
+    let mut bytes = [0; 4];
+    let mut buf = ReadBuf::new(&mut bytes);
+    // The first poll yields, and wakes; the second waits for the attempt.
+    for _ in 0..2 {
+        let read = Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut buf);
+        assert!(read.is_pending());
+    }
+    drop(waker);
+    assert_eq!(Arc::strong_count(&task), 2);
+    drop(stream);
+    assert_eq!(Arc::strong_count(&task), 1);
+    assert_eq!(handle.state(), State::Closed);
 }

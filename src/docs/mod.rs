@@ -22,8 +22,8 @@ pub mod config {}
 pub mod faq {}
 
 #[cfg(feature = "codec")]
-#[doc = include_str!("framed.md")]
-pub mod framed {}
+#[doc = include_str!("framed_over_stream.md")]
+pub mod framed_over_stream {}
 
 #[cfg(all(feature = "codec", feature = "net"))]
 #[doc = include_str!("from_stubborn_io.md")]
