@@ -6,6 +6,7 @@ mod support;
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,8 +14,11 @@ use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, Sink, SinkExt, StreamExt};
 use reconnecting_stream::{Backoff, Connect, Eof, Policy, ReconnectingFramed, Resend};
 use support::{Network, Outcome, Wire, gave_up};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
-use tokio_util::codec::{BytesCodec, Decoder, Encoder, LinesCodec, LinesCodecError};
+use tokio_util::codec::{
+    BytesCodec, Decoder, Encoder, LengthDelimitedCodec, LinesCodec, LinesCodecError,
+};
 
 type Framed<C> = ReconnectingFramed<C, LinesCodec>;
 
@@ -195,6 +199,73 @@ async fn a_connection_that_has_ended_before_its_first_use_gets_no_message() {
     framed.send("x").await.unwrap();
     let received = [1, 2, 3].map(|generation| network.peer(generation).received());
     assert_eq!(received, [&b""[..], b"", b"x\n"]);
+}
+
+/// It takes nothing, and brings nothing.
+struct Full;
+
+impl AsyncRead for Full {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Full {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(0))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_nothing_is_lost() {
+    let connector = || std::future::ready(Ok(Full));
+    let mut framed = ReconnectingFramed::builder(connector, BytesCodec::new())
+        .policy(Policy::default().max_attempts(2))
+        .connect()
+        .await
+        .unwrap();
+    let error = framed.send(Bytes::from("x")).await.unwrap_err();
+    assert_eq!(gave_up(&error).unwrap().attempts, 2);
+    assert_eq!(error.kind(), ErrorKind::WriteZero);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_connection_had_brought_and_nobody_can_decode_is_one_error() {
+    let network = Network::new();
+    let codec = LengthDelimitedCodec::builder()
+        .max_frame_length(8)
+        .new_codec();
+    let mut framed = ReconnectingFramed::builder(network.connector(), codec)
+        .connect()
+        .await
+        .unwrap();
+    framed.send(Bytes::from("x")).await.unwrap();
+    network
+        .peer(1)
+        .send(b"\0\0\0\x01a\xff\xff\xff\xff\0\0\0\x01b");
+    network.peer(1).close();
+    // The sink finds the loss, and takes what had arrived.
+    framed.send(Bytes::from("y")).await.unwrap();
+    network.peer(2).send(b"\0\0\0\x01c");
+    assert_eq!(framed.next().await.unwrap().unwrap(), b"a"[..]);
+    let error = framed.next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert_eq!(framed.next().await.unwrap().unwrap(), b"c"[..]);
+    assert_eq!(framed.generation(), 2);
 }
 
 /// Writes its number before each byte that it is given.

@@ -70,6 +70,7 @@ struct State {
     sent: Vec<String>,
     flushes: usize,
     is_closed: bool,
+    refuses_to_close: Option<WsError>,
     reader: Option<Waker>,
 }
 
@@ -130,8 +131,9 @@ impl Sink<String> for Socket {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), WsError>> {
-        self.0.lock().unwrap().is_closed = true;
-        Poll::Ready(Ok(()))
+        let mut state = self.0.lock().unwrap();
+        state.is_closed = true;
+        Poll::Ready(state.refuses_to_close.take().map_or(Ok(()), Err))
     }
 }
 
@@ -295,4 +297,35 @@ async fn a_loss_wakes_the_other_half() {
     reader.take_wakes();
     socket(&sockets, 2).arrive(Some(Ok("there")));
     assert!(reader.is_woken());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_meets_a_loss_is_silent_and_tells_another_error() {
+    for (error, is_told) in [(WsError::Gone, false), (WsError::TooLarge, true)] {
+        let (builder, sockets) = builder();
+        let mut stream = builder.connect().await.unwrap();
+        socket(&sockets, 1).0.lock().unwrap().refuses_to_close = Some(error);
+        assert_eq!(stream.close().await.is_err(), is_told);
+        assert_eq!(sockets.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_not_waited_for_is_refused_without_a_connection() {
+    let (builder, sockets) = builder();
+    let mut stream = Box::pin(builder.lazy());
+    let error = stream.as_mut().start_send("x".to_owned()).unwrap_err();
+    let WsError::Io(error) = error else {
+        panic!("expected an io error, got {error}");
+    };
+    assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+    assert!(sockets.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_was_wrapped_can_be_had_again() {
+    let mut messages = Messages::new(1, judge as Judge);
+    *messages.get_mut() += 1;
+    assert_eq!(*messages.get_ref(), 2);
+    assert_eq!(messages.into_inner(), 2);
 }
