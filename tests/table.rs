@@ -677,6 +677,23 @@ mod shutdown {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_error_that_is_judged_permanent_is_no_success_of_it() {
+        let network = Network::new();
+        let policy = policy().classify(|_, _| Verdict::Permanent);
+        let mut stream = build(network.connector())
+            .policy(policy)
+            .connect()
+            .await
+            .unwrap();
+        network.peer(1).fault(Fault::Error(ErrorKind::InvalidData));
+        for _ in 0..2 {
+            let error = stream.shutdown().await.unwrap_err();
+            assert!(gave_up(&error).is_some());
+        }
+        assert_eq!(stream.state(), State::GaveUp);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn during_an_outage_it_cancels_the_attempt() {
         for outcome in [
             Outcome::Hangs,

@@ -86,10 +86,10 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
         match this.link.connection() {
             Some(connection) => {
                 if let Some(fresh) = connection.take_fresh() {
-                    this.inboxes.begin(fresh, this.outbox.begin());
+                    this.inboxes.begin(fresh, this.outbox);
                 }
             }
-            None => this.inboxes.retire(),
+            None => this.inboxes.retire(this.outbox),
         }
     }
 }

@@ -12,9 +12,6 @@ use super::inbox::Inboxes;
 use super::outbox::Outbox;
 use crate::link::Stop;
 
-/// How much is read ahead to find the end of a connection, for a reader that does not come.
-const READ_AHEAD: usize = 64 * 1024;
-
 /// A write after the peer's FIN succeeds and is lost, so the reading side is looked at first.
 ///
 /// The look takes the place of a reader that waits, so it is told to wake everyone; and it may
@@ -23,12 +20,11 @@ pub(super) fn look_ahead<Io: AsyncRead, U>(
     mut connection: Pin<&mut Connection<Io, U>>,
     inboxes: &mut Inboxes<U>,
 ) -> Result<bool, Stop> {
-    let may_read = !inboxes.has_past();
     let mut has_read = false;
-    while let Some((inbox, Some(lookout))) = inboxes.reading_side() {
-        if !may_read || inbox.buffer().len() >= READ_AHEAD {
+    while inboxes.may_read_ahead() {
+        let Some((inbox, Some(lookout))) = inboxes.reading_side() else {
             break;
-        }
+        };
         let read = |cx: &mut Context<'_>| {
             let io = connection.as_mut().pinned();
             poll_read_buf(io, cx, inbox.room())
@@ -76,5 +72,7 @@ pub(super) fn hand_over<Io: AsyncWrite>(
             n => outbox.take(n),
         }
     }
-    Poll::Ready(Ok(ready!(io.poll_flush(cx))?))
+    ready!(io.poll_flush(cx))?;
+    outbox.flushed();
+    Poll::Ready(Ok(()))
 }

@@ -7,9 +7,17 @@ use std::task::Waker;
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
+use super::answers::Origin;
 use super::connection::Fresh;
 use super::lookout::Lookout;
-use super::outbox::{Origin, Outbox};
+use super::outbox::Outbox;
+
+/// How much is read ahead to find the end of a connection, for a reader that does not come.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// Of so many connections that are gone what they brought is kept for it, and no more is read
+/// ahead.
+const MOST_PAST: usize = 64;
 
 /// As much as a [`Framed`](tokio_util::codec::Framed) begins with.
 const CAPACITY: usize = 8 * 1024;
@@ -171,8 +179,11 @@ impl<U> Inboxes<U> {
         self.current.as_mut()
     }
 
-    pub(super) fn has_past(&self) -> bool {
-        !self.past.is_empty()
+    /// Whether little enough waits for the reader.
+    pub(super) fn may_read_ahead(&self) -> bool {
+        let waiting = self.past.iter().chain(&self.current);
+        let bytes: usize = waiting.map(|inbox| inbox.buffer.len()).sum();
+        bytes < READ_AHEAD && self.past.len() < MOST_PAST
     }
 
     /// Whether the reader has to catch up before it reads from the current inbox.
@@ -189,10 +200,10 @@ impl<U> Inboxes<U> {
         self.reader = Reader::UpToDate;
     }
 
-    pub(super) fn begin(&mut self, fresh: Fresh<U>, origin: Origin) {
-        self.retire();
+    pub(super) fn begin(&mut self, fresh: Fresh<U>, outbox: &mut Outbox) {
+        self.retire(outbox);
         self.disturb();
-        self.current = Some(Inbox::new(fresh, origin));
+        self.current = Some(Inbox::new(fresh, outbox.begin()));
     }
 
     /// The current connection is of no use, and neither is what it has brought.
@@ -201,12 +212,15 @@ impl<U> Inboxes<U> {
     }
 
     /// The current connection is gone.
-    pub(super) fn retire(&mut self) {
+    pub(super) fn retire(&mut self, outbox: &Outbox) {
         self.reader = Reader::Behind;
-        let retired = self.current.take();
-        self.past.extend(
-            retired.filter(|inbox| inbox.progress != Progress::Drained && !inbox.buffer.is_empty()),
-        );
+        let Some(mut retired) = self.current.take() else {
+            return;
+        };
+        if retired.progress != Progress::Drained && !retired.buffer.is_empty() {
+            retired.origin = outbox.origin();
+            self.past.push_back(retired);
+        }
     }
 }
 

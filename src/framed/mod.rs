@@ -1,5 +1,6 @@
 //! Messages over a link.
 
+mod answers;
 mod builder;
 mod confirm;
 mod connection;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 
+use super::answers::{Answers, Origin};
 use super::confirm::Pending;
 use super::lengths::Lengths;
 
@@ -43,9 +44,11 @@ pub(super) struct Outbox {
     lengths: Lengths,
     /// The bytes of `buffer` that this connection has taken.
     taken: usize,
-    /// The bytes of `buffer` that were there when this connection began: they go out whoever
-    /// polls. At most the length of `buffer`.
-    owed: usize,
+    /// Something was in `buffer` when this connection began, and was not written and flushed
+    /// since: that goes out whoever polls.
+    owes: bool,
+    /// This connection has not taken anything yet.
+    is_untouched: bool,
     /// The messages that this connection has taken whole; none with `Torn`, which lets go of
     /// them.
     handed: usize,
@@ -55,27 +58,12 @@ pub(super) struct Outbox {
     known: usize,
     /// The number of the oldest message, since the first one ever.
     oldest: u64,
-    /// The number of the connection, as those that have been used are counted.
-    connection: u64,
+    /// Of this connection.
+    origin: Origin,
     /// What the reader has read of answers.
     answers: Answers,
     /// Confirmations that have not been applied.
     pending: Arc<Pending>,
-}
-
-/// Where the messages of a connection begin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Origin {
-    connection: u64,
-    /// The first message that it was given.
-    message: u64,
-}
-
-/// The answers of one connection: that which the reader is on.
-#[derive(Debug, Default)]
-struct Answers {
-    origin: Origin,
-    count: u64,
 }
 
 impl Outbox {
@@ -87,12 +75,13 @@ impl Outbox {
             buffer: BytesMut::new(),
             lengths: Lengths::default(),
             taken: 0,
-            owed: 0,
+            owes: false,
+            is_untouched: true,
             handed: 0,
             handed_bytes: 0,
             known: 0,
             oldest: 0,
-            connection: 0,
+            origin: Origin::default(),
             answers: Answers::default(),
             pending: Arc::default(),
         };
@@ -114,28 +103,37 @@ impl Outbox {
     pub(super) fn begin(&mut self) -> Origin {
         self.set_taken(0);
         (self.handed, self.handed_bytes) = (0, 0);
+        self.is_untouched = true;
+        self.origin = self.origin.next(self.oldest);
         self.apply_confirmations();
-        self.owed = self.buffer.len();
-        self.connection += 1;
-        Origin {
-            connection: self.connection,
-            message: self.oldest,
-        }
+        self.owes = !self.buffer.is_empty();
+        self.origin
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The reader is about to get what has come from this connection. What was answered until
     /// now was answered on the one that it read from before.
     pub(super) fn read_from(&mut self, origin: Origin) {
-        if self.answers.origin != origin {
+        if !self.answers.are_of(origin) {
             self.apply_confirmations();
-            self.answers = Answers { origin, count: 0 };
+            let is_this = self.origin.is_of_the_connection_of(origin);
+            self.answers = Answers::of(if is_this { self.origin } else { origin });
         }
     }
 
     /// Whether something was accepted before this connection began, and is not on it yet.
     #[inline]
     pub(super) fn is_behind(&self) -> bool {
-        self.taken < self.owed
+        self.owes
+    }
+
+    /// The connection was flushed, after it had taken all.
+    #[inline]
+    pub(super) fn flushed(&mut self) {
+        self.owes = false;
     }
 
     pub(super) fn pending(&self) -> Arc<Pending> {
@@ -186,6 +184,7 @@ impl Outbox {
     /// The connection has taken so many bytes of the rest.
     #[inline]
     pub(super) fn take(&mut self, n: usize) {
+        self.is_untouched = false;
         self.set_taken(self.taken + n);
         self.settle();
     }
@@ -216,19 +215,24 @@ impl Outbox {
         self.buffer.clear();
         self.lengths.clear();
         self.set_taken(0);
-        self.owed = 0;
         (self.handed, self.handed_bytes, self.known) = (0, 0, 0);
     }
 
-    /// Lets go of what was confirmed. A message that is on its way stays until it is whole.
+    /// Lets go of what was confirmed. Once a connection has taken anything, what it has not taken
+    /// whole stays until it has: the answers on it are counted from what it was given.
     pub(super) fn apply_confirmations(&mut self) {
         if !self.has_confirmations() {
             return;
         }
-        let confirmed = self.pending.messages().take();
-        let confirmed = confirmed.max(self.newly_answered()).min(self.known);
-        let is_cut = self.taken > self.handed_bytes;
-        let free = if is_cut { self.handed } else { self.known };
+        let answered = self.pending.answers().take();
+        let answered = self.answers.add(answered, self.oldest, self.known);
+        let confirmed = self.pending.messages().take().max(answered);
+        let confirmed = confirmed.min(self.known);
+        let free = if self.is_untouched {
+            self.known
+        } else {
+            self.handed
+        };
         self.let_go(confirmed.min(free));
         let later = confirmed.saturating_sub(free);
         if later > 0 {
@@ -236,23 +240,23 @@ impl Outbox {
         }
     }
 
-    /// How many of the oldest messages have been answered.
-    fn newly_answered(&mut self) -> usize {
-        let Answers { origin, count } = &mut self.answers;
-        *count = count.saturating_add(self.pending.answers().take() as u64);
-        let all = self.oldest + self.known as u64;
-        *count = (*count).min(all.saturating_sub(origin.message));
-        let answered = (origin.message + *count).saturating_sub(self.oldest);
-        usize::try_from(answered).unwrap_or(usize::MAX)
+    /// The first message that this connection will be given is another one.
+    fn begin_at_oldest(&mut self) {
+        self.origin.message = self.oldest;
+        if self.answers.are_of(self.origin) {
+            self.answers = Answers::of(self.origin);
+        }
     }
 
     /// Of the `n` oldest messages, which are not partly taken.
     fn let_go(&mut self, n: usize) {
         self.oldest += n as u64;
+        if self.is_untouched {
+            self.begin_at_oldest();
+        }
         let bytes = self.lengths.remove(n);
         self.buffer.advance(bytes);
         self.set_taken(self.taken.saturating_sub(bytes));
-        self.owed = self.owed.saturating_sub(bytes);
         self.handed_bytes = self.handed_bytes.saturating_sub(bytes);
         self.handed = self.handed.saturating_sub(n);
         self.known = self.known.saturating_sub(n);

@@ -142,7 +142,7 @@ where
         let operation = &mut |mut connection: Pin<&mut Connection<C::Io, U>>,
                               cx: &mut Context<'_>| {
             if let Some(fresh) = connection.as_mut().take_fresh() {
-                inboxes.begin(fresh, outbox.begin());
+                inboxes.begin(fresh, outbox);
                 // It may have come with messages already, and has to catch up.
                 return Poll::Ready(Ok(()));
             }

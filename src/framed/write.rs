@@ -58,6 +58,7 @@ where
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         if !self.link.is_finishing() && self.has_work() {
             ready!(self.as_mut().poll_hand_over(cx, None))?;
+            self.link.forget(Role::Write);
         }
         let shut = self
             .project()
@@ -122,20 +123,14 @@ where
             }
         }
         // Whatever wakes this role: see `Link::poll_io`.
-        let handed_over = self.as_mut().poll_hand_over(cx, first)?;
-        match handed_over {
-            _ if self.outbox.has_room() => Poll::Ready(Ok(())),
-            // Only confirmations can make room, and they wake this task; so does the end of the
-            // connection, since the look ahead is told to wake everyone.
-            Poll::Ready(()) => {
-                self.link.remember(Role::Write, cx);
-                if self.outbox.has_confirmations() {
-                    cx.waker().wake_by_ref();
-                }
-                Poll::Pending
-            }
-            Poll::Pending => Poll::Pending,
+        let _ = self.as_mut().poll_hand_over(cx, first)?;
+        if self.outbox.has_room() {
+            self.link.forget(Role::Write);
+            return Poll::Ready(Ok(()));
         }
+        // If all was handed over, only confirmations can make room, and they wake this task; so
+        // does the end of the connection, since the look ahead is told to wake everyone.
+        Poll::Pending
     }
 
     /// Whether something that was accepted has not been handed to the current connection.
@@ -158,7 +153,7 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Option<Poll<Result<(), Stop>>> {
-        if self.outbox.has_confirmations() || !self.is_settled() {
+        if self.outbox.has_confirmations() || self.outbox.is_behind() || !self.is_settled() {
             return None;
         }
         if !self.inboxes.are_quiet() {
@@ -195,18 +190,26 @@ where
     #[cold]
     #[inline(never)]
     fn poll_flush_on(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         first: Option<Poll<Result<(), Stop>>>,
     ) -> Poll<io::Result<()>> {
         if first.is_none() && self.is_idle() {
             return Poll::Ready(Ok(()));
         }
-        self.poll_hand_over(cx, first)
+        let handed_over = self.as_mut().poll_hand_over(cx, first);
+        if handed_over.is_ready() {
+            self.link.forget(Role::Write);
+        }
+        handed_over
     }
 
     /// Hands what was accepted to this connection, or to the next. `first` is what the connection
     /// has answered already.
+    ///
+    /// It leaves this task remembered, since what comes after the look has to wake it if it waits
+    /// for room. A caller that waits for nothing forgets it: what comes for the reader is no
+    /// business of it.
     #[cold]
     #[inline(never)]
     fn poll_hand_over(
@@ -216,28 +219,33 @@ where
     ) -> Poll<io::Result<()>> {
         let this = self.project();
         let (mut link, inboxes, outbox) = (this.link, this.inboxes, this.outbox);
+        link.remember(Role::Write, cx);
+        // What came before this task was remembered has woken others only: look again.
+        let first = first.filter(|first| first.is_ready() || inboxes.are_quiet());
         outbox.apply_confirmations();
         inboxes.make_lookout(|| link.waker());
         let ends = !link.policy().passes_eof() && !link.is_finishing();
+        let everyone = link.waker();
         let mut has_read = false;
         let handed_over =
             link.as_mut()
                 .poll_judged(Half::Sink, cx, first, &mut |mut connection, cx| {
                     if let Some(fresh) = connection.as_mut().take_fresh() {
-                        inboxes.begin(fresh, outbox.begin());
+                        inboxes.begin(fresh, outbox);
                     }
                     match look_ahead(connection.as_mut(), inboxes) {
                         Err(Stop::Eof) if !ends => {}
                         looked => has_read |= looked?,
                     }
+                    if outbox.is_behind() {
+                        // A reader may wait for this write as well.
+                        let cx = &mut Context::from_waker(&everyone);
+                        return hand_over_or_look(connection, inboxes, outbox, cx);
+                    }
                     hand_over_or_look(connection, inboxes, outbox, cx)
                 });
         if has_read {
             link.stop_idling();
-        }
-        if handed_over.is_ready() {
-            // It waits for nothing: what comes for the reader is no business of it.
-            link.forget(Role::Write);
         }
         // Of a message that was on its way until now.
         outbox.apply_confirmations();

@@ -216,6 +216,9 @@ impl<C: Connect> Link<C> {
                 Poll::Ready(Err(error)) => {
                     let verdict = self.policy().verdict(&error, Phase::Flush);
                     let result = self.as_mut().end(verdict, Role::Write, error);
+                    if result.is_ok() {
+                        continue;
+                    }
                     let hears = self.core.seam != Seam::Hidden && !matches!(half, Half::Sink);
                     let hidden = !hears && self.is_closed();
                     return Poll::Ready(if hidden { Ok(()) } else { result });
