@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::link::{Core, Event, Observer};
+use crate::link::{Event, Settings};
 use crate::policy::Policy;
 use crate::seam::Seam;
 
@@ -29,12 +29,9 @@ use crate::seam::Seam;
 /// ```
 #[must_use]
 pub struct Builder<C, Face = ByteStream> {
-    connector: C,
+    pub(crate) connector: C,
     pub(crate) face: Face,
-    seam: Seam,
-    pub(crate) retry_initial_connect: bool,
-    policy: Policy,
-    observer: Option<Observer>,
+    pub(crate) settings: Settings,
 }
 
 /// The face of a [`Builder`] that has no settings of its own: bytes.
@@ -47,29 +44,31 @@ impl<C, Face> Builder<C, Face> {
         Self {
             connector,
             face,
-            seam: Seam::default(),
-            retry_initial_connect: false,
-            policy: Policy::new(),
-            observer: None,
+            settings: Settings {
+                policy: Policy::new(),
+                seam: Seam::default(),
+                observer: None,
+                retry_initial_connect: false,
+            },
         }
     }
 
     /// When a connection counts as lost, when to try again, when to give up.
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.settings.policy = policy;
         self
     }
 
     /// What the user gets to know of a swap.
     pub fn seam(mut self, seam: Seam) -> Self {
-        self.seam = seam;
+        self.settings.seam = seam;
         self
     }
 
     /// Whether `connect` makes the first connection under the policy, too, instead of by one
     /// attempt. Off by default: a wrong address should be noticed at once.
     pub fn retry_initial_connect(mut self, retry: bool) -> Self {
-        self.retry_initial_connect = retry;
+        self.settings.retry_initial_connect = retry;
         self
     }
 
@@ -79,23 +78,20 @@ impl<C, Face> Builder<C, Face> {
     where
         F: FnMut(&Event) + Send + Sync + 'static,
     {
-        self.observer = Some(Box::new(observer));
+        self.settings.observer = Some(Box::new(observer));
         self
-    }
-
-    /// What a link needs, with the connector that the face makes of the user's.
-    pub(crate) fn into_core<D>(self, connector: impl FnOnce(C, Face) -> D) -> Core<D> {
-        let connector = connector(self.connector, self.face);
-        Core::new(connector, self.policy, self.seam, self.observer)
     }
 }
 
 impl<C, Face> fmt::Debug for Builder<C, Face> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("policy", &self.policy)
-            .field("seam", &self.seam)
-            .field("retry_initial_connect", &self.retry_initial_connect)
+            .field("policy", &self.settings.policy)
+            .field("seam", &self.settings.seam)
+            .field(
+                "retry_initial_connect",
+                &self.settings.retry_initial_connect,
+            )
             .finish_non_exhaustive()
     }
 }

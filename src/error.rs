@@ -36,6 +36,11 @@ pub struct ConnectionLost {
     /// [`TimedOut`](io::ErrorKind::TimedOut), a reconnect on demand
     /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
     pub cause: Arc<io::Error>,
+    /// How many bytes had arrived and were dropped, because more than
+    #[cfg_attr(feature = "codec", doc = "[`max_unread`](crate::Builder::max_unread)")]
+    #[cfg_attr(not(feature = "codec"), doc = "`max_unread`")]
+    /// waited for the reader of a `ReconnectingFramed`; 0 otherwise.
+    pub dropped_bytes: u64,
 }
 
 impl ConnectionLost {
@@ -52,7 +57,11 @@ impl ConnectionLost {
 
 impl fmt::Display for ConnectionLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection {} was lost: {}", self.generation, self.cause)
+        write!(f, "connection {} was lost: {}", self.generation, self.cause)?;
+        match self.dropped_bytes {
+            0 => Ok(()),
+            n => write!(f, " ({n} bytes that had arrived were dropped)"),
+        }
     }
 }
 
@@ -235,6 +244,7 @@ mod tests {
         let lost = ConnectionLost {
             generation: 3,
             cause: Arc::new(refused()),
+            dropped_bytes: 0,
         };
         let direct = io::Error::from(lost);
         assert_eq!(ConnectionLost::find(&direct).unwrap().generation, 3);
@@ -251,6 +261,7 @@ mod tests {
             io::Error::from(ConnectionLost {
                 generation: 3,
                 cause: Arc::new(cause),
+                dropped_bytes: 0,
             })
         };
         let gave_up = |last_error: io::Error| {
@@ -272,6 +283,7 @@ mod tests {
         let lost = || ConnectionLost {
             generation: 3,
             cause: Arc::new(refused()),
+            dropped_bytes: 0,
         };
         let lines = LinesCodecError::Io(lost().into());
         assert_eq!(ConnectionLost::find(&lines).unwrap().generation, 3);
@@ -292,6 +304,7 @@ mod tests {
         let error = io::Error::from(ConnectionLost {
             generation: 3,
             cause: Arc::new(io::ErrorKind::UnexpectedEof.into()),
+            dropped_bytes: 0,
         });
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(

@@ -95,10 +95,6 @@ pub mod docs;
 mod error;
 #[cfg(feature = "codec")]
 mod framed;
-#[cfg_attr(
-    not(feature = "codec"),
-    allow(dead_code, reason = "what only messages need")
-)]
 mod link;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -110,6 +106,11 @@ mod sync;
 pub mod testing;
 #[cfg(feature = "rustls")]
 mod tls;
+#[cfg_attr(
+    not(feature = "codec"),
+    allow(dead_code, reason = "what only messages need")
+)]
+mod transfer;
 
 pub use builder::{Builder, ByteStream};
 pub use connect::{AndThen, AndThenAttempt, Map, MapAttempt, Timeout, TimeoutAttempt};
@@ -120,7 +121,7 @@ pub use connect::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachabl
 pub use connect::{TlsConnecting, TlsConnector};
 pub use error::{ConnectionLost, GaveUp, Permanent};
 #[cfg(feature = "codec")]
-pub use framed::{Confirmations, Framing, ReconnectingFramed, Resend};
+pub use framed::{Confirmations, Framing, OfflineQueue, ReconnectingFramed, Resend};
 pub use link::{Event, Handle, State};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics::{gauge, histogram};
 
-use crate::Event;
+use crate::link::Event;
 
 const LOSSES: &str = "reconnecting_stream_losses_total";
 const ATTEMPTS: &str = "reconnecting_stream_attempts_total";

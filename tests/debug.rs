@@ -36,7 +36,7 @@ async fn framed_streams_say_what_they_keep() {
     let builder = ReconnectingFramed::builder(network.connector(), LinesCodec::new());
     assert_says(&builder, &["Builder", "Policy", "Hidden"]);
     let framed = builder.seam(Seam::Eof).lazy();
-    assert_says(&framed, &["ReconnectingFramed", "Eof", "Outbox"]);
+    assert_says(&framed, &["ReconnectingFramed", "Eof", "SendBuffer"]);
     assert_says(&framed.confirmations(), &["Confirmations"]);
 }
 

@@ -276,9 +276,7 @@ mod the_queue {
         let (mut sink, mut stream) = lines(&network).await.split();
         let reader = Task::new();
         assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
-        // Comes while the writer looks, and wakes nobody but by the writer's hand.
         network.peer(1).send(b"for the reader\n");
-        reader.take_wakes();
         sink.send("x").await.unwrap();
         assert!(reader.is_woken());
         let line = stream.next().now_or_never().unwrap().unwrap().unwrap();
@@ -559,7 +557,9 @@ mod answers {
             assert_eq!(framed.unconfirmed(), unconfirmed);
         }
         network.peer(4).send(b"yes\nyes\nyes\nyes\nyes\nyes\n");
-        assert!(framed.next().await.unwrap().is_err(), "the seams");
+        for _ in 1..4 {
+            assert!(framed.next().await.unwrap().is_err(), "a seam");
+        }
         for unconfirmed in [4, 4, 3, 2, 1, 0] {
             hear(&mut framed).await;
             framed.answered(1);
@@ -662,8 +662,10 @@ mod codecs {
                 .await
                 .is_err()
         );
+        assert!(network.peer(1).is_dropped());
         framed.send("better").await.unwrap();
-        assert_eq!(network.peer(1).received(), b"goodbetter");
+        assert_eq!(network.peer(1).received(), b"");
+        assert_eq!(network.peer(2).received(), b"goodbetter");
     }
 
     #[tokio::test(start_paused = true)]
@@ -819,15 +821,17 @@ mod seams {
                 network.peer(generation).reset();
                 framed.send(Bytes::from_static(b"x")).await.unwrap();
             }
-            // And all of them are one to the reader.
+            // The reader gets each of them.
             network.peer(4).send(b"\0\0\0\x02ok");
-            match seam {
-                Seam::Hidden => {}
-                Seam::Error => {
-                    let error = framed.next().await.unwrap().unwrap_err();
-                    assert_eq!(lost(&error).unwrap().generation, 3);
+            for generation in 1..=3 {
+                match seam {
+                    Seam::Hidden => {}
+                    Seam::Error => {
+                        let error = framed.next().await.unwrap().unwrap_err();
+                        assert_eq!(lost(&error).unwrap().generation, generation);
+                    }
+                    Seam::Eof => assert!(framed.next().await.is_none()),
                 }
-                Seam::Eof => assert!(framed.next().await.is_none()),
             }
             assert_eq!(framed.next().await.unwrap().unwrap(), &b"ok"[..]);
         }
@@ -948,7 +952,7 @@ mod waking {
         let (mut read, mut written) = (None, None);
         assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
         assert!(writer.poll(|cx| sink.poll_ready_unpin(cx)).is_pending());
-        network.peer(1).fault_unnoticed(Fault::Reset);
+        network.peer(1).reset();
         network.greet(|_, peer| peer.send(b"line\n"));
         for i in 0..polls {
             if order >> i & 1 == 0 {
@@ -1126,7 +1130,9 @@ mod arrived_before_a_reset {
     async fn are_delivered_if_the_sink_met_it() {
         let mut framed = connect().await;
         framed.send("x").await.unwrap_err();
-        assert_eq!(heard(&mut framed).await, ["whole"; 3], "of each connection");
+        let lost = |n| format!("connection {n} was lost: connection reset");
+        let expected = ["whole", &lost(1), "whole", &lost(2), "whole"];
+        assert_eq!(heard(&mut framed).await, expected);
     }
 
     #[tokio::test(start_paused = true)]

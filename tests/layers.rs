@@ -66,23 +66,105 @@ fn policy_knows_neither_tokio_nor_a_clock_nor_chance() {
 fn only_one_file_of_the_link_reads_the_clock() {
     for (path, code) in sources("link") {
         let reads = code.contains("Instant::now") || code.contains("elapsed()");
-        assert_eq!(reads, path.ends_with("clock.rs"), "{}", path.display());
+        assert_eq!(reads, path.ends_with("timers.rs"), "{}", path.display());
     }
-    assert_free_of("stream", &["Instant::now", "elapsed()"]);
-    assert_free_of("connect", &["Instant::now", "elapsed()"]);
+    for folder in ["connect", "framed", "stream", "transfer"] {
+        assert_free_of(folder, &["Instant::now", "elapsed()"]);
+    }
+}
+
+/// Every folder and file of `src/`, and which others it may import.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("sync", &[]),
+    ("seam", &[]),
+    ("tls", &[]),
+    ("error", &[]),
+    ("policy", &["error", "tls"]),
+    ("connect", &["error", "tls"]),
+    ("link", &["connect", "error", "policy", "seam", "sync"]),
+    ("builder", &["link", "policy", "seam"]),
+    (
+        "transfer",
+        &["connect", "error", "link", "policy", "seam", "sync"],
+    ),
+    (
+        "stream",
+        &["builder", "connect", "error", "link", "policy", "transfer"],
+    ),
+    (
+        "framed",
+        &[
+            "builder", "connect", "error", "link", "policy", "seam", "sync", "transfer",
+        ],
+    ),
+    ("metrics", &["link"]),
+    ("testing", &[]),
+    ("docs", &["*"]),
+    ("lib", &["*"]),
+];
+
+/// What the code of a file imports from the crate. Links of documentation are no imports.
+fn imports(code: &str) -> impl Iterator<Item = &str> {
+    let lines = code.lines().filter(|line| !line.contains("doc = "));
+    lines
+        .flat_map(|line| line.split("crate::").skip(1))
+        .map(|rest| {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            &rest[..end.unwrap_or(rest.len())]
+        })
+}
+
+/// Returns the first import that the table does not allow.
+fn forbidden(layer: &str, code: &str) -> Option<String> {
+    let (_, allowed) = LAYERS.iter().find(|(name, _)| *name == layer)?;
+    let is_allowed = |import: &str| import == layer || allowed.contains(&import);
+    imports(code)
+        .find(|import| !allowed.contains(&"*") && !is_allowed(import))
+        .map(|import| format!("{layer} imports {import}"))
 }
 
 #[test]
 fn imports_run_one_way() {
-    assert_free_of(
-        "connect",
-        &["crate::policy", "crate::link", "crate::stream"],
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut seen = Vec::new();
+    for entry in fs::read_dir(src).unwrap() {
+        let path = entry.unwrap().path();
+        let layer = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(
+            LAYERS.iter().any(|(name, _)| *name == layer),
+            "{layer} is not in the table"
+        );
+        let mut files = Vec::new();
+        if path.is_dir() {
+            collect(&path, &mut files);
+        } else {
+            let code = without_tests(&fs::read_to_string(&path).unwrap());
+            files.push((path, code));
+        }
+        for (path, code) in files {
+            assert_eq!(forbidden(&layer, &code), None, "{}", path.display());
+        }
+        seen.push(layer);
+    }
+    assert_eq!(
+        seen.len(),
+        LAYERS.len(),
+        "the table names what is not there"
     );
-    assert_free_of(
-        "policy",
-        &["crate::connect", "crate::link", "crate::stream"],
-    );
-    assert_free_of("link", &["crate::stream"]);
+}
+
+#[test]
+fn control_an_import_that_runs_back_is_found() {
+    for (layer, code) in [
+        ("link", "use crate::framed::Resend;"),
+        ("error", "use crate::link::State;"),
+        ("connect", "fn f(_: crate::policy::Policy) {}"),
+        ("transfer", "use crate::stream::ReconnectingStream;"),
+        ("policy", "use crate::builder::Builder;"),
+    ] {
+        assert!(forbidden(layer, code).is_some(), "{code}");
+    }
+    assert_eq!(forbidden("transfer", "use crate::link::Link;"), None);
 }
 
 #[test]
@@ -92,7 +174,7 @@ fn the_link_knows_nothing_of_bytes() {
 
 #[test]
 fn metrics_are_nobodys_business_but_an_observers() {
-    for folder in ["connect", "framed", "link", "policy", "stream"] {
+    for folder in ["connect", "framed", "link", "policy", "stream", "transfer"] {
         assert_free_of(folder, &["metrics"]);
     }
 }

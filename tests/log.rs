@@ -100,7 +100,7 @@ async fn an_outage_is_one_info_one_warning_and_one_error() {
     stream.write_all(b"x").await.unwrap_err();
 
     assert_eq!(lines.of(Level::INFO), ["connected", "connection lost"]);
-    assert_eq!(lines.of(Level::WARN), ["an outage goes on"]);
+    assert_eq!(lines.of(Level::WARN), ["the outage continues"]);
     assert_eq!(lines.of(Level::ERROR), ["gave up"]);
     assert_eq!(lines.of(Level::DEBUG).len(), 200);
 }
@@ -114,7 +114,7 @@ async fn a_peer_that_accepts_and_resets_for_long_is_one_warning() {
     let mut stream = ReconnectingStream::builder(network.connector()).lazy();
     stream.write_all(b"x").await.unwrap_err();
     assert_eq!(network.connections(), 100);
-    assert_eq!(lines.of(Level::WARN), ["an outage goes on"]);
+    assert_eq!(lines.of(Level::WARN), ["the outage continues"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +130,7 @@ async fn an_outage_of_a_single_long_wait_is_one_warning() {
         .unwrap();
     network.peer(1).reset();
     stream.write_all(b"x").await.unwrap();
-    assert_eq!(lines.of(Level::WARN), ["an outage goes on"]);
+    assert_eq!(lines.of(Level::WARN), ["the outage continues"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ async fn every_line_has_its_fields() {
             "INFO connected: generation attempts downtime",
             "INFO connection lost: generation cause uptime",
             "DEBUG will retry: attempt delay downtime",
-            "WARN an outage goes on: attempts downtime",
+            "WARN the outage continues: attempts downtime",
             "DEBUG attempt failed: attempt error downtime",
             "ERROR gave up: attempts outage last_error",
             "DEBUG closed: ",

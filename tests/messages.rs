@@ -300,12 +300,13 @@ async fn a_loss_wakes_the_other_half() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_that_meets_a_loss_is_silent_and_tells_another_error() {
-    for (error, is_told) in [(WsError::Gone, false), (WsError::TooLarge, true)] {
+async fn a_close_that_meets_a_loss_or_another_error_returns_it() {
+    for (error, is_loss) in [(WsError::Gone, true), (WsError::TooLarge, false)] {
         let (builder, sockets) = builder();
         let mut stream = builder.connect().await.unwrap();
         socket(&sockets, 1).0.lock().unwrap().refuses_to_close = Some(error);
-        assert_eq!(stream.close().await.is_err(), is_told);
+        let error = stream.close().await.unwrap_err();
+        assert_eq!(ConnectionLost::find(&error).is_some(), is_loss);
         assert_eq!(sockets.lock().unwrap().len(), 1);
     }
 }

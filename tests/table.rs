@@ -709,6 +709,8 @@ mod shutdown {
             assert_eq!(stream.state(), State::Closed);
             stream.shutdown().await.unwrap();
             stream.flush().await.unwrap();
+            let error = read(&mut stream).await.unwrap_err();
+            assert!(lost(&error).is_some(), "a cut reply must not look complete");
             assert_eq!(read(&mut stream).await.unwrap(), b"");
         }
     }
@@ -756,13 +758,14 @@ mod shutdown {
                 .await
                 .unwrap();
             network.peer(1).reset();
-            let result = stream.shutdown().await;
-            match seam {
-                Seam::Hidden => result.unwrap(),
-                Seam::Error | Seam::Eof => assert!(lost(&result.unwrap_err()).is_some()),
+            for _ in 0..2 {
+                let error = stream.shutdown().await.unwrap_err();
+                assert!(lost(&error).is_some());
+                assert_eq!(stream.state(), State::Closed);
             }
-            assert_eq!(stream.state(), State::Closed);
-            stream.shutdown().await.unwrap();
+            let error = read(&mut stream).await.unwrap_err();
+            assert!(lost(&error).is_some(), "the reader is told as well");
+            assert_eq!(read(&mut stream).await.unwrap(), b"");
             assert_eq!(network.attempts().len(), 1);
         }
     }

@@ -1,6 +1,5 @@
-//! Model-checked: what the owner of a link shares with handles, timers and attempts, and a sink
-//! with those who confirm and with its connection, in every order in which threads can come to
-//! it. No wake-up and no command is ever lost.
+//! Model-checked: what a link shares with its handles, timers, attempts and connection, in every
+//! order in which threads can reach it. No wake-up and no command is ever lost.
 //!
 //! The sources are the crate's own, with the primitives of the model checker in place of the
 //! standard library's. Each check is also run over a planted fault, and has to fail.
@@ -14,30 +13,34 @@ use reconnecting_stream::State;
 
 /// What `src/sync.rs` is in the crate.
 mod sync {
-    pub(super) use loom::sync::Mutex;
-    pub(super) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(super) use loom::sync::{Mutex, MutexGuard};
 }
 
-#[path = "../src/link/wakers.rs"]
-mod wakers;
+mod state {
+    pub(super) use reconnecting_stream::State;
+}
 
 #[allow(dead_code)]
-#[path = "../src/link/control.rs"]
-mod control;
+#[path = "../src/link/shared.rs"]
+mod shared;
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "../src/framed/send_buffer.rs"]
+mod send_buffer;
 
 #[allow(dead_code, unreachable_pub)]
 #[path = "../src/framed/confirm.rs"]
 mod confirm;
 
 #[allow(dead_code)]
-#[path = "../src/framed/lookout.rs"]
-mod lookout;
+#[path = "../src/transfer/readiness.rs"]
+mod readiness;
 
-use confirm::{Confirmations, Pending};
-use control::{Command, Owner, Shared};
-use lookout::Lookout;
+use confirm::{Acks, Confirmations};
+use readiness::Readiness;
+use shared::{Command, Registrations, Role, Shared, SharedGuard};
 use sync::{Mutex, Ordering};
-use wakers::{Role, Wakers};
 
 /// A task: it remembers whether it was woken.
 #[derive(Default)]
@@ -60,268 +63,269 @@ impl Wake for Task {
     }
 }
 
-/// One poll of a half that finds its connection without anything to read: whether it says
-/// `Pending`.
-type HalfPoll = fn(&Shared, Role, &Waker) -> bool;
-
-/// As `Link::poll_wait`: remember, then look.
-fn poll_wait(shared: &Shared, role: Role, waker: &Waker) -> bool {
-    shared.wakers.remember(role, waker);
-    !shared.signals.has_command()
+/// The owner's side of a link.
+#[derive(Default)]
+struct Owner {
+    guard: SharedGuard,
+    registrations: Registrations,
 }
 
-/// The ready path before it: look, use the connection, and only then wait.
-fn poll_live_then_wait(shared: &Shared, role: Role, waker: &Waker) -> bool {
-    shared.signals.are_quiet(role) && poll_wait(shared, role, waker)
+impl Owner {
+    /// Decides whether a task waits, as the crate does. True for `Pending`.
+    fn waits(&mut self, role: Role, waker: &Waker, look: impl FnOnce() -> bool) -> bool {
+        let shared = &*self.guard;
+        !self
+            .registrations
+            .prepare_to_wait(shared, role, waker, look)
+    }
+
+    /// A fault: looks first, and registers what has changed already.
+    fn waits_unseen(&mut self, role: Role, waker: &Waker, look: impl FnOnce() -> bool) -> bool {
+        let has_found = self.guard.has_command() || look();
+        let _ = self.waits(role, waker, || false);
+        !has_found
+    }
 }
 
-/// As `Link::poll_connected`: remember, then obey.
-fn poll_connected(shared: &Shared, role: Role, waker: &Waker) -> bool {
-    shared.wakers.remember(role, waker);
-    shared.signals.take_command().is_none()
+/// One poll of a half that finds nothing to do on its connection: true for `Pending`.
+type HalfPoll = fn(&mut Owner, Role, &Waker) -> bool;
+
+fn poll(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
+    owner.waits(role, waker, || false)
 }
 
-/// As `Link::poll_connected` when it goes on by itself: forget, make the change, begin anew.
-fn poll_that_goes_on(shared: &Shared, role: Role, waker: &Waker) -> bool {
-    let is_pending = poll_connected(shared, role, waker);
-    shared.wakers.forget(role);
-    is_pending && poll_connected(shared, role, waker)
+fn poll_unseen(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
+    owner.waits_unseen(role, waker, || false)
 }
 
-/// A fault: forgets, and waits all the same.
-fn poll_then_forget(shared: &Shared, role: Role, waker: &Waker) -> bool {
-    let is_pending = poll_connected(shared, role, waker);
-    shared.wakers.forget(role);
+/// A poll that changes the link and continues: it wakes the other roles, and stays registered.
+fn poll_with_transition(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
+    let is_pending = poll(owner, role, waker);
+    owner.guard.wake_others(Some(role));
+    is_pending && poll(owner, role, waker)
+}
+
+/// A fault: its own change removes its waker, and it does not look again.
+fn poll_with_lost_registration(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
+    let is_pending = poll(owner, role, waker);
+    owner.guard.deregister(role);
     is_pending
 }
 
-/// A fault: looks first, and waits for what has come already.
-fn poll_look_then_remember(shared: &Shared, role: Role, waker: &Waker) -> bool {
-    let is_pending = !shared.signals.has_command();
-    shared.wakers.remember(role, waker);
-    is_pending
+/// What a task knows when it polls: nothing, its own waker, or that of the task it was before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Waited,
+    WaitedElsewhere,
 }
 
-fn check_command_meets_poll(poll: HalfPoll, command: Command) {
+fn check_command_meets_poll(poll: HalfPoll, command: fn() -> Command) {
     for role in [Role::Read, Role::Write, Role::Watch] {
-        for waited_before in [false, true] {
+        for before in [Before::Nothing, Before::Waited, Before::WaitedElsewhere] {
             loom::model(move || {
-                let owner = Owner::default();
+                let mut owner = Owner::default();
                 let (task, waker) = Task::new();
-                assert!(!waited_before || poll(&owner, role, &waker));
-
-                let remote = owner.share();
-                let handle = thread::spawn(move || remote.command(command));
-                let is_pending = poll(&owner, role, &waker);
+                let (_elsewhere, other_waker) = Task::new();
+                match before {
+                    Before::Nothing => {}
+                    Before::Waited => assert!(poll(&mut owner, role, &waker)),
+                    Before::WaitedElsewhere => assert!(poll(&mut owner, role, &other_waker)),
+                }
+                let remote = owner.guard.share();
+                let handle = thread::spawn(move || remote.command(command()));
+                let is_pending = poll(&mut owner, role, &waker);
                 handle.join().unwrap();
                 let is_stranded = is_pending && !task.take_woken();
                 assert!(!is_stranded, "a command left a half waiting");
-                let is_told = !is_pending || !poll(&owner, role, &waker);
-                assert!(is_told, "a woken half found no command");
+                let is_seen = !is_pending || !poll(&mut owner, role, &waker);
+                assert!(is_seen, "a woken half found no command");
             });
         }
     }
 }
 
+fn reconnect() -> Command {
+    Command::Reconnect
+}
+
+fn lose() -> Command {
+    Command::Lose(1, std::io::ErrorKind::InvalidData.into())
+}
+
 #[test]
 fn a_command_wakes_a_half_that_was_about_to_wait() {
-    let polls: [HalfPoll; 4] = [
-        poll_wait,
-        poll_live_then_wait,
-        poll_connected,
-        poll_that_goes_on,
-    ];
-    for poll in polls {
-        check_command_meets_poll(poll, Command::Reconnect);
-        check_command_meets_poll(poll, Command::Close);
+    for poll in [poll, poll_with_transition] {
+        check_command_meets_poll(poll, reconnect);
     }
+    check_command_meets_poll(poll, || Command::Close);
+    check_command_meets_poll(poll, lose);
 }
 
 #[test]
 #[should_panic(expected = "a command left a half waiting")]
-fn control_a_half_that_looks_before_it_is_remembered_is_left_waiting() {
-    check_command_meets_poll(poll_look_then_remember, Command::Reconnect);
+fn control_a_half_that_looks_before_it_registers_is_left_waiting() {
+    check_command_meets_poll(poll_unseen, reconnect);
 }
 
 #[test]
 #[should_panic(expected = "a command left a half waiting")]
-fn control_a_half_that_forgets_itself_and_waits_is_left_waiting() {
-    check_command_meets_poll(poll_then_forget, Command::Reconnect);
+fn control_a_half_that_loses_its_registration_is_left_waiting() {
+    check_command_meets_poll(poll_with_lost_registration, reconnect);
 }
 
 /// A timer or an attempt that fires on a thread of its own.
-#[derive(Default)]
 struct Timer {
     is_over: AtomicBool,
-    wakers: Wakers,
-    /// A fault, the one that every peer has: the last one to poll is the only one remembered.
-    has_single_slot: bool,
+    shared: Arc<Shared>,
 }
 
 impl Timer {
-    fn new(has_single_slot: bool) -> Arc<Self> {
+    fn of(owner: &Owner) -> Arc<Self> {
         Arc::new(Self {
-            has_single_slot,
-            ..Self::default()
+            is_over: AtomicBool::new(false),
+            shared: owner.guard.share(),
         })
     }
 
     fn fire(&self) {
         self.is_over.store(true, Ordering::Release);
-        self.wakers.wake_all();
+        self.shared.wake_all();
     }
 
-    /// Whether the half says `Pending`.
-    fn poll(&self, role: Role, waker: &Waker) -> bool {
-        let slot = if self.has_single_slot {
-            Role::Read
-        } else {
-            role
-        };
-        self.wakers.remember(slot, waker);
-        !self.is_over.load(Ordering::Acquire)
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 }
 
-fn check_timer_meets_halves(has_single_slot: bool) {
+/// `slot` is where the writer's waker goes: a single slot for both halves is the fault that every
+/// comparable crate has.
+fn check_timer_meets_halves(slot: Role) {
     loom::model(move || {
-        let timer = Timer::new(has_single_slot);
+        let mut owner = Owner::default();
+        let timer = Timer::of(&owner);
         let (_left, first) = Task::new();
         let (moved, second) = Task::new();
         let (writer, other) = Task::new();
-        let reads = timer.poll(Role::Read, &first);
-        let writes = timer.poll(Role::Write, &other);
-        assert!(reads && writes, "nothing has happened yet");
+        assert!(owner.waits(Role::Read, &first, || timer.is_over()));
+        assert!(owner.waits(slot, &other, || timer.is_over()));
 
         let remote = Arc::clone(&timer);
         let clock = thread::spawn(move || remote.fire());
-        // The reader has moved to another task, and is polled by it.
-        let moved_waits = timer.poll(Role::Read, &second);
+        // The reader has moved to another task, which polls it.
+        let moved_waits = owner.waits(Role::Read, &second, || timer.is_over());
         clock.join().unwrap();
 
         assert!(writer.take_woken(), "the other half was not woken");
-        assert!(
-            !moved_waits || moved.take_woken(),
-            "a half that registered anew was not woken"
-        );
+        let is_stranded = moved_waits && !moved.take_woken();
+        assert!(!is_stranded, "a half that moved was not woken");
     });
 }
 
 #[test]
-fn a_timer_wakes_every_half_whichever_waker_it_left_last() {
-    check_timer_meets_halves(false);
+fn a_timer_wakes_every_half_whichever_waker_it_registered_last() {
+    check_timer_meets_halves(Role::Write);
 }
 
 #[test]
 #[should_panic(expected = "the other half was not woken")]
 fn control_a_single_slot_strands_the_other_half() {
-    check_timer_meets_halves(true);
+    check_timer_meets_halves(Role::Read);
 }
 
 #[test]
-fn the_last_waker_wins_while_two_threads_wake() {
+fn the_last_waker_is_woken_while_two_threads_wake() {
     loom::model(|| {
-        let owner = Owner::default();
+        let mut owner = Owner::default();
         let (reader, waker) = Task::new();
-        owner.wakers.remember(Role::Read, &waker);
-        let threads = [owner.waker(), owner.waker()].map(|waker| thread::spawn(|| waker.wake()));
+        assert!(poll(&mut owner, Role::Read, &waker));
+        let threads =
+            [owner.guard.waker(), owner.guard.waker()].map(|waker| thread::spawn(|| waker.wake()));
         let (writer, waker) = Task::new();
-        owner.wakers.remember(Role::Write, &waker);
+        assert!(poll(&mut owner, Role::Write, &waker));
         for thread in threads {
             thread.join().unwrap();
         }
         assert!(reader.take_woken());
 
-        owner.wakers.wake_all();
+        owner.guard.wake_all();
         assert!(writer.take_woken(), "by the others, or by this");
     });
 }
 
-fn check_halves_on_two_threads(has_single_slot: bool) {
-    loom::model(move || {
-        let timer = Timer::new(has_single_slot);
-        let halves = [Role::Read, Role::Write].map(|role| {
-            let timer = Arc::clone(&timer);
-            thread::spawn(move || {
-                let (task, waker) = Task::new();
-                (timer.poll(role, &waker), task)
-            })
-        });
-        timer.fire();
-        for half in halves {
-            let (is_pending, task) = half.join().unwrap();
-            assert!(!is_pending || task.take_woken(), "a half was stranded");
-        }
-    });
-}
-
 #[test]
-fn a_timer_wakes_both_halves_of_a_split_stream() {
-    check_halves_on_two_threads(false);
-}
-
-#[test]
-#[should_panic(expected = "a half was stranded")]
-fn control_a_single_slot_strands_a_half_of_a_split_stream() {
-    check_halves_on_two_threads(true);
-}
-
-#[test]
-fn two_handles_at_once_lose_no_command_and_closing_wins() {
+fn two_handles_at_once_lose_no_command_and_closing_replaces_a_reconnect() {
     loom::model(|| {
         let owner = Owner::default();
         let has_begun = Arc::new(AtomicBool::new(false));
-        let (one, other, begins) = (owner.share(), owner.share(), Arc::clone(&has_begun));
+        let (one, other) = (owner.guard.share(), owner.guard.share());
+        let begins = Arc::clone(&has_begun);
         let closes = thread::spawn(move || one.command(Command::Close));
         let reconnects = thread::spawn(move || {
             begins.store(true, Ordering::SeqCst);
             other.command(Command::Reconnect);
         });
-        let early = owner.signals.take_command();
+        let early = owner.guard.take_command();
         let has_begun = has_begun.load(Ordering::SeqCst);
         closes.join().unwrap();
         reconnects.join().unwrap();
-        let seen = (early, owner.signals.take_command());
+        let seen = (early, owner.guard.take_command());
         let is_complete = match seen {
             (None | Some(Command::Reconnect), Some(Command::Close))
             | (Some(Command::Close), Some(Command::Reconnect)) => true,
-            // Closing won over a reconnect that was there already.
+            // Closing replaced a reconnect that was there already.
             (Some(Command::Close), None) => has_begun,
             _ => false,
         };
         assert!(is_complete, "a command was lost: {seen:?}");
-        assert!(!owner.signals.has_command(), "a command came twice");
+        assert!(!owner.guard.has_command(), "a command came twice");
     });
 }
 
 #[test]
-fn what_the_owner_says_is_neither_lost_nor_resurrected_by_a_command() {
+fn a_loss_that_a_handle_marks_is_taken_once_with_its_cause() {
     loom::model(|| {
         let owner = Owner::default();
-        let remote = owner.share();
+        let remote = owner.guard.share();
+        let marks = thread::spawn(move || remote.command(lose()));
+        let early = owner.guard.take_command();
+        marks.join().unwrap();
+        let seen = [early, owner.guard.take_command()];
+        let taken = seen.iter().flatten().count();
+        assert_eq!(taken, 1);
+        assert!(matches!(
+            seen.into_iter().flatten().next(),
+            Some(Command::Lose(1, _))
+        ));
+    });
+}
+
+#[test]
+fn the_owners_flags_are_neither_lost_nor_set_by_a_command() {
+    loom::model(|| {
+        let owner = Owner::default();
+        let remote = owner.guard.share();
         let handle = thread::spawn(move || remote.command(Command::Close));
-        let signals = &owner.signals;
-        signals.raise_news();
-        assert!(signals.take_news(Role::Read) && !signals.take_news(Role::Read));
-        signals.start_idling();
-        assert!(signals.is_idling() && !signals.is_finishing());
-        signals.stop_idling();
-        signals.start_finishing();
-        assert!(!signals.is_idling() && signals.is_finishing());
+        let flags = owner.guard.flags();
+        flags.set(shared::READ_LOSS | shared::WRITE_LOSS);
+        assert_eq!(flags.clear(shared::READ_LOSS), shared::READ_LOSS);
+        assert_eq!(flags.clear(shared::READ_LOSS), 0);
+        flags.set(shared::IDLE | shared::SHUTTING_DOWN);
+        flags.clear(shared::IDLE);
         handle.join().unwrap();
-        assert!(!signals.take_news(Role::Read) && signals.take_news(Role::Write));
-        assert!(!signals.is_idling() && signals.is_finishing() && !signals.is_finished());
-        assert_eq!(signals.take_command(), Some(Command::Close));
+        assert!(!flags.any(shared::READ_LOSS | shared::IDLE));
+        assert!(flags.any(shared::WRITE_LOSS) && flags.any(shared::SHUTTING_DOWN));
+        assert!(matches!(owner.guard.take_command(), Some(Command::Close)));
     });
 }
 
 #[test]
-fn a_link_that_is_dropped_keeps_no_waker_and_a_late_command_finds_nobody() {
+fn a_link_that_is_dropped_keeps_no_waker_and_a_late_command_does_nothing() {
     loom::model(|| {
-        let owner = Owner::default();
-        let remote = owner.share();
+        let mut owner = Owner::default();
+        let remote = owner.guard.share();
         let (task, waker) = Task::new();
-        owner.wakers.remember(Role::Read, &waker);
+        assert!(poll(&mut owner, Role::Read, &waker));
         drop(waker);
         let handle = thread::spawn(move || {
             remote.command(Command::Close);
@@ -334,36 +338,33 @@ fn a_link_that_is_dropped_keeps_no_waker_and_a_late_command_finds_nobody() {
     });
 }
 
-/// A sink that is full: whether it says `Pending`.
-type FullSink = fn(&Shared, &Pending, &Waker) -> bool;
+/// How a sender that is full decides whether it waits.
+type FullSink = fn(&mut Owner, &Acks, &Waker) -> bool;
 
-/// As `ReconnectingFramed::poll_room_of`: remember, then look.
-fn poll_room(shared: &Shared, pending: &Pending, waker: &Waker) -> bool {
-    shared.wakers.remember(Role::Write, waker);
-    pending.is_empty()
+fn poll_room(owner: &mut Owner, acks: &Acks, waker: &Waker) -> bool {
+    owner.waits(Role::Write, waker, || acks.has_pending())
 }
 
-/// A fault: looks first.
-fn poll_room_too_early(shared: &Shared, pending: &Pending, waker: &Waker) -> bool {
-    let is_pending = pending.is_empty();
-    shared.wakers.remember(Role::Write, waker);
-    is_pending
+fn poll_room_unseen(owner: &mut Owner, acks: &Acks, waker: &Waker) -> bool {
+    owner.waits_unseen(Role::Write, waker, || acks.has_pending())
 }
 
 fn check_confirmation_meets_sink(poll: FullSink, confirm: fn(&Confirmations, usize)) {
-    loom::model(move || {
-        let owner = Owner::default();
-        let pending = Arc::new(Pending::default());
-        let (task, waker) = Task::new();
-        let confirmations = Confirmations::new(Arc::clone(&pending), owner.waker());
-        let peer = thread::spawn(move || confirm(&confirmations, 1));
-        let is_pending = poll(&owner, &pending, &waker);
-        peer.join().unwrap();
-        let is_stranded = is_pending && !task.take_woken();
-        assert!(!is_stranded, "a confirmation left a full sink waiting");
-        let confirmed = pending.messages().take() + pending.answers().take();
-        assert_eq!(confirmed, 1);
-    });
+    for waited_before in [false, true] {
+        loom::model(move || {
+            let mut owner = Owner::default();
+            let acks = Acks::default();
+            let (task, waker) = Task::new();
+            assert!(!waited_before || poll(&mut owner, &acks, &waker));
+            let confirmations = Confirmations::new(acks.pending(), owner.guard.waker());
+            let peer = thread::spawn(move || confirm(&confirmations, 1));
+            let is_pending = poll(&mut owner, &acks, &waker);
+            peer.join().unwrap();
+            let is_stranded = is_pending && !task.take_woken();
+            assert!(!is_stranded, "a confirmation left a full sink waiting");
+            assert!(acks.has_pending());
+        });
+    }
 }
 
 #[test]
@@ -374,34 +375,29 @@ fn a_confirmation_wakes_a_sink_that_was_about_to_wait_for_room() {
 
 #[test]
 #[should_panic(expected = "a confirmation left a full sink waiting")]
-fn control_a_sink_that_looks_before_it_is_remembered_is_left_waiting() {
-    check_confirmation_meets_sink(poll_room_too_early, Confirmations::confirm);
+fn control_a_sink_that_looks_before_it_registers_is_left_waiting() {
+    check_confirmation_meets_sink(poll_room_unseen, Confirmations::confirm);
 }
 
-/// A connection: it remembers the last waker it was given.
+/// A connection: it keeps the last waker that it was given for its reading direction.
 #[derive(Default)]
 struct Connection {
-    has_brought: AtomicBool,
+    has_data: AtomicBool,
     waker: Mutex<Option<Waker>>,
-    /// A fault, of the connection: it takes the waker before it brings anything.
-    wakes_too_early: bool,
 }
 
 impl Connection {
     fn bring(&self) {
-        if !self.wakes_too_early {
-            self.has_brought.store(true, Ordering::Release);
-        }
+        self.has_data.store(true, Ordering::Release);
         let waker = self.waker.lock().unwrap().take();
         if let Some(waker) = waker {
             waker.wake();
         }
-        self.has_brought.store(true, Ordering::Release);
     }
 
     fn poll_read(&self, cx: &Context<'_>) -> Poll<()> {
         *self.waker.lock().unwrap() = Some(cx.waker().clone());
-        if self.has_brought.load(Ordering::Acquire) {
+        if self.has_data.load(Ordering::Acquire) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -409,35 +405,78 @@ impl Connection {
     }
 }
 
-fn check_arrival_meets_look(wakes_too_early: bool) {
+/// Polls the reading direction, if it may be ready, as the pump does. True if it found data.
+fn pump(connection: &Connection, readiness: &Readiness) -> bool {
+    if !readiness.read().is_ready() {
+        return false;
+    }
+    readiness.read().clear();
+    let found = connection.poll_read(&readiness.context()).is_ready();
+    if found {
+        readiness.read().set();
+    }
+    found
+}
+
+/// A fault: forgets that the direction was ready after the poll instead of before it.
+fn pump_clearing_late(connection: &Connection, readiness: &Readiness) -> bool {
+    let found = connection.poll_read(&readiness.context()).is_ready();
+    if !found {
+        readiness.read().clear();
+    }
+    found
+}
+
+/// Decides whether a task waits for the connection.
+type Waits = fn(&mut Owner, Role, &Waker, &Readiness) -> bool;
+
+fn waits(owner: &mut Owner, role: Role, waker: &Waker, readiness: &Readiness) -> bool {
+    owner.waits(role, waker, || readiness.read().is_ready())
+}
+
+fn waits_unseen(owner: &mut Owner, role: Role, waker: &Waker, readiness: &Readiness) -> bool {
+    owner.waits_unseen(role, waker, || readiness.read().is_ready())
+}
+
+fn check_arrival_meets_halves(pump: fn(&Connection, &Readiness) -> bool, waits: Waits) {
     loom::model(move || {
-        let owner = Owner::default();
-        let connection = Arc::new(Connection {
-            wakes_too_early,
-            ..Connection::default()
-        });
-        let lookout = Lookout::new(owner.waker());
-        let (reader, waker) = Task::new();
-        owner.wakers.remember(Role::Read, &waker);
+        let mut owner = Owner::default();
+        let connection = Arc::new(Connection::default());
+        let readiness = Readiness::new(owner.guard.waker());
+        readiness.set();
+        let (reader, read_waker) = Task::new();
+        let (writer, write_waker) = Task::new();
 
         let remote = Arc::clone(&connection);
         let peer = thread::spawn(move || remote.bring());
-        let has_found = lookout.look(|cx| connection.poll_read(cx)).is_ready();
+        // The writer looks ahead, and then both wait; the reader finds the direction not ready.
+        let found = pump(&connection, &readiness);
+        let writer_waits = !found && waits(&mut owner, Role::Write, &write_waker, &readiness);
+        let found = found || pump(&connection, &readiness);
+        let reader_waits = !found && waits(&mut owner, Role::Read, &read_waker, &readiness);
         peer.join().unwrap();
 
-        let is_spared = !has_found && lookout.is_quiet();
-        assert!(!is_spared, "the next look would be spared");
-        assert!(has_found || reader.take_woken(), "a reader was stranded");
+        let is_missed = !found && !readiness.read().is_ready();
+        assert!(!is_missed, "the data would not be read");
+        let is_stranded = (reader_waits && !reader.take_woken())
+            || (!found && writer_waits && !writer.take_woken());
+        assert!(!is_stranded, "a half was stranded");
     });
 }
 
 #[test]
-fn what_comes_while_a_sink_looks_is_found_or_wakes_the_reader_and_the_next_look() {
-    check_arrival_meets_look(false);
+fn data_that_arrives_while_a_half_looks_is_found_or_wakes_both_halves() {
+    check_arrival_meets_halves(pump, waits);
 }
 
 #[test]
-#[should_panic(expected = "the next look would be spared")]
-fn control_what_comes_unsaid_is_overlooked() {
-    check_arrival_meets_look(true);
+#[should_panic(expected = "the data would not be read")]
+fn control_a_direction_that_is_cleared_late_is_never_read() {
+    check_arrival_meets_halves(pump_clearing_late, waits);
+}
+
+#[test]
+#[should_panic(expected = "a half was stranded")]
+fn control_a_half_that_looks_before_it_registers_misses_the_data() {
+    check_arrival_meets_halves(pump, waits_unseen);
 }

@@ -372,7 +372,7 @@ async fn a_shutdown_during_an_outage_wakes_the_reader() {
     assert!(matches!(shutdown, Poll::Ready(Ok(()))));
     assert!(pair.reader.is_woken());
     pair.poll(Reader);
-    pair.reader.result.unwrap().unwrap();
+    pair.reader.result.unwrap().unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,23 +9,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Framed};
 
 use super::ReconnectingFramed;
-use super::connection::{Codecs, Connection, Handshake, Opener, shake};
-use super::inbox::Inboxes;
-use super::outbox::{Outbox, Resend};
+use super::close::Closing;
+use super::connector::{CodecFactory, Connection, FramedConnector, Handshake, run_handshake};
+use super::core::{Core, OfflineQueue, Options};
+use super::send_buffer::Resend;
 use crate::builder::Builder;
 use crate::connect::Connect;
-use crate::link::{Core, Link};
+use crate::link::Settings;
+use crate::transfer::{Readiness, Transfer};
 
-/// What is queued by default before the sink is full.
-const MAX_QUEUED: usize = 64 * 1024;
-
-/// The face of a [`Builder`] that makes a [`ReconnectingFramed`]: what it needs to know about
-/// messages.
+/// The kind of a [`Builder`] that makes a [`ReconnectingFramed`]: its codec, handshake and
+/// options.
 pub struct Framing<Io, U> {
-    codecs: Codecs<U>,
+    codecs: CodecFactory<U>,
     handshake: Option<Handshake<Io, U>>,
-    resend: Resend,
-    max_queued: usize,
+    options: Options,
 }
 
 impl<Io, U> Framing<Io, U> {
@@ -33,8 +31,7 @@ impl<Io, U> Framing<Io, U> {
         Self {
             codecs: Arc::new(codecs),
             handshake: None,
-            resend: Resend::default(),
-            max_queued: MAX_QUEUED,
+            options: Options::default(),
         }
     }
 }
@@ -43,16 +40,54 @@ impl<C, U> Builder<C, Framing<C::Io, U>>
 where
     C: Connect,
 {
-    /// What becomes of messages that were fully handed to a connection that died.
+    /// Sets what happens to messages that were fully written to a connection that died.
     pub fn resend(mut self, resend: Resend) -> Self {
-        self.face.resend = resend;
+        self.face.options.resend = resend;
         self
     }
 
-    /// How many bytes, encoded, may wait to be handed to a connection before the sink is full:
-    /// 64 KiB by default, at least 1. One message may go beyond it.
+    /// Sets how many bytes, encoded, may wait to be written before the sink is full: 64 KiB by
+    /// default, at least 1. One message may exceed it.
     pub fn max_queued(mut self, bytes: usize) -> Self {
-        self.face.max_queued = bytes;
+        self.face.options.max_queued = bytes;
+        self
+    }
+
+    /// Sets what happens to messages that are sent while there is no connection:
+    /// [`OfflineQueue::Keep`] by default.
+    pub fn offline_queue(mut self, offline: OfflineQueue) -> Self {
+        self.face.options.offline = offline;
+        self
+    }
+
+    /// Sets whether messages that were accepted before a loss and not fully written are sent on
+    /// the next connection: true by default.
+    ///
+    /// With false they are dropped at the loss, the one that was torn included, and
+    /// [`dropped_messages`](ReconnectingFramed::dropped_messages) counts them. Messages that an
+    /// earlier connection had taken whole are not affected: [`Resend`] decides about those.
+    pub fn keep_unsent(mut self, keep: bool) -> Self {
+        self.face.options.keeps_unsent = keep;
+        self
+    }
+
+    /// Sets how many bytes of connections that are gone may wait for the reader, handshakes
+    /// included: 1 MiB by default.
+    ///
+    /// Beyond it whole connections' remainders are dropped, the oldest first, and the seam tells
+    /// how much that was:
+    /// [`ConnectionLost::dropped_bytes`](crate::ConnectionLost::dropped_bytes).
+    pub fn max_unread(mut self, bytes: usize) -> Self {
+        self.face.options.limits.bytes = bytes;
+        self
+    }
+
+    /// Sets of how many connections that are gone the rest may wait for the reader: 8 by default,
+    /// at least 1.
+    ///
+    /// Beyond it the oldest one's remainder is dropped, and its seam is merged into the next one.
+    pub fn max_unread_connections(mut self, connections: usize) -> Self {
+        self.face.options.limits.connections = connections;
         self
     }
 
@@ -72,7 +107,7 @@ where
         let handshake = Arc::new(handshake);
         self.face.handshake = Some(Arc::new(move |io, codec| {
             let handshake = Arc::clone(&handshake);
-            Box::pin(shake(move |framed| handshake(framed), io, codec))
+            Box::pin(run_handshake(move |framed| handshake(framed), io, codec))
         }));
         self
     }
@@ -92,51 +127,54 @@ where
     where
         C::Io: Unpin,
     {
-        let retry = self.retry_initial_connect;
-        let (core, rest) = self.split();
-        Ok(rest.over(Link::connect(retry, core).await?))
+        let (connector, settings, rest) = self.split();
+        Ok(rest.over(Transfer::connect(connector, settings).await?))
     }
 
     /// Makes the first connection at the first poll, under the policy.
     pub fn lazy(self) -> ReconnectingFramed<C, U> {
-        let (core, rest) = self.split();
-        rest.over(Link::lazy(core))
+        let (connector, settings, rest) = self.split();
+        rest.over(Transfer::lazy(connector, settings))
     }
 
     /// Begins with a connection that is there already: generation 1.
     pub fn wrap(self, io: C::Io) -> ReconnectingFramed<C, U> {
         let connection = Connection::new(io, (self.face.codecs)());
-        let (core, rest) = self.split();
-        rest.over(Link::wrap(core, connection))
+        let (connector, settings, rest) = self.split();
+        rest.over(Transfer::wrap(connector, settings, connection))
     }
 
-    fn split(self) -> (Core<Opener<C, U>>, Rest<U>) {
-        let rest = Rest {
-            outbox: Outbox::new(self.face.resend, self.face.max_queued),
+    fn split(self) -> (FramedConnector<C, U>, Settings, FramedParts<U>) {
+        let parts = FramedParts {
+            core: Core::new(self.face.options),
             codecs: Arc::clone(&self.face.codecs),
         };
-        let core = self.into_core(|connector, face| Opener {
-            connector,
-            codecs: face.codecs,
-            handshake: face.handshake,
-        });
-        (core, rest)
+        let connector = FramedConnector {
+            connector: self.connector,
+            codecs: self.face.codecs,
+            handshake: self.face.handshake,
+        };
+        (connector, self.settings, parts)
     }
 }
 
-/// A [`ReconnectingFramed`] without its link.
-struct Rest<U> {
-    outbox: Outbox,
-    codecs: Codecs<U>,
+/// A [`ReconnectingFramed`] without its transfer.
+struct FramedParts<U> {
+    core: Core<U>,
+    codecs: CodecFactory<U>,
 }
 
-impl<U> Rest<U> {
-    fn over<C: Connect>(self, link: Link<Opener<C, U>>) -> ReconnectingFramed<C, U> {
+impl<U> FramedParts<U> {
+    fn over<C: Connect>(
+        self,
+        transfer: Transfer<FramedConnector<C, U>>,
+    ) -> ReconnectingFramed<C, U> {
         ReconnectingFramed {
-            link,
-            inboxes: Inboxes::new(),
-            outbox: self.outbox,
+            readiness: Readiness::new(transfer.waker()),
+            transfer,
+            core: self.core,
             codecs: self.codecs,
+            closing: Closing::default(),
         }
     }
 }
@@ -144,8 +182,7 @@ impl<U> Rest<U> {
 impl<Io, U> fmt::Debug for Framing<Io, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Framing")
-            .field("resend", &self.resend)
-            .field("max_queued", &self.max_queued)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -1,89 +1,160 @@
-//! Confirmations from elsewhere.
+//! Confirmations: those from other tasks, and how the replies of a connection are counted.
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::send_buffer::{Given, SendBuffer};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// What was confirmed and has not been applied.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
-    messages: Count,
-    answers: Count,
+pub(super) struct PendingConfirms {
+    messages: AtomicCounter,
+    replies: AtomicCounter,
 }
 
-impl Pending {
+impl PendingConfirms {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_zero() && self.answers.is_zero()
-    }
-
-    pub(super) fn messages(&self) -> &Count {
-        &self.messages
-    }
-
-    pub(super) fn answers(&self) -> &Count {
-        &self.answers
+        self.messages.get() == 0 && self.replies.get() == 0
     }
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Count(AtomicUsize);
+struct AtomicCounter(AtomicUsize);
 
-impl Count {
+impl AtomicCounter {
     #[inline]
-    fn is_zero(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Acquire)
     }
 
-    pub(super) fn add(&self, n: usize) {
+    fn add(&self, n: usize) {
         let add = |count: usize| Some(count.saturating_add(n));
-        // The closure always answers `Some`.
+        // The closure always returns `Some`.
         let _ = self
             .0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
     }
 
-    pub(super) fn take(&self) -> usize {
+    fn take(&self) -> usize {
         self.0.swap(0, Ordering::AcqRel)
     }
 }
 
-/// Confirms messages of a [`ReconnectingFramed`](crate::ReconnectingFramed) from elsewhere, as
-/// the half that reads the peer's answers has to.
+/// Applies confirmations to a [`SendBuffer`]. Replies count for the connection that the reader is
+/// on, in the order in which that connection was given its messages.
+#[derive(Debug, Default)]
+pub(super) struct Acks {
+    pending: Arc<PendingConfirms>,
+    /// What the connection that the reader is on was given; `None` for the current connection,
+    /// to which messages are still being given.
+    given: Option<Given>,
+    /// How many replies of that connection have been counted.
+    replies: u64,
+}
+
+impl Acks {
+    pub(super) fn pending(&self) -> Arc<PendingConfirms> {
+        Arc::clone(&self.pending)
+    }
+
+    /// Returns whether there are confirmations that were not applied.
+    #[inline]
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Applies the pending confirmations.
+    pub(super) fn apply(&mut self, buffer: &mut SendBuffer) {
+        if !self.has_pending() {
+            return;
+        }
+        let (messages, replies) = (self.pending.messages.take(), self.pending.replies.take());
+        let seq = self.confirmed_seq(buffer, messages, replies);
+        self.replies = self.count(buffer, replies);
+        buffer.confirm_up_to(seq);
+    }
+
+    /// Returns how many messages are not confirmed, the pending confirmations included.
+    pub(super) fn unconfirmed(&self, buffer: &SendBuffer) -> usize {
+        let (messages, replies) = (self.pending.messages.get(), self.pending.replies.get());
+        buffer.unconfirmed(self.confirmed_seq(buffer, messages, replies))
+    }
+
+    /// The reader continues on a connection that is gone and was given this, or on the current one
+    /// (`None`). The replies counted so far belong to the connection that it was on before.
+    pub(super) fn move_to(&mut self, given: Option<Given>, buffer: &mut SendBuffer) {
+        self.apply(buffer);
+        self.given = given;
+        self.replies = 0;
+    }
+
+    /// The current connection ends.
+    pub(super) fn end_connection(&mut self, given: Given) {
+        self.given.get_or_insert(given);
+    }
+
+    fn confirmed_seq(&self, buffer: &SendBuffer, messages: usize, replies: usize) -> u64 {
+        let by_messages = buffer.confirmed_seq().saturating_add(messages as u64);
+        let by_replies = self.given(buffer).start + self.count(buffer, replies);
+        let confirmed = by_messages.min(buffer.sent_seq());
+        match replies {
+            0 => confirmed,
+            _ => confirmed.max(by_replies),
+        }
+    }
+
+    /// Returns the count of replies after `more` of them. More than there are messages count as
+    /// all of those.
+    fn count(&self, buffer: &SendBuffer, more: usize) -> u64 {
+        let Given { start, end } = self.given(buffer);
+        let most = end.saturating_sub(start);
+        self.replies.saturating_add(more as u64).min(most)
+    }
+
+    fn given(&self, buffer: &SendBuffer) -> Given {
+        self.given.unwrap_or_else(|| buffer.given())
+    }
+}
+
+/// Confirms messages of a [`ReconnectingFramed`](crate::ReconnectingFramed) from another task, such
+/// as the one that reads the peer's replies.
 #[derive(Clone)]
 pub struct Confirmations {
-    pending: Arc<Pending>,
+    pending: Arc<PendingConfirms>,
     waker: Waker,
 }
 
 impl Confirmations {
-    pub(super) fn new(pending: Arc<Pending>, waker: Waker) -> Self {
+    pub(super) fn new(pending: Arc<PendingConfirms>, waker: Waker) -> Self {
         Self { pending, waker }
     }
 
-    /// The peer has the `n` oldest messages that were not confirmed. More than were handed over
-    /// count as all of those. Wakes a sink that was full.
+    /// Confirms the `n` oldest messages that are not confirmed: the peer has them. More than were
+    /// fully written to a connection count as all of those. Wakes the tasks that wait for room, a
+    /// flush or a close.
     ///
-    /// For a peer that says **which** messages it has, so that saying it twice confirms nothing
-    /// twice. If it only answers each message, count with [`answered`](Self::answered).
+    /// For a peer that says **which** messages it has, so that being told twice confirms nothing
+    /// twice. If it only replies to each message, count with [`answered`](Self::answered).
     pub fn confirm(&self, n: usize) {
         self.pending.messages.add(n);
         self.waker.wake_by_ref();
     }
 
-    /// The peer has answered the next `n` messages of the connection that the last item came
-    /// from. More than were handed over count as all of those. Wakes a sink that was full.
+    /// Confirms the next `n` messages of the connection that the last item came from: the peer has
+    /// replied to them. More than were fully written to that connection count as all of those.
+    /// Wakes the tasks that wait for room, a flush or a close.
     ///
-    /// For a peer that answers every message once, in order, and does not say which one it
-    /// answers (redis, SMTP, HTTP/1.1). On each connection the first answer is for the first
-    /// message that this connection was given, and that one may have been answered on the
-    /// connection before, while it was being sent again: the answers are counted so that it is
-    /// not confirmed twice, in place of one that nobody has answered.
+    /// For a peer that replies to every message once, in order, and does not say to which one
+    /// (redis, SMTP, HTTP/1.1). On each connection the first reply is for the first message that
+    /// this connection was given. That message may have been confirmed by the connection before,
+    /// while it was being sent again; counting by connection never confirms another one in its
+    /// place.
     ///
-    /// To be called by the reader, after it has got an answer and before it polls for the next
-    /// item. The answers to what a handshake sends have to be read by the handshake.
+    /// Call this in the reader, after it has received a reply and before it polls for the next
+    /// item. The replies to what a handshake sends have to be read by the handshake.
     ///
     /// # Examples
     ///
@@ -127,7 +198,7 @@ impl Confirmations {
     /// # }
     /// ```
     pub fn answered(&self, n: usize) {
-        self.pending.answers.add(n);
+        self.pending.replies.add(n);
         self.waker.wake_by_ref();
     }
 }

@@ -1,36 +1,47 @@
-//! Messages over a link.
+//! Messages over one connection after another.
+//!
+//! A [pure core](core) knows what was received and what is to be sent. [One pump](pump) moves the
+//! bytes between it and the connection. Every poll method runs the pump and then asks the core one
+//! question, so it makes no difference which half polls, or meets a loss.
 
-mod answers;
 mod builder;
+mod close;
 mod confirm;
-mod connection;
-mod hand_over;
-mod inbox;
-mod lengths;
-mod lookout;
-mod outbox;
-mod read;
-mod write;
+mod connector;
+mod core;
+mod pump;
+mod recv_queue;
+mod send_buffer;
+mod sink;
+mod source;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 
 use bytes::BytesMut;
 use pin_project::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::codec::Decoder;
+use tokio_util::codec::{Decoder, Encoder};
 
+pub use self::core::OfflineQueue;
 pub use builder::Framing;
 pub use confirm::Confirmations;
-pub use outbox::Resend;
+pub use send_buffer::Resend;
 
-use self::connection::{Codecs, Opener};
-use self::inbox::Inboxes;
-use self::outbox::Outbox;
+use self::close::Closing;
+use self::connector::{CodecFactory, FramedConnector};
+use self::core::Core;
+use self::pump::Pump;
+use self::recv_queue::RecvBuffer;
+use self::send_buffer::Kind;
 use crate::builder::Builder;
 use crate::connect::Connect;
-use crate::link::{Handle, Link, State};
+use crate::link::{Handle, State};
+use crate::transfer::{Op, Readiness, Transfer};
+
+type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
 
 /// A stream and sink of messages that outlives its connections, and never tears a message.
 ///
@@ -103,10 +114,11 @@ use crate::link::{Handle, Link, State};
 #[pin_project]
 pub struct ReconnectingFramed<C: Connect, U> {
     #[pin]
-    link: Link<Opener<C, U>>,
-    inboxes: Inboxes<U>,
-    outbox: Outbox,
-    codecs: Codecs<U>,
+    transfer: FramedTransfer<C, U>,
+    core: Core<U>,
+    readiness: Readiness,
+    codecs: CodecFactory<U>,
+    closing: Closing,
 }
 
 impl<C, U> ReconnectingFramed<C, U>
@@ -149,124 +161,254 @@ where
 }
 
 impl<C: Connect, U> ReconnectingFramed<C, U> {
-    /// The number of the current connection, or of the last one if there is none now; 0 before
-    /// the first.
+    /// Returns the number of the current connection, or of the last one if there is none now; 0
+    /// before the first.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.link.generation()
+        self.transfer.generation()
     }
 
-    /// Where the link is.
+    /// Returns the state of the stream.
     #[must_use]
     pub fn state(&self) -> State {
-        self.link.state()
+        self.transfer.state()
     }
 
-    /// Watches and commands the link from elsewhere.
+    /// Returns a handle that watches and commands the stream from other tasks.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        self.link.handle()
+        self.transfer.handle()
     }
 
-    /// Confirms messages from elsewhere: from the half that reads the peer's answers.
+    /// Returns a handle that confirms messages from other tasks, such as the one that reads the
+    /// peer's replies.
     #[must_use]
     pub fn confirmations(&self) -> Confirmations {
-        Confirmations::new(self.outbox.pending(), self.link.waker())
+        Confirmations::new(self.core.acks.pending(), self.transfer.waker())
     }
 
-    /// The peer has the `n` oldest messages that were not confirmed: with
-    /// [`Resend::Unconfirmed`] they are not sent again. More than were handed over count as all
-    /// of those.
+    /// Confirms the `n` oldest messages that are not confirmed: the peer has them. With
+    /// [`Resend::Unconfirmed`] they are not sent again. More than were fully written to a
+    /// connection count as all of those.
     ///
-    /// For a peer that says **which** messages it has, so that saying it twice confirms nothing
-    /// twice. If it only answers each message, count with [`answered`](Self::answered).
+    /// For a peer that says **which** messages it has, so that being told twice confirms nothing
+    /// twice. If it only replies to each message, count with [`answered`](Self::answered).
     pub fn confirm(&mut self, n: usize) {
         self.confirmations().confirm(n);
-        self.outbox.apply_confirmations();
+        self.core.apply_confirms();
     }
 
-    /// The peer has answered the next `n` messages of the connection that the last item came
-    /// from: see [`Confirmations::answered`].
+    /// Confirms the next `n` messages of the connection that the last item came from: see
+    /// [`Confirmations::answered`].
     pub fn answered(&mut self, n: usize) {
         self.confirmations().answered(n);
-        self.outbox.apply_confirmations();
+        self.core.apply_confirms();
     }
 
-    /// Messages that were accepted and may have to be sent again or are still to be sent.
+    /// Returns how many messages were accepted and are not confirmed. With [`Resend::Torn`], how
+    /// many are not fully written. Transient messages do not count.
     #[must_use]
     pub fn unconfirmed(&self) -> usize {
-        self.outbox.len()
+        self.core.unconfirmed()
     }
 
-    /// The connection; `None` while there is none.
+    /// Returns how many messages were dropped because of
+    /// [`OfflineQueue::DropOldest`] or [`keep_unsent(false)`](Builder::keep_unsent). Transient
+    /// messages do not count.
+    #[must_use]
+    pub fn dropped_messages(&self) -> u64 {
+        self.core.send.dropped()
+    }
+
+    /// Returns the connection; `None` while there is none.
     #[must_use]
     pub fn get_ref(&self) -> Option<&C::Io> {
-        Some(self.link.get_ref()?.io())
+        Some(self.transfer.get_ref()?.io())
     }
 
-    /// The connection; `None` while there is none. Bytes that are read from it or written to it
-    /// directly tear messages.
+    /// Returns the connection; `None` while there is none. Bytes that are read from it or written
+    /// to it directly tear messages.
     pub fn get_mut(&mut self) -> Option<&mut C::Io> {
-        self.inboxes.disturb();
-        Some(self.link.get_mut()?.io_mut())
+        self.readiness.set();
+        Some(self.transfer.get_mut()?.io_mut())
     }
 
-    /// The connection, pinned; `None` while there is none.
+    /// Returns the connection, pinned; `None` while there is none.
     #[must_use]
     pub fn get_pin_mut(self: Pin<&mut Self>) -> Option<Pin<&mut C::Io>> {
         let this = self.project();
-        this.inboxes.disturb();
-        Some(this.link.connection()?.pinned())
+        this.readiness.set();
+        Some(this.transfer.connection()?.io_pin_mut())
     }
 
-    /// The codec of the current connection, once it has been used.
+    /// Returns the codec of the current connection, once the connection has been used.
     #[must_use]
     pub fn codec(&self) -> Option<&U> {
-        Some(self.inboxes.current()?.codec())
+        Some(self.core.recv.current()?.codec())
     }
 
-    /// The codec of the current connection, once it has been used. The next connection begins
-    /// with a fresh one.
+    /// Returns the codec of the current connection, once the connection has been used. The next
+    /// connection begins with a new one.
     pub fn codec_mut(&mut self) -> Option<&mut U> {
-        Some(self.inboxes.current_mut()?.codec_mut())
+        Some(self.core.recv.current_mut()?.codec_mut())
     }
 
-    /// What has arrived and was not decoded yet.
+    /// Returns what has arrived on the current connection and was not decoded.
     #[must_use]
     pub fn read_buffer(&self) -> Option<&BytesMut> {
-        Some(self.inboxes.current()?.buffer())
+        self.core.recv.current().map(RecvBuffer::bytes)
     }
 
     /// Takes the connection out; `None` if there is none. What was read ahead, and what was
     /// accepted and not sent, is dropped.
     #[must_use]
     pub fn into_inner(self) -> Option<C::Io> {
-        Some(self.link.into_inner()?.into_io())
+        Some(self.transfer.into_inner()?.into_io())
+    }
+}
+
+impl<C, U> ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Drops the connection now; the next operation dials again without a delay. What has arrived
+    /// is delivered first.
+    pub fn reconnect(&mut self) {
+        Pin::new(self).drop_connection(Transfer::reconnect);
     }
 
-    /// Drops the connection now; the next operation dials again, without a delay.
-    pub fn reconnect(&mut self)
-    where
-        C::Io: Unpin,
-    {
-        Pin::new(&mut self.link).redial();
+    /// Declares the connection dead, with this cause: a loss like any other, under the backoff.
+    /// Does nothing if there is no connection. What has arrived is delivered first.
+    ///
+    /// For what only the application can see: a protocol error, a missed heartbeat.
+    pub fn mark_lost(&mut self, cause: io::Error) {
+        Pin::new(self).drop_connection(|transfer| transfer.mark_lost(cause));
     }
 
     /// Waits for a connection whose handshake is done, and returns its generation.
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](io::ErrorKind::NotConnected) if the link
+    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](io::ErrorKind::NotConnected) if the stream
     /// was closed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
-    pub async fn connected(&mut self) -> io::Result<u64>
+    pub async fn connected(&mut self) -> io::Result<u64> {
+        poll_fn(|cx| {
+            let mut this = Pin::new(&mut *self);
+            this.as_mut().sync();
+            let parts = this.as_mut().project();
+            let mut pump = Pump::new(Op::Receive, parts.core, parts.readiness);
+            let connected = parts.transfer.poll_connected(cx, &mut pump);
+            this.sync();
+            connected
+        })
+        .await
+    }
+
+    /// Writes and flushes everything that was accepted, on this connection or the next.
+    ///
+    /// The same as `SinkExt::flush`, for codecs that encode several types.
+    ///
+    /// # Errors
+    ///
+    /// [`GaveUp`](crate::GaveUp), or [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the stream was
+    /// closed with messages to send.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing. A message that was written in part is completed by the
+    /// next flush.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_flushed(cx)).await
+    }
+
+    /// Sends everything that was accepted, then shuts the connection down for good. Items can be
+    /// received until the peer closes.
+    ///
+    /// With [`Resend::Unconfirmed`], messages that were not confirmed are sent again if the
+    /// connection is lost before the shutdown is complete. The same as `SinkExt::close`, for
+    /// codecs that encode several types.
+    ///
+    /// # Errors
+    ///
+    /// [`GaveUp`](crate::GaveUp), after which a reconnect starts again;
+    /// [`ConnectionLost`](crate::ConnectionLost) if the connection was lost while it was shut down
+    /// and nothing had to be sent again; [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the stream
+    /// was closed with messages to send.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing; the next close continues.
+    pub async fn close(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_closed(cx)).await
+    }
+
+    /// Accepts a message that belongs to the current connection alone, once there is room for it
+    /// in the queue. See [`start_send_transient`](Self::start_send_transient).
+    ///
+    /// # Errors
+    ///
+    /// The codec's error, [`GaveUp`](crate::GaveUp), or
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the stream was closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the message.
+    pub async fn feed_transient<I>(&mut self, message: I) -> Result<(), <U as Encoder<I>>::Error>
     where
-        C::Io: Unpin,
+        U: Encoder<I>,
     {
-        self.link.connected().await
+        poll_fn(|cx| Pin::new(&mut *self).poll_room(Kind::Transient, cx)).await?;
+        Pin::new(self).start_send_transient(message)
+    }
+
+    /// Accepts a message that belongs to the current connection alone, and flushes.
+    ///
+    /// # Errors
+    ///
+    /// As [`feed_transient`](Self::feed_transient).
+    ///
+    /// # Cancel safety
+    ///
+    /// A send that is dropped may have accepted its message.
+    pub async fn send_transient<I>(&mut self, message: I) -> Result<(), <U as Encoder<I>>::Error>
+    where
+        U: Encoder<I>,
+    {
+        self.feed_transient(message).await?;
+        Ok(self.flush().await?)
+    }
+}
+
+impl<C, U> ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite,
+{
+    /// Accepts a message that belongs to the current connection alone: an acknowledgment, a PING
+    /// or a PONG.
+    ///
+    /// It is never sent again, it is dropped at a seam (and at once while there is no connection),
+    /// it needs no confirmation, and it takes no room in the window of [`Resend::Unconfirmed`].
+    /// Without it, a client that acknowledges what it receives fills its window with messages that
+    /// are never confirmed.
+    ///
+    /// # Errors
+    ///
+    /// The codec's error, [`GaveUp`](crate::GaveUp), or
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the stream was closed.
+    pub fn start_send_transient<I>(
+        self: Pin<&mut Self>,
+        message: I,
+    ) -> Result<(), <U as Encoder<I>>::Error>
+    where
+        U: Encoder<I>,
+    {
+        self.accept(Kind::Transient, message)
     }
 }
 
@@ -274,8 +416,8 @@ impl<C: Connect, U> fmt::Debug for ReconnectingFramed<C, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReconnectingFramed")
             .field("state", &self.state())
-            .field("seam", &self.link.seam())
-            .field("outbox", &self.outbox)
+            .field("seam", &self.transfer.seam())
+            .field("send", &self.core.send)
             .finish_non_exhaustive()
     }
 }

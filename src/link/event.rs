@@ -1,13 +1,19 @@
-//! What happens to a link.
+//! The events of a link.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a stream tells its observer, in the order in which it happens.
+/// A change of a stream, passed to its observer in the order in which the changes happen.
 ///
-/// An outage is told as `Lost`, then `Retrying` and `AttemptFailed` by turns, then `Connected` or
-/// `GaveUp`. A stream that begins lazily makes its first attempt without a `Retrying`.
+/// An outage is `Lost`, then one `Retrying` for each attempt, `AttemptFailed` for each that fails,
+/// then `Connected` or `GaveUp`. A stream that begins lazily makes its first attempt without a
+/// `Retrying`. A [`reconnect`](crate::Handle::reconnect) during a backoff shortens the wait for
+/// an attempt that has been reported already.
+///
+/// When an event is reported, [`Handle::state`](crate::Handle::state) is already the state after
+/// it. If the observer panics, the remaining events of the same change are reported before the
+/// panic continues in the task that polled.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {

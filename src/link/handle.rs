@@ -1,12 +1,13 @@
-//! The remote control of a link.
+//! A handle to a link: its state and commands to it, from other tasks.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::State;
-use super::control::{Command, Shared};
+use super::shared::{Command, Shared};
+use super::state::State;
 
 /// Watches and commands a stream from elsewhere.
 ///
@@ -49,15 +50,31 @@ impl Handle {
         self.watch().subscribe()
     }
 
-    /// Drops the connection and dials again, now. A backoff is cut short, a running attempt goes
-    /// on, a stream that gave up starts afresh.
+    /// Drops the connection and dials again without a delay. A backoff ends now, an attempt that
+    /// is due or running continues, and a stream that gave up starts again.
+    ///
+    /// For a connection that turned out to be bad use [`mark_lost`](Self::mark_lost), which keeps
+    /// to the backoff.
     pub fn reconnect(&self) {
         self.shared.command(Command::Reconnect);
     }
 
-    /// Closes the stream for good: reads answer the end of the stream, writes
-    /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). A backoff and a running attempt are cut
-    /// off.
+    /// Declares the current connection dead, with this cause: a loss like any other, under the
+    /// backoff. Does nothing if there is no connection.
+    ///
+    /// For what only the application can see: a protocol error, a missed heartbeat. The
+    /// connection is the one that [`state`](Self::state) returns at the time of the call; one that
+    /// replaces it before the stream is polled is not affected. Of several calls before the next
+    /// poll the first one counts.
+    pub fn mark_lost(&self, cause: io::Error) {
+        if let State::Connected { generation } = self.state() {
+            self.shared.command(Command::Lose(generation, cause));
+        }
+    }
+
+    /// Closes the stream for good: reads return the end of the stream, writes
+    /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). A backoff or a running attempt is
+    /// canceled.
     pub fn close(&self) {
         self.shared.command(Command::Close);
     }

@@ -14,7 +14,8 @@ pub(crate) struct Outage {
     since: Instant,
     /// Attempts that have been started.
     attempts: u32,
-    schedule: Schedule,
+    /// Made for the first delay, because the factory of a schedule is foreign code.
+    schedule: Option<Schedule>,
     warning: Warning,
 }
 
@@ -25,17 +26,17 @@ enum Warning {
 }
 
 impl Outage {
-    pub(crate) fn begin(policy: &Policy, now: Instant) -> Self {
+    pub(crate) fn begin(now: Instant) -> Self {
         Self {
             since: now,
             attempts: 0,
-            schedule: policy.backoff.schedule(),
+            schedule: None,
             warning: Warning::Due,
         }
     }
 
-    /// The outage that a loss belongs to: the one before, unless the connection that ended it
-    /// has proven stable.
+    /// Returns the outage that a loss belongs to: the one before, unless the connection that ended
+    /// it has proven stable, or has lived for longer than an outage may last.
     pub(crate) fn after_loss(
         before: Option<Self>,
         connected_at: Instant,
@@ -43,13 +44,19 @@ impl Outage {
         now: Instant,
     ) -> Self {
         let uptime = now.saturating_duration_since(connected_at);
+        let is_over = uptime >= policy.stable_after
+            || policy.max_outage.is_some_and(|longest| uptime > longest);
         match before {
-            Some(outage) if uptime < policy.stable_after => outage,
-            Some(_) | None => Self::begin(policy, now),
+            Some(outage) if !is_over => outage,
+            Some(_) | None => Self::begin(now),
         }
     }
 
-    /// How long to wait before the next attempt; `None` to give up. `random` is in `[0, 1)`.
+    /// Returns how long to wait before the next attempt; `None` to give up. `random` is in
+    /// `[0, 1)`.
+    ///
+    /// An outage gets one attempt even if it may not last for the first delay: that attempt is
+    /// made without a delay. Only an outage that may not last at all gets none.
     pub(crate) fn next_delay(
         &mut self,
         policy: &Policy,
@@ -60,10 +67,15 @@ impl Outage {
         if !may_try {
             return None;
         }
-        let delay = self.schedule.next(&policy.backoff, random)?;
+        let schedule = self
+            .schedule
+            .get_or_insert_with(|| policy.backoff.schedule());
+        let delay = schedule.next(&policy.backoff, random)?;
         match self.remaining(policy, now) {
-            Some(remaining) if delay >= remaining => None,
-            Some(_) | None => Some(delay),
+            Some(remaining) if delay < remaining => Some(delay),
+            Some(Duration::ZERO) => None,
+            Some(_) => (self.attempts == 0).then_some(Duration::ZERO),
+            None => Some(delay),
         }
     }
 
@@ -121,7 +133,7 @@ mod tests {
     /// Seconds of each attempt that fails at once, until the outage is given up.
     fn attempts(policy: &Policy) -> Vec<u64> {
         let start = Instant::now();
-        let mut outage = Outage::begin(policy, start);
+        let mut outage = Outage::begin(start);
         let mut now = start;
         std::iter::from_fn(|| {
             now += outage.next_delay(policy, now, 0.0)?;
@@ -146,10 +158,38 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_that_may_not_last_for_the_first_delay_gets_one_attempt() {
+        let policy = policy().max_outage(SECOND / 2);
+        assert_eq!(attempts(&policy), [0]);
+    }
+
+    #[test]
+    fn a_connection_that_has_lived_for_longer_than_an_outage_may_last_begins_a_new_one() {
+        let policy = policy().stable_after(10 * SECOND).max_outage(3 * SECOND);
+        let start = Instant::now();
+        let mut outage = Outage::begin(start);
+        outage.next_delay(&policy, start, 0.0);
+        outage.start_attempt();
+        for (uptime, attempts) in [(SECOND, 1), (3 * SECOND, 1), (4 * SECOND, 0)] {
+            let before = Outage {
+                since: outage.since,
+                attempts: outage.attempts,
+                schedule: None,
+                warning: Warning::Due,
+            };
+            let now = start + uptime;
+            let mut outage = Outage::after_loss(Some(before), start, &policy, now);
+            assert_eq!(outage.attempts(), attempts, "{uptime:?}");
+            let is_retried = outage.next_delay(&policy, now, 0.0).is_some();
+            assert_eq!(is_retried, uptime != 3 * SECOND, "{uptime:?}");
+        }
+    }
+
+    #[test]
     fn an_attempt_is_cut_off_at_the_end_of_the_outage() {
         let policy = policy().attempt_timeout(5 * SECOND).max_outage(12 * SECOND);
         let start = Instant::now();
-        let outage = Outage::begin(&policy, start);
+        let outage = Outage::begin(start);
         assert_eq!(outage.attempt_limit(&policy, start), 5 * SECOND);
         let late = start + 10 * SECOND;
         assert_eq!(outage.attempt_limit(&policy, late), 2 * SECOND);
@@ -163,7 +203,7 @@ mod tests {
     fn a_connection_that_dies_young_continues_the_outage() {
         let policy = policy().stable_after(10 * SECOND);
         let start = Instant::now();
-        let mut outage = Outage::begin(&policy, start);
+        let mut outage = Outage::begin(start);
         outage.next_delay(&policy, start, 0.0);
         outage.start_attempt();
 
@@ -187,7 +227,7 @@ mod tests {
         let policy = policy().max_attempts(None);
         let start = Instant::now();
         let mut now = start;
-        let mut outage = Outage::begin(&policy, now);
+        let mut outage = Outage::begin(now);
         let mut times = Vec::new();
         while now < start + 3600 * SECOND {
             now += outage.next_delay(&policy, now, 0.0).unwrap();
@@ -202,7 +242,7 @@ mod tests {
     #[test]
     fn a_long_outage_is_worth_one_warning() {
         let start = Instant::now();
-        let mut outage = Outage::begin(&policy(), start);
+        let mut outage = Outage::begin(start);
         let warned: Vec<_> = [0, 29, 30, 31, 300]
             .map(|seconds| outage.is_warning_due(start + seconds * SECOND))
             .into();
@@ -213,7 +253,7 @@ mod tests {
     fn a_delay_without_end_is_waited_for() {
         let policy = policy().backoff(Backoff::constant(Duration::MAX));
         assert_eq!(
-            Outage::begin(&policy, Instant::now()).next_delay(&policy, Instant::now(), 0.0),
+            Outage::begin(Instant::now()).next_delay(&policy, Instant::now(), 0.0),
             Some(Duration::MAX)
         );
     }
@@ -222,7 +262,7 @@ mod tests {
     fn counters_and_clocks_saturate() {
         let policy = policy().max_attempts(None);
         let start = Instant::now();
-        let mut outage = Outage::begin(&policy, start + SECOND);
+        let mut outage = Outage::begin(start + SECOND);
         outage.attempts = u32::MAX;
         assert_eq!(outage.start_attempt(), u32::MAX);
         assert_eq!(outage.downtime(start), Duration::ZERO);

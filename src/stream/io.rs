@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ReconnectingStream;
 use crate::connect::Connect;
-use crate::link::{Half, Operation, Stop};
 use crate::policy::Phase;
+use crate::transfer::{Failure, NoProgress, Op, Operation};
 
 impl<C> AsyncRead for ReconnectingStream<C>
 where
@@ -23,7 +23,7 @@ where
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        self.project().link.poll_io(cx, Read { buf, before })
+        self.project().transfer.poll_io(cx, Read { buf, before })
     }
 }
 
@@ -38,7 +38,7 @@ where
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.project().link.poll_io(cx, Write(buf))
+        self.project().transfer.poll_io(cx, Write(buf))
     }
 
     #[inline]
@@ -47,7 +47,7 @@ where
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.project().link.poll_io(cx, WriteVectored(bufs))
+        self.project().transfer.poll_io(cx, WriteVectored(bufs))
     }
 
     #[inline]
@@ -57,14 +57,14 @@ where
 
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().link.poll_io(cx, Flush)
+        self.project().transfer.poll_io(cx, Flush)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let half = Half::Writer(Phase::Flush);
-        self.project()
-            .link
-            .poll_finish(half, cx, AsyncWrite::poll_shutdown)
+        let shutdown = &mut |io: Pin<&mut C::Io>, cx: &mut Context<'_>| {
+            io.poll_shutdown(cx).map_err(Failure::of_shutdown)
+        };
+        self.project().transfer.poll_shutdown(cx, shutdown)
     }
 }
 
@@ -75,11 +75,11 @@ struct Read<'a, 'b> {
 }
 
 impl<Io: AsyncRead> Operation<Io> for Read<'_, '_> {
-    const HALF: Half = Half::Reader;
+    const OP: Op = Op::Read;
     type Output = ();
 
     #[inline(always)]
-    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         io.poll_read(cx, self.buf)
     }
 
@@ -88,34 +88,34 @@ impl<Io: AsyncRead> Operation<Io> for Read<'_, '_> {
         self.buf.filled().len() != self.before
     }
 
-    fn judge(&mut self, result: io::Result<()>) -> Result<(), Stop> {
+    fn classify(&mut self, result: io::Result<()>) -> Result<(), Failure> {
         match result {
             Ok(()) if self.buf.filled().len() != self.before => Ok(()),
             // A read into an empty buffer says nothing about the connection.
-            Ok(()) if self.buf.remaining() == 0 => Err(Stop::Nothing),
-            Ok(()) => Err(Stop::Eof),
+            Ok(()) if self.buf.remaining() == 0 => Err(Failure::Empty),
+            Ok(()) => Err(Failure::Eof),
             Err(error) => {
                 // What a failed read left there would precede the next connection's bytes.
                 self.buf.set_filled(self.before);
-                Err(Stop::Error(error))
+                Err(Failure::Error(Phase::Read, error))
             }
         }
     }
 
     #[inline]
-    fn answer(stop: Stop) -> io::Result<()> {
-        stop.into_nothing()
+    fn on_no_progress(no_progress: NoProgress) -> io::Result<()> {
+        no_progress.into_empty()
     }
 }
 
 struct Write<'a>(&'a [u8]);
 
 impl<Io: AsyncWrite> Operation<Io> for Write<'_> {
-    const HALF: Half = Half::Writer(Phase::Write);
+    const OP: Op = Op::Write;
     type Output = usize;
 
     #[inline(always)]
-    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         io.poll_write(cx, self.0)
     }
 
@@ -124,24 +124,24 @@ impl<Io: AsyncWrite> Operation<Io> for Write<'_> {
         *written != 0
     }
 
-    fn judge(&mut self, result: io::Result<usize>) -> Result<usize, Stop> {
-        taken(result?, self.0.is_empty())
+    fn classify(&mut self, result: io::Result<usize>) -> Result<usize, Failure> {
+        written(result, self.0.is_empty())
     }
 
     #[inline]
-    fn answer(stop: Stop) -> io::Result<usize> {
-        Err(stop.into_write_error())
+    fn on_no_progress(no_progress: NoProgress) -> io::Result<usize> {
+        Err(no_progress.into_write_error())
     }
 }
 
 struct WriteVectored<'a>(&'a [IoSlice<'a>]);
 
 impl<Io: AsyncWrite> Operation<Io> for WriteVectored<'_> {
-    const HALF: Half = Half::Writer(Phase::Write);
+    const OP: Op = Op::Write;
     type Output = usize;
 
     #[inline(always)]
-    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         io.poll_write_vectored(cx, self.0)
     }
 
@@ -150,32 +150,33 @@ impl<Io: AsyncWrite> Operation<Io> for WriteVectored<'_> {
         *written != 0
     }
 
-    fn judge(&mut self, result: io::Result<usize>) -> Result<usize, Stop> {
-        taken(result?, self.0.iter().all(|buf| buf.is_empty()))
+    fn classify(&mut self, result: io::Result<usize>) -> Result<usize, Failure> {
+        written(result, self.0.iter().all(|buf| buf.is_empty()))
     }
 
     #[inline]
-    fn answer(stop: Stop) -> io::Result<usize> {
-        Err(stop.into_write_error())
+    fn on_no_progress(no_progress: NoProgress) -> io::Result<usize> {
+        Err(no_progress.into_write_error())
     }
 }
 
-/// A connection that takes nothing of something takes nothing any more.
-fn taken(written: usize, is_empty: bool) -> Result<usize, Stop> {
-    if written == 0 && !is_empty {
-        return Err(Stop::Error(ErrorKind::WriteZero.into()));
+/// A write of zero bytes of a buffer that is not empty means that no more bytes will be accepted.
+fn written(result: io::Result<usize>, is_empty: bool) -> Result<usize, Failure> {
+    match result {
+        Ok(0) if !is_empty => Err(Failure::Error(Phase::Write, ErrorKind::WriteZero.into())),
+        Ok(written) => Ok(written),
+        Err(error) => Err(Failure::Error(Phase::Write, error)),
     }
-    Ok(written)
 }
 
 struct Flush;
 
 impl<Io: AsyncWrite> Operation<Io> for Flush {
-    const HALF: Half = Half::Writer(Phase::Flush);
+    const OP: Op = Op::Flush;
     type Output = ();
 
     #[inline(always)]
-    fn run(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         io.poll_flush(cx)
     }
 
@@ -184,12 +185,12 @@ impl<Io: AsyncWrite> Operation<Io> for Flush {
         true
     }
 
-    fn judge(&mut self, result: io::Result<()>) -> Result<(), Stop> {
-        Ok(result?)
+    fn classify(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        result.map_err(|error| Failure::Error(Phase::Flush, error))
     }
 
     #[inline]
-    fn answer(stop: Stop) -> io::Result<()> {
-        stop.into_nothing()
+    fn on_no_progress(no_progress: NoProgress) -> io::Result<()> {
+        no_progress.into_empty()
     }
 }

@@ -13,20 +13,21 @@ use pin_project::pin_project;
 use super::ReconnectingStream;
 use crate::connect::Connect;
 use crate::error::kind_of;
-use crate::link::{Half, Link, Stop};
-use crate::policy::{Phase, Verdict};
+use crate::policy::Verdict;
+use crate::transfer::{Failure, NoProgress, Op, Transfer};
 
-const WRITER: Half = Half::Writer(Phase::Write);
-
-/// A connection that is a [`Stream`] and [`Sink`] of messages (a WebSocket), with the judgement
-/// of its errors: when a connector returns it, [`ReconnectingStream`] is a `Stream` and `Sink`,
-/// too.
+/// A connection that is a [`Stream`] and [`Sink`] of messages (a WebSocket), with the
+/// classification of its errors.
 ///
-/// The error type has to be able to carry an [`io::Error`], since that is what the stream says
-/// when it gives up or, with [`Seam::Error`](crate::Seam::Error), has lost a connection.
+/// When a connector returns it, [`ReconnectingStream`] is a `Stream` and `Sink`, too.
+///
+/// The error type has to be able to carry an [`io::Error`], because the stream returns one when it
+/// gives up or, with [`Seam::Error`](crate::Seam::Error), has lost a connection.
 ///
 /// The end of the connection's stream is what [`Policy::eof`](crate::Policy::eof) says. Messages
 /// that a lost connection had accepted may not have arrived, and its own buffer is lost with it.
+/// A message is only passed to the connection whose [`poll_ready`](Sink::poll_ready) succeeded; if
+/// that one is gone, [`start_send`](Sink::start_send) refuses the message with an error.
 ///
 /// # Examples
 ///
@@ -45,7 +46,7 @@ const WRITER: Half = Half::Writer(Phase::Write);
 /// #     Ok(Box::new(futures::stream::empty()))
 /// # }
 ///
-/// fn judge(error: &WsError) -> Verdict {
+/// fn classify(error: &WsError) -> Verdict {
 ///     match error {
 ///         WsError::TooLarge => Verdict::Surface,
 ///         _ => Verdict::Lost,
@@ -53,7 +54,7 @@ const WRITER: Half = Half::Writer(Phase::Write);
 /// }
 ///
 /// let stream = ReconnectingStream::builder(|| async {
-///     Ok(Messages::new(connect_websocket().await?, judge as fn(&WsError) -> Verdict))
+///     Ok(Messages::new(connect_websocket().await?, classify as fn(&WsError) -> Verdict))
 /// })
 /// .lazy();
 /// fn is_a_stream(_: impl Stream<Item = Result<String, WsError>>) {}
@@ -63,21 +64,27 @@ const WRITER: Half = Half::Writer(Phase::Write);
 pub struct Messages<S, F> {
     #[pin]
     connection: S,
-    judge: F,
+    classify: F,
+    /// The connection's `poll_ready` succeeded, and no message has been passed to it since.
+    is_ready: bool,
 }
 
 impl<S, F> Messages<S, F> {
-    /// `judge` tells what an error of the connection means for it.
-    pub const fn new(connection: S, judge: F) -> Self {
-        Self { connection, judge }
+    /// Wraps a connection. `classify` returns what an error of it means.
+    pub const fn new(connection: S, classify: F) -> Self {
+        Self {
+            connection,
+            classify,
+            is_ready: false,
+        }
     }
 
-    /// The connection.
+    /// Returns the connection.
     pub const fn get_ref(&self) -> &S {
         &self.connection
     }
 
-    /// The connection.
+    /// Returns the connection.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.connection
     }
@@ -87,26 +94,33 @@ impl<S, F> Messages<S, F> {
         self.connection
     }
 
-    /// Runs `op`: what it moves, an error that is the caller's, or why the connection can't.
-    fn judged<T, E>(
+    /// Runs `op`. An error that the classification surfaces is part of the output.
+    fn classified<T, E>(
         self: Pin<&mut Self>,
         op: impl FnOnce(Pin<&mut S>) -> Poll<Result<T, E>>,
-    ) -> Poll<Result<Result<T, E>, Stop>>
+    ) -> Poll<Result<Result<T, E>, Failure>>
     where
         F: Fn(&E) -> Verdict,
         E: Error + Send + Sync + 'static,
     {
         let this = self.project();
-        Poll::Ready(match ready!(op(this.connection)) {
-            Ok(moved) => Ok(Ok(moved)),
-            Err(error) => match (this.judge)(&error) {
-                Verdict::Surface => Ok(Err(error)),
-                verdict @ (Verdict::Lost | Verdict::Permanent) => Err(Stop::Judged(
-                    verdict,
-                    io::Error::new(kind_of(&error), error),
-                )),
-            },
+        let error = match ready!(op(this.connection)) {
+            Ok(output) => return Poll::Ready(Ok(Ok(output))),
+            Err(error) => error,
+        };
+        Poll::Ready(match (this.classify)(&error) {
+            Verdict::Surface => Ok(Err(error)),
+            verdict @ (Verdict::Lost | Verdict::Permanent) => Err(Failure::Classified(
+                verdict,
+                io::Error::new(kind_of(&error), error),
+            )),
         })
+    }
+
+    /// Returns whether the connection was ready for a message. It has to be asked again before the
+    /// next one.
+    fn take_ready(self: Pin<&mut Self>) -> bool {
+        std::mem::take(self.project().is_ready)
     }
 }
 
@@ -126,19 +140,25 @@ where
     type Item = Result<T, E>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let link = self.project().link;
-        let next = link.poll_judged(Half::Reader, cx, None, &mut |messages, cx| {
-            let next = |connection: Pin<&mut S>| connection.poll_next(cx).map(Option::transpose);
-            match ready!(messages.judged(next))? {
-                Ok(None) => Poll::Ready(Err(Stop::Eof)),
-                Ok(Some(message)) => Poll::Ready(Ok(Ok(message))),
-                Err(error) => Poll::Ready(Ok(Err(error))),
-            }
-        });
+        let transfer = self.project().transfer;
+        let next = transfer.poll_op(
+            Op::Read,
+            cx,
+            &mut |messages: Pin<&mut C::Io>, cx: &mut Context<'_>| {
+                let next =
+                    |connection: Pin<&mut S>| connection.poll_next(cx).map(Option::transpose);
+                Poll::Ready(match ready!(messages.classified(next)) {
+                    Ok(Ok(None)) => Err(Failure::Eof),
+                    Ok(Ok(Some(message))) => Ok(Ok(message)),
+                    Ok(Err(error)) => Ok(Err(error)),
+                    Err(failure) => Err(failure),
+                })
+            },
+        );
         Poll::Ready(match ready!(next) {
             Ok(item) => Some(item),
-            Err(Stop::Eof | Stop::Nothing) => None,
-            Err(Stop::Error(error) | Stop::Judged(_, error)) => Some(Err(error.into())),
+            Err(NoProgress::End | NoProgress::Changed) => None,
+            Err(NoProgress::Error(error)) => Some(Err(error.into())),
         })
     }
 }
@@ -153,28 +173,35 @@ where
     type Error = E;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        poll_sink(self.project().link, Phase::Write, cx, Sink::poll_ready)
+        let mut transfer = self.project().transfer;
+        let ready = poll_sink(transfer.as_mut(), Op::Write, cx, Sink::poll_ready);
+        if let Poll::Ready(Ok(())) = ready {
+            if let Some(messages) = transfer.connection() {
+                *messages.project().is_ready = true;
+            }
+        }
+        ready
     }
 
-    /// The message is refused if the connection was lost since
-    /// [`poll_ready`](Sink::poll_ready).
+    /// Refuses the message if the connection was lost since [`poll_ready`](Sink::poll_ready): with
+    /// the error of the seam, if the writer has not been told of it.
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<(), E> {
-        let mut link = self.project().link;
-        let Some(messages) = link.as_mut().connection() else {
+        let mut transfer = self.project().transfer;
+        let write_error = NoProgress::into_write_error;
+        transfer.take_notice(Op::Write).map_err(write_error)?;
+        let Some(mut messages) = transfer.as_mut().connection() else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
-        let mut message = Some(message);
-        let sent = messages.judged(|connection| match message.take() {
-            Some(message) => Poll::Ready(connection.start_send(message)),
-            None => Poll::Pending,
-        });
+        if !messages.as_mut().take_ready() {
+            return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+        }
+        let sent = messages.classified(|connection| Poll::Ready(connection.start_send(message)));
         match sent {
             Poll::Ready(Ok(result)) => result,
-            Poll::Ready(Err(stop)) => {
-                link.as_mut()
-                    .stopped(WRITER, stop)
-                    .map_err(Stop::into_write_error)?;
-                link.hear(WRITER).map_err(Stop::into_write_error)?;
+            Poll::Ready(Err(failure)) => {
+                let lost = transfer.as_mut().on_failure(Op::Write, failure);
+                lost.map_err(write_error)?;
+                transfer.take_notice(Op::Write).map_err(write_error)?;
                 // The message went with the connection: its sender has to know, seam or not.
                 Err(io::Error::from(io::ErrorKind::ConnectionReset).into())
             }
@@ -183,22 +210,25 @@ where
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        poll_sink(self.project().link, Phase::Flush, cx, Sink::poll_flush)
+        poll_sink(self.project().transfer, Op::Flush, cx, Sink::poll_flush)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        let half = Half::Writer(Phase::Flush);
-        let closed = self.project().link.poll_finish(half, cx, |messages, cx| {
-            let this = messages.project();
-            this.connection.poll_close(cx).map_err(|error| {
-                let kind = match (this.judge)(&error) {
-                    Verdict::Lost => io::ErrorKind::ConnectionReset,
-                    Verdict::Surface | Verdict::Permanent => kind_of(&error),
-                };
-                io::Error::new(kind, error)
-            })
-        });
-        closed.map_err(Into::into)
+        let mut surfaced = None;
+        let closed = self.project().transfer.poll_shutdown(
+            cx,
+            &mut |messages: Pin<&mut C::Io>, cx: &mut Context<'_>| {
+                let closed = ready!(messages.classified(|connection| connection.poll_close(cx)))?;
+                Poll::Ready(closed.map_err(|error| {
+                    surfaced = Some(error);
+                    Failure::Empty
+                }))
+            },
+        );
+        match (closed, surfaced) {
+            (Poll::Ready(Err(_)), Some(error)) => Poll::Ready(Err(error)),
+            (closed, _) => closed.map_err(Into::into),
+        }
     }
 }
 
@@ -206,8 +236,8 @@ where
 type PollSink<S, E> = fn(Pin<&mut S>, &mut Context<'_>) -> Poll<Result<(), E>>;
 
 fn poll_sink<C, S, F, E>(
-    link: Pin<&mut Link<C>>,
-    phase: Phase,
+    transfer: Pin<&mut Transfer<C>>,
+    op: Op,
     cx: &mut Context<'_>,
     poll: PollSink<S, E>,
 ) -> Poll<Result<(), E>>
@@ -216,12 +246,21 @@ where
     F: Fn(&E) -> Verdict,
     E: Error + From<io::Error> + Send + Sync + 'static,
 {
-    let done = link.poll_judged(Half::Writer(phase), cx, None, &mut |messages, cx| {
-        messages.judged(|connection| poll(connection, cx))
-    });
+    let done = transfer.poll_op(
+        op,
+        cx,
+        &mut |messages: Pin<&mut C::Io>, cx: &mut Context<'_>| {
+            messages.classified(|connection| poll(connection, cx))
+        },
+    );
     Poll::Ready(match ready!(done) {
         Ok(result) => result,
-        Err(Stop::Nothing) => Ok(()),
-        Err(stop) => Err(stop.into_write_error().into()),
+        Err(NoProgress::End | NoProgress::Changed) => match op {
+            Op::Flush => Ok(()),
+            Op::Read | Op::Write | Op::Receive | Op::Send => {
+                Err(io::Error::from(io::ErrorKind::BrokenPipe).into())
+            }
+        },
+        Err(NoProgress::Error(error)) => Err(error.into()),
     })
 }

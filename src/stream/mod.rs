@@ -15,7 +15,8 @@ pub use messages::Messages;
 
 use crate::builder::{Builder, ByteStream};
 use crate::connect::Connect;
-use crate::link::{Handle, Link, State};
+use crate::link::{Handle, State};
+use crate::transfer::Transfer;
 
 /// A byte stream that outlives its connections.
 ///
@@ -82,7 +83,7 @@ use crate::link::{Handle, Link, State};
 #[pin_project]
 pub struct ReconnectingStream<C: Connect> {
     #[pin]
-    link: Link<C>,
+    transfer: Transfer<C>,
 }
 
 /// A [`ReconnectingStream`] over TCP.
@@ -131,25 +132,25 @@ impl<C: Connect> ReconnectingStream<C> {
     /// the first.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.link.generation()
+        self.transfer.generation()
     }
 
     /// Where the stream is.
     #[must_use]
     pub fn state(&self) -> State {
-        self.link.state()
+        self.transfer.state()
     }
 
     /// Watches and commands the stream from elsewhere.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        self.link.handle()
+        self.transfer.handle()
     }
 
     /// The connection; `None` while there is none.
     #[must_use]
     pub fn get_ref(&self) -> Option<&C::Io> {
-        self.link.get_ref()
+        self.transfer.get_ref()
     }
 
     /// The connection; `None` while there is none.
@@ -157,19 +158,19 @@ impl<C: Connect> ReconnectingStream<C> {
     /// What is read from it or written to it directly is not seen by the stream, and neither is
     /// a loss, until the stream meets it too.
     pub fn get_mut(&mut self) -> Option<&mut C::Io> {
-        self.link.get_mut()
+        self.transfer.get_mut()
     }
 
     /// The connection, pinned; `None` while there is none.
     #[must_use]
     pub fn get_pin_mut(self: Pin<&mut Self>) -> Option<Pin<&mut C::Io>> {
-        self.project().link.connection()
+        self.project().transfer.connection()
     }
 
     /// Takes the connection out; `None` if there is none.
     #[must_use]
     pub fn into_inner(self) -> Option<C::Io> {
-        self.link.into_inner()
+        self.transfer.into_inner()
     }
 
     /// Drops the connection now; the next operation dials again, without a delay. A backoff is
@@ -178,7 +179,33 @@ impl<C: Connect> ReconnectingStream<C> {
     where
         C::Io: Unpin,
     {
-        Pin::new(&mut self.link).redial();
+        Pin::new(&mut self.transfer).reconnect();
+    }
+
+    /// Declares the connection dead, with this cause: a loss like any other, under the backoff.
+    /// Does nothing if there is no connection.
+    ///
+    /// For what only the application can see: a protocol error, a missed heartbeat. A peer that
+    /// dies at the first command of each connection is dialed as often as one that refuses;
+    /// [`reconnect`](Self::reconnect) in its place would dial without a delay each time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    /// use reconnecting_stream::{Connect, ReconnectingStream};
+    ///
+    /// fn check_reply<C: Connect<Io: Unpin>>(stream: &mut ReconnectingStream<C>, reply: &[u8]) {
+    ///     if !reply.starts_with(b"+") {
+    ///         stream.mark_lost(io::Error::new(io::ErrorKind::InvalidData, "not a reply"));
+    ///     }
+    /// }
+    /// ```
+    pub fn mark_lost(&mut self, cause: std::io::Error)
+    where
+        C::Io: Unpin,
+    {
+        Pin::new(&mut self.transfer).mark_lost(cause);
     }
 
     /// Waits for a connection, and returns its generation: at once if there is one, as far as
@@ -196,7 +223,7 @@ impl<C: Connect> ReconnectingStream<C> {
     where
         C::Io: Unpin,
     {
-        self.link.connected().await
+        self.transfer.connected().await
     }
 
     /// Waits for a connection, as [`connected`](Self::connected) does, and takes the errors of
@@ -248,7 +275,9 @@ impl<C: Connect> ReconnectingStream<C> {
     where
         C::Io: Unpin,
     {
-        self.link.crossed().await
+        let generation = self.transfer.connected().await?;
+        self.transfer.clear_notices();
+        Ok(generation)
     }
 }
 
@@ -268,24 +297,20 @@ impl<C: Connect> Builder<C> {
     where
         C::Io: Unpin,
     {
-        let link = Link::connect(
-            self.retry_initial_connect,
-            self.into_core(|connector, ByteStream| connector),
-        )
-        .await?;
-        Ok(ReconnectingStream { link })
+        let transfer = Transfer::connect(self.connector, self.settings).await?;
+        Ok(ReconnectingStream { transfer })
     }
 
     /// Makes the first connection at the first poll, under the policy.
     pub fn lazy(self) -> ReconnectingStream<C> {
-        let link = Link::lazy(self.into_core(|connector, ByteStream| connector));
-        ReconnectingStream { link }
+        let transfer = Transfer::lazy(self.connector, self.settings);
+        ReconnectingStream { transfer }
     }
 
     /// Begins with a connection that is there already: generation 1.
     pub fn wrap(self, io: C::Io) -> ReconnectingStream<C> {
-        let link = Link::wrap(self.into_core(|connector, ByteStream| connector), io);
-        ReconnectingStream { link }
+        let transfer = Transfer::wrap(self.connector, self.settings, io);
+        ReconnectingStream { transfer }
     }
 }
 
@@ -293,7 +318,7 @@ impl<C: Connect> fmt::Debug for ReconnectingStream<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReconnectingStream")
             .field("state", &self.state())
-            .field("seam", &self.link.seam())
+            .field("seam", &self.transfer.seam())
             .finish_non_exhaustive()
     }
 }

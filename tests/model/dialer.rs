@@ -119,18 +119,26 @@ impl Dialer {
         let Place::Connected { since, .. } = self.place else {
             unreachable!("nothing to lose");
         };
-        if self.now - since >= self.rules.stable_after {
+        let uptime = self.now - since;
+        let outlived = self.rules.max_outage.is_some_and(|max| uptime > max);
+        if uptime >= self.rules.stable_after || outlived {
             self.outage = None;
         }
         self.last_error = Some(cause);
         self.retry();
     }
 
-    /// On demand: without a delay, and not for the limits to forbid.
+    /// On demand: without a delay, and not for the limits to forbid. An attempt that is due is not
+    /// put off.
     pub fn redial(&mut self) {
-        if self.is_connected() {
-            self.last_error = Some(ErrorKind::ConnectionAborted);
-            self.outage = None;
+        match self.place {
+            Place::Connected { .. } => {
+                self.last_error = Some(ErrorKind::ConnectionAborted);
+                self.outage = None;
+            }
+            Place::Backoff { delay: 0, .. } => return,
+            Place::Backoff { .. } | Place::Connecting { .. } | Place::GaveUp(_) | Place::Closed => {
+            }
         }
         let attempt = self.outage().attempts + 1;
         self.place = backoff(attempt, 0, self.now);
@@ -261,8 +269,12 @@ impl Dialer {
         let (attempts, delays, downtime) = (outage.attempts, outage.delays, now - outage.since);
         outage.delays += 1;
         let may_try = self.rules.max_attempts.is_none_or(|max| attempts < max);
-        let in_time = |delay: &Ms| self.left(downtime).is_none_or(|left| *delay < left);
-        let delay = self.rules.delays.nth(delays).filter(in_time);
+        let in_time = |delay: Ms| match self.left(downtime) {
+            Some(0) => None,
+            Some(left) if delay >= left => (attempts == 0).then_some(0),
+            Some(_) | None => Some(delay),
+        };
+        let delay = self.rules.delays.nth(delays).and_then(in_time);
         match delay.filter(|_| may_try) {
             Some(delay) => self.place = backoff(attempts + 1, delay, now),
             None => self.give_up(self.last_error.expect("something has failed")),

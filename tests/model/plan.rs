@@ -107,6 +107,10 @@ pub enum Step {
     Reconnect,
     /// The stream's own.
     Redial,
+    /// The handle says that the connection is dead.
+    MarkLost,
+    /// The stream's own.
+    MarkLostNow,
     Close,
     Advance(Ms),
     /// To the next moment at which time alone changes something; a millisecond before it, at it,
@@ -212,6 +216,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::StallShutdown),
         3 => Just(Step::Reconnect),
         1 => Just(Step::Redial),
+        1 => Just(Step::MarkLost),
+        1 => Just(Step::MarkLostNow),
         1 => Just(Step::Close),
         6 => select(vec![1, 9, 100, 480, 1_000, 9_000]).prop_map(Step::Advance),
         14 => (-1..2_i64).prop_map(Step::ToDeadline),

@@ -9,6 +9,9 @@ use super::dialer::{Dialer, Place};
 use super::line::{Line, Met};
 use super::plan::{Ms, Op, Role};
 
+/// The kind of what the application gives as the cause of a loss.
+pub const MARKED: ErrorKind = ErrorKind::InvalidData;
+
 #[derive(Clone, Debug)]
 pub struct Reference {
     pub dialer: Dialer,
@@ -18,6 +21,10 @@ pub struct Reference {
     seam: Seam,
     /// What the reader and the writer have yet to hear of.
     owed: [Option<Loss>; 2],
+    /// The loss that the stream is without a connection for.
+    last_loss: Option<Loss>,
+    /// The loss that a shutdown met, or that was met during it.
+    unreplaced: Option<Loss>,
     pub is_finishing: bool,
     is_finished: bool,
     /// When a read will have waited too long.
@@ -26,6 +33,8 @@ pub struct Reference {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// That this generation is dead.
+    Lose(u64),
     Reconnect,
     Close,
 }
@@ -38,6 +47,8 @@ impl Reference {
             command: None,
             seam,
             owed: [None; 2],
+            last_loss: None,
+            unreplaced: None,
             is_finishing: false,
             is_finished: false,
             idle_until: None,
@@ -45,7 +56,9 @@ impl Reference {
     }
 
     pub fn poll(&mut self, op: Op) -> Answer {
-        self.obey();
+        if let Some(answer) = self.execute_command(op) {
+            return answer;
+        }
         match op {
             Op::Read(_) | Op::Write(_) | Op::Flush => self.transfer(op),
             Op::Shutdown => self.shut_down(),
@@ -53,10 +66,25 @@ impl Reference {
         }
     }
 
-    /// A handle asks; closing wins.
+    /// A handle asks: closing replaces a reconnect, which replaces a loss; the first loss counts.
     pub fn ask(&mut self, command: Command) {
-        if self.command != Some(Command::Close) {
+        let rank = |command| match command {
+            Command::Lose(_) => 1,
+            Command::Reconnect => 2,
+            Command::Close => 3,
+        };
+        if self
+            .command
+            .is_none_or(|pending| rank(pending) < rank(command))
+        {
             self.command = Some(command);
+        }
+    }
+
+    /// The application says that this connection is dead.
+    pub fn mark_lost(&mut self) {
+        if self.dialer.is_connected() {
+            let _ = self.lose(None, MARKED);
         }
     }
 
@@ -99,7 +127,8 @@ impl Reference {
         matches!(self.dialer.place, Place::GaveUp(_) | Place::Closed)
     }
 
-    fn obey(&mut self) {
+    /// The answer, if the command loses a connection that nothing replaces.
+    fn execute_command(&mut self, op: Op) -> Option<Answer> {
         match self.command.take() {
             None => {}
             Some(Command::Close) if self.dialer.place == Place::Closed => {}
@@ -108,7 +137,15 @@ impl Reference {
                 self.owed = [None; 2];
             }
             Some(Command::Reconnect) => self.redial(),
+            Some(Command::Lose(lost)) => {
+                if matches!(self.dialer.place, Place::Connected { generation, .. } if generation == lost)
+                {
+                    let op = (op != Op::Connected).then_some(op);
+                    return self.lose(op, MARKED);
+                }
+            }
         }
+        None
     }
 
     fn transfer(&mut self, op: Op) -> Answer {
@@ -131,7 +168,7 @@ impl Reference {
                 Met::Error(ErrorKind::InvalidData) => {
                     Some(Answer::Failed(Failure::plain(ErrorKind::InvalidData)))
                 }
-                Met::Error(cause) => self.lose(op, cause),
+                Met::Error(cause) => self.lose(Some(op), cause),
             };
             if let Some(answer) = answer {
                 return answer;
@@ -145,7 +182,10 @@ impl Reference {
             (Place::GaveUp(failure), _) => Some(Answer::Failed(failure.clone())),
             (Place::Closed, Op::Read(_)) => Some(Answer::Read(Vec::new())),
             (Place::Closed, Op::Flush) if self.is_finishing => Some(Answer::Done),
-            (Place::Closed, Op::Shutdown) => Some(Answer::Done),
+            (Place::Closed, Op::Shutdown) => Some(match self.unreplaced {
+                Some(loss) => Answer::Failed(Failure::lost(loss.cause, loss)),
+                None => Answer::Done,
+            }),
             (Place::Closed, Op::Connected) => {
                 Some(Answer::Failed(Failure::plain(ErrorKind::NotConnected)))
             }
@@ -157,8 +197,15 @@ impl Reference {
     /// What a half is told before it crosses a seam, or meets the end that a shutdown has put to
     /// an outage: once.
     fn crossing(&mut self, op: Op) -> Option<Answer> {
-        if matches!(self.dialer.place, Place::GaveUp(_)) {
-            return None;
+        match self.dialer.place {
+            Place::GaveUp(_) => return None,
+            Place::Closed if op.role() == Role::Writer => return None,
+            Place::Closed => {
+                // Whatever the seam: an end would look as if all had been read.
+                let loss = self.owed[0].take()?;
+                return Some(Answer::Failed(Failure::lost(loss.cause, loss)));
+            }
+            Place::Connected { .. } | Place::Backoff { .. } | Place::Connecting { .. } => {}
         }
         let loss = self.owed[usize::from(op.role() == Role::Writer)].take()?;
         match (self.seam, op.role()) {
@@ -203,7 +250,7 @@ impl Reference {
                     // Nobody was there to wait.
                     self.idle_until = Some(now + limit);
                 } else if now >= until {
-                    return self.lose(op, ErrorKind::TimedOut);
+                    return self.lose(Some(op), ErrorKind::TimedOut);
                 }
             }
             _ => {}
@@ -213,7 +260,7 @@ impl Reference {
 
     fn end(&mut self, op: Op) -> Option<Answer> {
         if self.dialer.rules.eof == Eof::Reconnect && !self.is_finishing {
-            return self.lose(op, ErrorKind::UnexpectedEof);
+            return self.lose(Some(op), ErrorKind::UnexpectedEof);
         }
         if self.dialer.rules.eof == Eof::Reconnect && self.is_finished {
             self.dialer.place = Place::Closed;
@@ -222,24 +269,26 @@ impl Reference {
     }
 
     /// The answer, if nothing will replace the connection.
-    fn lose(&mut self, op: Op, cause: ErrorKind) -> Option<Answer> {
+    fn lose(&mut self, op: Option<Op>, cause: ErrorKind) -> Option<Answer> {
         let Place::Connected { generation, .. } = self.dialer.place else {
             unreachable!("nothing to lose");
         };
         let loss = Loss { generation, cause };
-        if self.is_finishing {
-            self.dialer.place = Place::Closed;
-            // This half has met it.
-            self.owed = [Some(loss).filter(|_| op.role() == Role::Writer), None];
-            return Some(Answer::Failed(Failure::lost(cause, loss)));
-        }
         self.owe(loss);
-        self.dialer.lose(cause);
-        None
+        if !self.is_finishing {
+            self.dialer.lose(cause);
+            return None;
+        }
+        self.dialer.place = Place::Closed;
+        self.unreplaced = Some(loss);
+        // This half has met it.
+        self.owed[usize::from(op?.role() == Role::Writer)] = None;
+        Some(Answer::Failed(Failure::lost(cause, loss)))
     }
 
     fn owe(&mut self, loss: Loss) {
         self.owed = [Some(loss); 2];
+        self.last_loss = Some(loss);
         self.idle_until = None;
     }
 
@@ -247,13 +296,17 @@ impl Reference {
         if self.is_finished {
             return Answer::Done;
         }
+        if let Some(answer) = self.halted(Op::Shutdown) {
+            return answer;
+        }
         if let Some(answer) = self.crossing(Op::Shutdown) {
             return answer;
         }
         self.is_finishing = true;
         if !self.dialer.is_connected() {
-            if !self.is_over() {
-                self.dialer.place = Place::Closed;
+            self.dialer.place = Place::Closed;
+            if self.seam == Seam::Hidden {
+                self.owed[0] = self.last_loss;
             }
             return self.halted(Op::Shutdown).expect("no connection");
         }
@@ -265,13 +318,7 @@ impl Reference {
             Met::Error(ErrorKind::InvalidData) => {
                 Answer::Failed(Failure::plain(ErrorKind::InvalidData))
             }
-            Met::Error(cause) => {
-                let answer = self.lose(Op::Shutdown, cause).expect("finishing");
-                match self.seam {
-                    Seam::Hidden => Answer::Done,
-                    _ => answer,
-                }
-            }
+            Met::Error(cause) => self.lose(Some(Op::Shutdown), cause).expect("finishing"),
             Met::Eof => unreachable!("only a read meets it"),
         }
     }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use reconnecting_stream::{Connect, Handle, ReconnectingStream};
+use reconnecting_stream::{Connect, Handle, ReconnectingStream, State};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
 use tokio::time::{Instant, advance};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, advance};
 use super::answer::{Answer, Sight, ms};
 use super::dialer::{Dialed, Dialer, Place};
 use super::plan::{Begin, Ms, Op, Plan, ROLES, Role, Step, time};
-use super::reference::{Command, Reference};
+use super::reference::{Command, MARKED, Reference};
 use super::support::{Network, Outcome, Peer, Task, Wire};
 
 pub struct World<C: Connect> {
@@ -85,6 +85,16 @@ impl<C: Connect<Io = Wire>> World<C> {
             Step::Redial => {
                 self.stream.reconnect();
                 self.reference.redial();
+            }
+            Step::MarkLost => {
+                if let State::Connected { generation } = self.handle.state() {
+                    self.reference.ask(Command::Lose(generation));
+                }
+                self.handle.mark_lost(MARKED.into());
+            }
+            Step::MarkLostNow => {
+                self.stream.mark_lost(MARKED.into());
+                self.reference.mark_lost();
             }
             Step::Close => {
                 self.handle.close();

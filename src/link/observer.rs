@@ -1,13 +1,15 @@
-//! Tells the observer and the log what happens.
+//! Passes events to the observer and to the log.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tracing::span::{Id, Span};
 use tracing::{Level, debug, error, info, warn};
 
-use super::Event;
+use super::attempt::Caught;
+use super::event::Event;
 
 /// The target of every log line.
 const TARGET: &str = "reconnecting_stream";
@@ -15,37 +17,39 @@ const TARGET: &str = "reconnecting_stream";
 /// What [`Builder::on_event`](crate::Builder::on_event) was given.
 pub(crate) type Observer = Box<dyn FnMut(&Event) + Send + Sync>;
 
-/// Small while nobody listens.
-pub(super) struct Report {
-    observer: Option<Box<Observer>>,
-    /// Of the stream; none if it would be disabled.
+/// The observer and the span of one stream.
+pub(super) struct Reporter {
+    observer: Option<Observer>,
+    /// `None` if the span is disabled.
     span: Option<Box<Span>>,
 }
 
-impl Report {
+impl Reporter {
     pub(super) fn new(observer: Option<Observer>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
         let stream = NEXT.fetch_add(1, Ordering::Relaxed);
-        // It outlives the span that it was made in: that one should be able to end.
+        // A root span: the stream may outlive the span in which it was made.
         let span = tracing::span!(target: TARGET, parent: None, Level::ERROR, "reconnecting_stream", stream);
         span.follows_from(Span::current());
         Self {
-            observer: observer.map(Box::new),
+            observer,
             span: (!span.is_disabled()).then(|| Box::new(span)),
         }
     }
 
-    /// To be called when the link is in order: the observer is someone else's code.
-    pub(super) fn emit(&mut self, event: &Event) {
+    /// Reports one event. Call this when the link is in its new state, because the observer is
+    /// foreign code. The panic of an observer is returned.
+    pub(super) fn emit(&mut self, event: &Event) -> Caught<()> {
         self.log(event);
-        if let Some(observer) = &mut self.observer {
-            observer(event);
+        match &mut self.observer {
+            Some(observer) => catch_unwind(AssertUnwindSafe(|| observer(event))),
+            None => Ok(()),
         }
     }
 
     pub(super) fn warn_of_long_outage(&self, attempts: u32, downtime: Duration) {
         let span = self.span_id();
-        warn!(target: TARGET, parent: span, attempts, ?downtime, "an outage goes on");
+        warn!(target: TARGET, parent: span, attempts, ?downtime, "the outage continues");
     }
 
     fn span_id(&self) -> Option<Id> {
@@ -87,8 +91,8 @@ impl Report {
     }
 }
 
-impl fmt::Debug for Report {
+impl fmt::Debug for Reporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Report").finish_non_exhaustive()
+        f.debug_struct("Reporter").finish_non_exhaustive()
     }
 }

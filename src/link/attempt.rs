@@ -11,31 +11,31 @@ use std::time::Duration;
 use sync_wrapper::SyncWrapper;
 use tokio::time::{Timeout, timeout};
 
-/// What came of an attempt, or of a part of it.
-pub(super) type Outcome<T> = std::thread::Result<io::Result<T>>;
+/// The result of foreign code: what it returned, or its panic.
+pub(super) type Caught<T> = std::thread::Result<T>;
 
 /// The connector's future under the attempt timeout.
-pub(super) struct Dial<F> {
-    attempt: Pin<Box<SyncWrapper<Timeout<F>>>>,
+pub(super) struct ConnectAttempt<F> {
+    future: Pin<Box<SyncWrapper<Timeout<F>>>>,
     limit: Duration,
 }
 
-impl<F: Future<Output = io::Result<Io>>, Io> Dial<F> {
+impl<F: Future<Output = io::Result<Io>>, Io> ConnectAttempt<F> {
     /// # Panics
     ///
     /// Outside of a Tokio runtime with time enabled.
     pub(super) fn new(future: F, limit: Duration) -> Self {
         Self {
-            attempt: Box::pin(SyncWrapper::new(timeout(limit, future))),
+            future: Box::pin(SyncWrapper::new(timeout(limit, future))),
             limit,
         }
     }
 
-    /// A panic of the connector is an outcome, for the caller to pass on when its own state is
-    /// in order.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<Io>> {
-        let attempt = self.attempt.as_mut().get_pin_mut();
-        match catch_unwind(AssertUnwindSafe(|| attempt.poll(cx))) {
+    /// Polls the future. Its panic is an outcome, so that the link can change its state before
+    /// the panic continues.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Caught<io::Result<Io>>> {
+        let future = self.future.as_mut().get_pin_mut();
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(poll) => {
                 let result = ready!(poll).unwrap_or_else(|_| Err(timed_out(self.limit)));
                 Poll::Ready(Ok(result))
@@ -45,9 +45,9 @@ impl<F: Future<Output = io::Result<Io>>, Io> Dial<F> {
     }
 }
 
-impl<F> fmt::Debug for Dial<F> {
+impl<F> fmt::Debug for ConnectAttempt<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dial")
+        f.debug_struct("ConnectAttempt")
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
@@ -60,7 +60,7 @@ fn timed_out(limit: Duration) -> io::Error {
     )
 }
 
-/// What counts as the error of an attempt that panicked.
+/// Returns what stands for the error of an attempt that panicked.
 pub(super) fn panicked() -> io::Error {
     io::Error::other("the connector panicked")
 }

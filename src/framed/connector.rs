@@ -1,4 +1,4 @@
-//! A connection with its codec, and the connector that makes both ready.
+//! The connector of messages: the user's connector, then the handshake, with a fresh codec.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -11,35 +11,38 @@ use pin_project::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Framed};
 
-use super::ReconnectingFramed;
 use crate::connect::{Attempt, Connect};
 
-/// Makes a fresh codec.
-pub(super) type Codecs<U> = Arc<dyn Fn() -> U + Send + Sync>;
+/// Makes a codec for each connection.
+pub(super) type CodecFactory<U> = Arc<dyn Fn() -> U + Send + Sync>;
 
-/// The codec of a connection, and what was read beyond its handshake.
-pub(super) type Fresh<U> = (U, BytesMut);
+/// A running handshake.
+type HandshakeFuture<Io, U> = Pin<Box<dyn Future<Output = io::Result<Connection<Io, U>>> + Send>>;
 
-/// A handshake on its way.
-type Shaking<Io, U> = Pin<Box<dyn Future<Output = io::Result<Connection<Io, U>>> + Send>>;
-
-/// Makes a connection ready for use.
-pub(super) type Handshake<Io, U> = Arc<dyn Fn(Io, U) -> Shaking<Io, U> + Send + Sync>;
+/// Starts the handshake of a connection.
+pub(super) type Handshake<Io, U> = Arc<dyn Fn(Io, U) -> HandshakeFuture<Io, U> + Send + Sync>;
 
 /// A connection whose handshake is done.
 #[pin_project]
 pub(super) struct Connection<Io, U> {
     #[pin]
     io: Io,
-    /// Its codec, and what was read beyond the handshake, until somebody uses the connection.
-    fresh: Option<Fresh<U>>,
+    /// What the stream takes over when the connection begins.
+    new: Option<NewConnection<U>>,
+}
+
+/// The codec of a connection, and the bytes that were read beyond its handshake.
+pub(super) struct NewConnection<U> {
+    pub(super) codec: U,
+    pub(super) read: BytesMut,
 }
 
 impl<Io, U> Connection<Io, U> {
     pub(super) fn new(io: Io, codec: U) -> Self {
+        let read = BytesMut::new();
         Self {
             io,
-            fresh: Some((codec, BytesMut::new())),
+            new: Some(NewConnection { codec, read }),
         }
     }
 
@@ -56,46 +59,17 @@ impl<Io, U> Connection<Io, U> {
     }
 
     #[inline]
-    pub(super) fn pinned(self: Pin<&mut Self>) -> Pin<&mut Io> {
+    pub(super) fn io_pin_mut(self: Pin<&mut Self>) -> Pin<&mut Io> {
         self.project().io
     }
 
-    /// Whether nobody has used it yet.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.fresh.is_some()
-    }
-
-    #[inline]
-    pub(super) fn take_fresh(self: Pin<&mut Self>) -> Option<Fresh<U>> {
-        self.project().fresh.take()
+    pub(super) fn take_new(self: Pin<&mut Self>) -> Option<NewConnection<U>> {
+        self.project().new.take()
     }
 }
 
-impl<C: Connect, U> ReconnectingFramed<C, U> {
-    /// Whether there is a connection, and it was taken over.
-    #[inline]
-    pub(super) fn is_settled(&self) -> bool {
-        let connection = self.link.get_ref();
-        connection.is_some_and(|connection| !connection.is_fresh())
-    }
-
-    /// Takes over a connection that has come up, and puts aside what is left of the one before.
-    #[cold]
-    pub(super) fn adopt(self: Pin<&mut Self>) {
-        let this = self.project();
-        match this.link.connection() {
-            Some(connection) => {
-                if let Some(fresh) = connection.take_fresh() {
-                    this.inboxes.begin(fresh, this.outbox);
-                }
-            }
-            None => this.inboxes.retire(this.outbox),
-        }
-    }
-}
-
-/// Runs the user's part of a handshake, and writes what it left to be flushed.
-pub(super) async fn shake<Io, U, Fut>(
+/// Runs the user's part of a handshake, and writes what that left unwritten.
+pub(super) async fn run_handshake<Io, U, Fut>(
     on_connect: impl FnOnce(Framed<Io, U>) -> Fut,
     io: Io,
     codec: U,
@@ -115,25 +89,26 @@ where
         }
     }
     poll_fn(|cx| Pin::new(&mut parts.io).poll_flush(cx)).await?;
+    let (codec, read) = (parts.codec, parts.read_buf);
     Ok(Connection {
         io: parts.io,
-        fresh: Some((parts.codec, parts.read_buf)),
+        new: Some(NewConnection { codec, read }),
     })
 }
 
-/// The user's connector, then the handshake: all of it is the attempt.
-pub(super) struct Opener<C: Connect, U> {
+/// The user's connector, then the handshake. Both together are one attempt.
+pub(super) struct FramedConnector<C: Connect, U> {
     pub(super) connector: C,
-    pub(super) codecs: Codecs<U>,
+    pub(super) codecs: CodecFactory<U>,
     pub(super) handshake: Option<Handshake<C::Io, U>>,
 }
 
-impl<C: Connect, U> Connect for Opener<C, U> {
+impl<C: Connect, U> Connect for FramedConnector<C, U> {
     type Io = Connection<C::Io, U>;
-    type Future = Opening<C, U>;
+    type Future = FramedAttempt<C, U>;
 
     fn connect(&mut self, attempt: &Attempt) -> Self::Future {
-        Opening::Connecting {
+        FramedAttempt::Connecting {
             attempt: self.connector.connect(attempt),
             codecs: Arc::clone(&self.codecs),
             handshake: self.handshake.clone(),
@@ -141,24 +116,24 @@ impl<C: Connect, U> Connect for Opener<C, U> {
     }
 }
 
-#[pin_project(project = OpeningProj)]
-pub(super) enum Opening<C: Connect, U> {
+#[pin_project(project = FramedAttemptProj)]
+pub(super) enum FramedAttempt<C: Connect, U> {
     Connecting {
         #[pin]
         attempt: C::Future,
-        codecs: Codecs<U>,
+        codecs: CodecFactory<U>,
         handshake: Option<Handshake<C::Io, U>>,
     },
-    Shaking(Shaking<C::Io, U>),
+    ShakingHands(HandshakeFuture<C::Io, U>),
 }
 
-impl<C: Connect, U> Future for Opening<C, U> {
+impl<C: Connect, U> Future for FramedAttempt<C, U> {
     type Output = io::Result<Connection<C::Io, U>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let next = match self.as_mut().project() {
-                OpeningProj::Connecting {
+                FramedAttemptProj::Connecting {
                     attempt,
                     codecs,
                     handshake,
@@ -167,10 +142,10 @@ impl<C: Connect, U> Future for Opening<C, U> {
                     let codec = codecs();
                     match handshake {
                         None => return Poll::Ready(Ok(Connection::new(io, codec))),
-                        Some(handshake) => Self::Shaking(handshake(io, codec)),
+                        Some(handshake) => Self::ShakingHands(handshake(io, codec)),
                     }
                 }
-                OpeningProj::Shaking(shaking) => return shaking.as_mut().poll(cx),
+                FramedAttemptProj::ShakingHands(handshake) => return handshake.as_mut().poll(cx),
             };
             self.set(next);
         }

@@ -1,0 +1,169 @@
+//! Closing.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::ReconnectingFramed;
+use super::connector::Connection;
+use super::pump::{Goal, Pump};
+use super::source::unreplaced;
+use crate::connect::Connect;
+use crate::error::ConnectionLost;
+use crate::link::Role;
+use crate::seam::Seam;
+use crate::transfer::{Exchange, Failure, NoProgress, Op};
+
+/// How far a close has come.
+#[derive(Debug, Default)]
+pub(super) enum Closing {
+    #[default]
+    Open,
+    /// The connection of this generation is being shut down.
+    ShuttingDown(u64),
+    /// The connection was lost while it was shut down, with nothing to send again. Every further
+    /// close returns the same.
+    Failed(ConnectionLost),
+}
+
+/// Shuts down the connection, after a last look for its end.
+struct Shutdown<'a, U>(Pump<'a, U>);
+
+impl<Io: AsyncRead + AsyncWrite, U> Exchange<Connection<Io, U>> for Shutdown<'_, U> {
+    type Output = ();
+
+    fn poll(
+        &mut self,
+        connection: Pin<&mut Connection<Io, U>>,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let mut io = connection.io_pin_mut();
+        if let Poll::Ready(read) = self.0.poll_read(io.as_mut()) {
+            read?;
+        }
+        let readiness = self.0.readiness;
+        readiness.write().clear();
+        let shut_down = ready!(io.poll_shutdown(&mut readiness.context()));
+        readiness.write().set();
+        Poll::Ready(shut_down.map_err(Failure::of_shutdown))
+    }
+
+    fn can_progress(&self) -> bool {
+        self.0.core.generation().is_some() && self.0.readiness.write().is_ready()
+    }
+
+    fn before_drop(&mut self, connection: Pin<&mut Connection<Io, U>>) {
+        self.0.before_drop(connection);
+    }
+}
+
+impl<C, U> ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite,
+{
+    /// Sends what is owed, then shuts the connection down. A connection that is lost before that is
+    /// done is replaced if messages have to be sent again.
+    pub(super) fn poll_closed(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            self.as_mut().execute_command(Op::Send);
+            self.as_mut().sync();
+            self.as_mut().project().core.apply_confirms();
+            if let Some(result) = self.close_result() {
+                self.transfer.deregister(Role::Write);
+                return Poll::Ready(result);
+            }
+            if !self.core.send.is_flushed() {
+                ready!(self.as_mut().poll_goal(Goal::Flushed, cx))?;
+            } else if self.core.generation().is_none() {
+                let result = self.as_mut().close_outage();
+                return Poll::Ready(result);
+            } else if ready!(self.as_mut().poll_connection_shutdown(cx))? {
+                self.transfer.set_shut_down();
+            }
+        }
+    }
+
+    /// Returns what closing has come to, if it is over.
+    fn close_result(&self) -> Option<io::Result<()>> {
+        if let Closing::Failed(lost) = &self.closing {
+            return Some(Err(unreplaced(lost.clone())));
+        }
+        let result = self.transfer.shutdown_result()?;
+        if self.transfer.is_shut_down() || self.core.send.is_flushed() {
+            return Some(result);
+        }
+        Some(result.and(Err(io::Error::new(
+            ErrorKind::BrokenPipe,
+            "the stream was closed before every message was sent",
+        ))))
+    }
+
+    /// Ends an outage in which there is nothing to send.
+    fn close_outage(mut self: Pin<&mut Self>) -> io::Result<()> {
+        let this = self.as_mut().project();
+        let lost = this.transfer.last_loss();
+        this.transfer.begin_shutdown(Some(Role::Write));
+        self.as_mut().sync();
+        self.transfer.deregister(Role::Write);
+        let this = self.project();
+        let Some(lost) = lost else {
+            return Ok(());
+        };
+        // A hidden seam can't stay hidden, because nothing replaces the connection.
+        if this.transfer.seam() == Seam::Hidden {
+            this.core.recv.set_unreplaced(lost.clone());
+        }
+        match *this.closing {
+            Closing::ShuttingDown(generation) if generation == lost.generation => {
+                *this.closing = Closing::Failed(lost.clone());
+                Err(unreplaced(lost))
+            }
+            Closing::ShuttingDown(_) | Closing::Open | Closing::Failed(_) => Ok(()),
+        }
+    }
+
+    /// Shuts the connection down. False if it was lost, or there is something else to do first.
+    fn poll_connection_shutdown(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let this = self.project();
+        if let Some(generation) = this.core.generation() {
+            *this.closing = Closing::ShuttingDown(generation);
+        }
+        let ends_at_eof = !this.transfer.policy().passes_eof();
+        let mut shutdown = Shutdown(Pump {
+            op: Op::Send,
+            core: this.core,
+            readiness: this.readiness,
+            ends_at_eof,
+            failed_in: None,
+        });
+        Poll::Ready(
+            match ready!(this.transfer.poll_once(Op::Send, cx, &mut shutdown)) {
+                Ok(()) => Ok(true),
+                Err(NoProgress::Changed | NoProgress::End) => Ok(false),
+                Err(NoProgress::Error(error)) => Err(error),
+            },
+        )
+    }
+
+    /// Executes what a handle has asked for.
+    pub(super) fn execute_command(mut self: Pin<&mut Self>, op: Op) {
+        if !self.transfer.has_command() {
+            return;
+        }
+        self.as_mut().sync();
+        let this = self.as_mut().project();
+        let mut pump = Pump::new(Op::Receive, this.core, this.readiness);
+        // A message op is told of a loss by its queue.
+        let _ = this.transfer.execute_command(Some(op), &mut pump);
+        self.sync();
+    }
+}

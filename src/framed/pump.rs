@@ -1,0 +1,373 @@
+//! The pump: moves bytes between the core and the connection, whichever task polls.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
+
+use super::ReconnectingFramed;
+use super::connector::Connection;
+use super::core::Core;
+use super::send_buffer::{Kind, SendBuffer};
+use crate::connect::Connect;
+use crate::link::{Role, State};
+use crate::policy::Phase;
+use crate::transfer::{Exchange, Failure, NoProgress, Op, Readiness};
+
+/// One run of the pump on a connection.
+///
+/// Both directions are polled with the waker of [`Readiness`], and only while they may be ready.
+pub(super) struct Pump<'a, U> {
+    pub(super) op: Op,
+    pub(super) core: &'a mut Core<U>,
+    pub(super) readiness: &'a Readiness,
+    /// The end of the connection's stream is a loss.
+    pub(super) ends_at_eof: bool,
+    /// Where the last failure was met.
+    pub(super) failed_in: Option<Phase>,
+}
+
+impl<'a, U> Pump<'a, U> {
+    /// Returns a pump for which the end of the connection's stream is a loss.
+    #[inline]
+    pub(super) fn new(op: Op, core: &'a mut Core<U>, readiness: &'a Readiness) -> Self {
+        Self {
+            op,
+            core,
+            readiness,
+            ends_at_eof: true,
+            failed_in: None,
+        }
+    }
+}
+
+impl<U> Pump<'_, U> {
+    fn wants_read(&self) -> bool {
+        match self.op {
+            Op::Receive | Op::Read => self.core.recv.current().is_some(),
+            Op::Send | Op::Write | Op::Flush => self.core.recv.may_read_ahead(),
+        }
+    }
+
+    /// A reader writes what the connection owes from before it began, so that a task that only
+    /// waits for replies has its requests sent again.
+    fn wants_write(&self) -> bool {
+        let is_wanted = match self.op {
+            Op::Receive | Op::Read => self.core.send.has_backlog(),
+            Op::Send | Op::Write | Op::Flush => true,
+        };
+        is_wanted
+            && self.core.generation().is_some()
+            && !self.core.send.is_flushed()
+            && !self.core.has_send_error()
+    }
+
+    /// Reads: once for a reader, as far ahead as allowed for a sender, because a write after the
+    /// peer's FIN succeeds and is lost.
+    pub(super) fn poll_read<Io: AsyncRead>(
+        &mut self,
+        mut io: Pin<&mut Io>,
+    ) -> Poll<Result<(), Failure>> {
+        while self.wants_read() && self.readiness.read().is_ready() {
+            let n = ready!(self.poll_read_some(io.as_mut()))?;
+            if n == 0 {
+                return if self.ends_at_eof || self.op == Op::Receive {
+                    Poll::Ready(Err(Failure::Eof))
+                } else {
+                    Poll::Pending
+                };
+            }
+            if self.op == Op::Receive {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Polls the reading direction once.
+    #[inline]
+    fn poll_read_some<Io: AsyncRead>(&mut self, io: Pin<&mut Io>) -> Poll<Result<usize, Failure>> {
+        let Some(buffer) = self.core.recv.current_mut() else {
+            return Poll::Pending;
+        };
+        let direction = self.readiness.read();
+        direction.clear();
+        let result = ready!(poll_read_buf(
+            io,
+            &mut self.readiness.context(),
+            buffer.room()
+        ));
+        direction.set();
+        Poll::Ready(match result {
+            Ok(n) => {
+                buffer.on_read(n);
+                Ok(n)
+            }
+            Err(error) => {
+                self.failed_in = Some(Phase::Read);
+                Err(Failure::Error(Phase::Read, error))
+            }
+        })
+    }
+
+    /// Writes and flushes. If that meets the loss, what had arrived before it is taken: a write
+    /// fails with a reset while bytes that came before it can still be read (measured on Linux).
+    fn poll_write<Io: AsyncRead + AsyncWrite>(
+        &mut self,
+        mut io: Pin<&mut Io>,
+    ) -> Poll<Result<(), Failure>> {
+        if !self.readiness.write().is_ready() {
+            return Poll::Pending;
+        }
+        let written = write_out(io.as_mut(), &mut self.core.send, self.readiness);
+        let error = match written {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => error,
+        };
+        self.readiness.write().set();
+        self.failed_in = Some(error.0);
+        self.drain(io);
+        Poll::Ready(Err(Failure::Error(error.0, error.1)))
+    }
+
+    /// Reads ahead, writes and flushes, if each succeeds without a failure. Returns false if the
+    /// slow path has to continue, which polls what failed again.
+    #[inline]
+    pub(super) fn try_write<Io: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut Io>) -> bool {
+        if self.readiness.read().is_ready() || !self.readiness.write().is_ready() {
+            return false;
+        }
+        if self.core.send.is_flushed() {
+            return true;
+        }
+        matches!(
+            write_out(io, &mut self.core.send, self.readiness),
+            Poll::Ready(Ok(()))
+        )
+    }
+
+    /// Takes what the kernel still has of a connection that is lost, as far as the limits of what
+    /// waits for the reader allow.
+    fn drain<Io: AsyncRead>(&mut self, mut io: Pin<&mut Io>) {
+        while self.core.recv.may_drain() {
+            match self.poll_read_some(io.as_mut()) {
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(_) | Poll::Pending => break,
+            }
+        }
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite, U> Exchange<Connection<Io, U>> for Pump<'_, U> {
+    type Output = ();
+
+    /// Ready if anything was moved that the polling half may wait for.
+    fn poll(
+        &mut self,
+        connection: Pin<&mut Connection<Io, U>>,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let mut io = connection.io_pin_mut();
+        let read = self.poll_read(io.as_mut())?;
+        let written = if self.wants_write() {
+            self.poll_write(io)?
+        } else {
+            Poll::Pending
+        };
+        match (read, written) {
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn can_progress(&self) -> bool {
+        self.core.acks.has_pending()
+            || (self.wants_read() && self.readiness.read().is_ready())
+            || (self.wants_write() && self.readiness.write().is_ready())
+    }
+
+    fn before_drop(&mut self, connection: Pin<&mut Connection<Io, U>>) {
+        self.drain(connection.io_pin_mut());
+    }
+}
+
+/// Writes what is queued, and flushes.
+#[inline]
+fn write_out<Io: AsyncWrite>(
+    mut io: Pin<&mut Io>,
+    send: &mut SendBuffer,
+    readiness: &Readiness,
+) -> Poll<Result<(), (Phase, io::Error)>> {
+    let cx = &mut readiness.context();
+    readiness.write().clear();
+    while !send.unwritten().is_empty() {
+        match ready!(io.as_mut().poll_write(cx, send.unwritten())) {
+            Ok(0) => return Poll::Ready(Err((Phase::Write, ErrorKind::WriteZero.into()))),
+            Ok(n) => send.advance(n),
+            Err(error) => return Poll::Ready(Err((Phase::Write, error))),
+        }
+    }
+    ready!(io.poll_flush(cx)).map_err(|error| (Phase::Flush, error))?;
+    readiness.write().set();
+    send.on_flushed();
+    Poll::Ready(Ok(()))
+}
+
+/// What a polling half waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// Room for a message of this kind.
+    Room(Kind),
+    /// Everything was written and flushed.
+    Flushed,
+}
+
+impl<C, U> ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite,
+{
+    /// Takes over what has happened to the link: the connection that is gone, and the new one.
+    #[inline]
+    pub(super) fn sync(self: Pin<&mut Self>) {
+        if self.transfer.has_changed() {
+            self.sync_changed();
+        }
+    }
+
+    #[cold]
+    fn sync_changed(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        this.transfer.clear_changed();
+        let connected = match this.transfer.state() {
+            State::Connected { generation } => Some(generation),
+            State::Backoff { .. } | State::Connecting { .. } | State::GaveUp | State::Closed => {
+                None
+            }
+        };
+        if let Some(ended) = this.core.generation() {
+            if connected != Some(ended) {
+                let lost = this.transfer.last_loss();
+                let lost = lost.filter(|lost| lost.generation == ended);
+                this.core.end_connection(lost);
+            }
+        }
+        let new = this.transfer.as_mut().connection();
+        if let (Some(generation), Some(new)) = (connected, new.and_then(Connection::take_new)) {
+            this.core.begin_connection(generation, new);
+            this.readiness.set();
+        }
+    }
+
+    /// Runs the pump for one half until something has moved or changed.
+    pub(super) fn poll_pump(
+        mut self: Pin<&mut Self>,
+        op: Op,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), NoProgress>> {
+        let this = self.as_mut().project();
+        let mut transfer = this.transfer;
+        let mut pump = Pump {
+            op,
+            ends_at_eof: !transfer.policy().passes_eof() && !transfer.is_shutting_down(),
+            core: this.core,
+            readiness: this.readiness,
+            failed_in: None,
+        };
+        let read_before = pump.core.recv.current().map(|buffer| buffer.bytes().len());
+        let pumped = transfer.as_mut().poll_once(op, cx, &mut pump);
+        let failed_in = pump.failed_in;
+        if this.core.recv.current().map(|buffer| buffer.bytes().len()) != read_before {
+            transfer.stop_idle_timer();
+            if op == Op::Send {
+                // The sender has taken what the reader waits for.
+                transfer.wake_others(Role::Write);
+            }
+        }
+        let error = match ready!(pumped) {
+            Err(NoProgress::Error(error)) => error,
+            pumped => return Poll::Ready(pumped),
+        };
+        // An error of one direction that did not end the connection is not the other half's.
+        let is_surfaced = failed_in.is_some() && transfer.get_ref().is_some();
+        match (op, failed_in) {
+            (Op::Receive, Some(Phase::Write | Phase::Flush)) if is_surfaced => {
+                this.core.set_send_error(error);
+                transfer.wake_others(Role::Read);
+                Poll::Ready(Ok(()))
+            }
+            (Op::Send, Some(Phase::Read)) if is_surfaced => {
+                if let Some(buffer) = this.core.recv.current_mut() {
+                    buffer.set_error(error);
+                }
+                transfer.wake_others(Role::Write);
+                Poll::Ready(Ok(()))
+            }
+            _ => Poll::Ready(Err(NoProgress::Error(error))),
+        }
+    }
+
+    /// Polls until the goal of a sender is reached.
+    ///
+    /// It leaves the polling task registered while it waits, and deregisters it when it has
+    /// reached its goal, so that incoming data does not wake a sender that waits for nothing.
+    pub(super) fn poll_goal(
+        mut self: Pin<&mut Self>,
+        goal: Goal,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            self.as_mut().execute_command(Op::Send);
+            self.as_mut().sync();
+            let this = self.as_mut().project();
+            this.core.apply_confirms();
+            if let Some(error) = this.core.take_send_error() {
+                return Poll::Ready(Err(error));
+            }
+            if let Some(result) = self.as_mut().goal_result(goal) {
+                self.transfer.deregister(Role::Write);
+                return Poll::Ready(result);
+            }
+            match self.as_mut().poll_pump(Op::Send, cx) {
+                Poll::Ready(Ok(()) | Err(NoProgress::Changed)) => {}
+                Poll::Ready(Err(no_progress)) => {
+                    return Poll::Ready(Err(no_progress.into_write_error()));
+                }
+                Poll::Pending => match goal {
+                    Goal::Room(kind) if self.core.is_refusing(kind) => {
+                        self.transfer.deregister(Role::Write);
+                        return Poll::Ready(Err(refused()));
+                    }
+                    Goal::Room(_) | Goal::Flushed => return Poll::Pending,
+                },
+            }
+        }
+    }
+
+    /// Returns the result of a goal that is reached or can't be.
+    fn goal_result(self: Pin<&mut Self>, goal: Goal) -> Option<io::Result<()>> {
+        let this = self.project();
+        if let Some(gave_up) = this.transfer.gave_up() {
+            return Some(Err(gave_up.clone().into()));
+        }
+        match goal {
+            // With nothing to do it succeeds, also after a close.
+            Goal::Flushed => this.core.send.is_flushed().then_some(Ok(())),
+            Goal::Room(kind) => match this.transfer.check_open() {
+                Ok(()) => this.core.make_room(kind).then_some(Ok(())),
+                Err(error) => Some(Err(error)),
+            },
+        }
+    }
+}
+
+/// The error of a message that is refused because there is no connection.
+pub(super) fn refused() -> io::Error {
+    io::Error::new(
+        ErrorKind::NotConnected,
+        "the message was refused because there is no connection",
+    )
+}

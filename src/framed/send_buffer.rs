@@ -1,0 +1,458 @@
+//! The frames to send: those that wait, the one on its way, and those that are not confirmed.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BytesMut};
+
+/// What happens to messages that were fully written to a connection that died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Resend {
+    /// They are not sent again, whether they have arrived or not. Only a message that was torn by
+    /// the loss is, whole: at most once.
+    #[default]
+    Torn,
+    /// They are kept until they are confirmed
+    /// ([`confirm`](crate::ReconnectingFramed::confirm), or
+    /// [`answered`](crate::ReconnectingFramed::answered)), and sent again, oldest first, before
+    /// anything new: at least once, no gap, no reordering. A message that is only fed leaves with
+    /// the next flush, or when there is no room for another.
+    Unconfirmed {
+        /// The window: how many bytes are kept, encoded, before the sink is full. One message may
+        /// exceed it. Only a confirmation makes room, so the peer's replies have to be read
+        /// meanwhile: a task that sends more than this before it reads waits forever.
+        max_bytes: usize,
+    },
+}
+
+impl Resend {
+    const fn window(self) -> usize {
+        match self {
+            Self::Torn => usize::MAX,
+            Self::Unconfirmed { max_bytes } => {
+                if max_bytes == 0 {
+                    1
+                } else {
+                    max_bytes
+                }
+            }
+        }
+    }
+}
+
+/// Whether a message belongs to the stream, or to one connection alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Lasting,
+    /// Never sent again and never confirmed.
+    Transient,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    len: usize,
+    kind: Kind,
+}
+
+/// Whole frames, encoded, one behind the other.
+#[derive(Debug, Default)]
+struct FrameQueue {
+    /// The concatenation of the frames.
+    bytes: BytesMut,
+    frames: VecDeque<Frame>,
+    transient: Tally,
+}
+
+/// The transient frames among those of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    frames: usize,
+    bytes: usize,
+}
+
+/// Which messages a connection was given, by their sequence numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Given {
+    /// The first one.
+    pub(super) start: u64,
+    /// The end of those that it has taken whole.
+    pub(super) end: u64,
+}
+
+/// Lasting messages have sequence numbers, in the order in which they were accepted:
+///
+/// ```text
+///            first_seq          sent end           queue end
+///  released      |      sent       |      queue       |
+/// ---------------+-----------------+------------------+
+///                 taken whole by    the first frame may be
+///                 this connection   written in part
+/// ```
+///
+/// A message is released when it is confirmed and no connection is in the middle of it. Once this
+/// connection has taken a byte, the messages that it has not taken stay in the queue even if they
+/// are confirmed, so that it is given an unbroken sequence and its replies can be counted.
+#[derive(Debug)]
+pub(super) struct SendBuffer {
+    resend: Resend,
+    /// At most this many bytes wait to be written before the sink is full. At least 1.
+    max_queued: usize,
+    /// What this connection has taken whole and is not released. Empty with [`Resend::Torn`].
+    /// Without transient frames.
+    sent: FrameQueue,
+    /// What this connection has not taken whole.
+    queue: FrameQueue,
+    /// How many bytes of the first frame of `queue` this connection has taken.
+    written: usize,
+    /// The sequence number of the first lasting message in `sent`, then `queue`.
+    first_seq: u64,
+    /// Every message before it has been taken whole by some connection.
+    sent_seq: u64,
+    /// Every message before it is confirmed. Between `first_seq` and `sent_seq`.
+    confirmed_seq: u64,
+    /// The first message that this connection was given, once it has taken a byte.
+    given_from: Option<u64>,
+    /// This connection has taken bytes since it was last flushed.
+    needs_flush: bool,
+    /// Something was in `queue` when this connection began, and not all of `queue` has been
+    /// written and flushed since.
+    has_backlog: bool,
+    dropped: u64,
+}
+
+impl SendBuffer {
+    pub(super) fn new(resend: Resend, max_queued: usize) -> Self {
+        Self {
+            resend,
+            max_queued: max_queued.max(1),
+            sent: FrameQueue::default(),
+            queue: FrameQueue::default(),
+            written: 0,
+            first_seq: 0,
+            sent_seq: 0,
+            confirmed_seq: 0,
+            given_from: None,
+            needs_flush: false,
+            has_backlog: false,
+            dropped: 0,
+        }
+    }
+
+    /// Returns whether another message of this kind can be accepted.
+    #[inline]
+    pub(super) fn has_room(&self, kind: Kind) -> bool {
+        if self.queue.bytes.len() - self.written >= self.max_queued {
+            return false;
+        }
+        match (kind, self.resend) {
+            (Kind::Transient, _) | (Kind::Lasting, Resend::Torn) => true,
+            (Kind::Lasting, Resend::Unconfirmed { .. }) => {
+                let queued = self.queue.bytes.len() - self.queue.transient.bytes;
+                self.sent.bytes.len() + queued < self.resend.window()
+            }
+        }
+    }
+
+    /// Accepts a message, unless it can't be encoded. If `encode` fails or panics, nothing of the
+    /// message stays.
+    #[inline]
+    pub(super) fn push<E>(
+        &mut self,
+        kind: Kind,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let guard = EncodeGuard {
+            before: self.queue.bytes.len(),
+            bytes: &mut self.queue.bytes,
+        };
+        encode(guard.bytes)?;
+        let len = guard.finish();
+        self.queue.frames.push_back(Frame { len, kind });
+        if kind == Kind::Transient {
+            self.queue.transient.add(len);
+        }
+        self.debug_assert_invariants();
+        Ok(())
+    }
+
+    /// Returns the bytes that the connection has not taken.
+    #[inline]
+    pub(super) fn unwritten(&self) -> &[u8] {
+        &self.queue.bytes[self.written..]
+    }
+
+    /// The connection has taken this many of the unwritten bytes.
+    #[inline]
+    pub(super) fn advance(&mut self, n: usize) {
+        self.needs_flush = true;
+        self.written += n;
+        if self.resend == Resend::Torn && self.written == self.queue.bytes.len() {
+            // The fast path. Unlike `advance`, `clear` keeps the capacity in place.
+            self.queue.clear();
+            self.written = 0;
+            return;
+        }
+        self.given_from.get_or_insert(self.first_seq);
+        self.complete_frames();
+        self.debug_assert_invariants();
+    }
+
+    /// Moves the frames that are written whole to `sent`, or drops those that are not kept.
+    fn complete_frames(&mut self) {
+        let keeps = self.resend != Resend::Torn;
+        while let Some(&Frame { len, kind }) = self.queue.frames.front() {
+            if len > self.written {
+                break;
+            }
+            if keeps && kind == Kind::Lasting {
+                self.sent.push(&self.queue.bytes[..len], kind);
+            }
+            self.queue.pop_front();
+            self.written -= len;
+        }
+        if keeps {
+            let sent_end = self.first_seq + self.sent.frames.len() as u64;
+            self.sent_seq = self.sent_seq.max(sent_end);
+        }
+        self.release();
+    }
+
+    /// The connection was flushed after it had taken everything.
+    #[inline]
+    pub(super) fn on_flushed(&mut self) {
+        self.needs_flush = false;
+        if !self.queue.frames.is_empty() {
+            self.on_flushed_empty();
+        }
+        self.has_backlog &= !self.queue.frames.is_empty();
+    }
+
+    /// Completes messages without bytes, which no write completes.
+    #[cold]
+    fn on_flushed_empty(&mut self) {
+        if self.unwritten().is_empty() {
+            self.given_from.get_or_insert(self.first_seq);
+            self.complete_frames();
+        }
+    }
+
+    /// Returns whether every message was written and flushed.
+    #[inline]
+    pub(super) fn is_flushed(&self) -> bool {
+        self.queue.frames.is_empty() && !self.needs_flush
+    }
+
+    /// Returns whether messages from before this connection have to be written or flushed.
+    #[inline]
+    pub(super) fn has_backlog(&self) -> bool {
+        self.has_backlog
+    }
+
+    /// A connection begins. It has taken nothing.
+    pub(super) fn begin_connection(&mut self) {
+        self.has_backlog = !self.queue.frames.is_empty();
+    }
+
+    /// The connection is gone: what it has not delivered for certain waits for the next one.
+    /// Messages that it has not taken whole are dropped unless `keeps_unsent`.
+    pub(super) fn end_connection(&mut self, keeps_unsent: bool) {
+        self.written = 0;
+        self.given_from = None;
+        self.needs_flush = false;
+        self.has_backlog = false;
+        let may_stay = self.sent.frames.is_empty() && self.queue.transient.frames == 0;
+        if !(may_stay && keeps_unsent) {
+            self.rebuild_queue(keeps_unsent);
+        }
+        self.release();
+        self.debug_assert_invariants();
+    }
+
+    /// Puts the frames of `sent` before those of `queue`, without the transient ones.
+    fn rebuild_queue(&mut self, keeps_unsent: bool) {
+        let mut rest = std::mem::replace(&mut self.queue, std::mem::take(&mut self.sent));
+        let mut seq = self.first_seq + self.queue.frames.len() as u64;
+        while let Some(&Frame { len, kind }) = rest.frames.front() {
+            if kind == Kind::Lasting {
+                if keeps_unsent || seq < self.sent_seq {
+                    self.queue.push(&rest.bytes[..len], kind);
+                } else {
+                    self.dropped += 1;
+                }
+                seq += 1;
+            }
+            rest.pop_front();
+        }
+    }
+
+    /// Drops the oldest message that no connection has taken whole. Returns false if there is
+    /// none. Call this only while there is no connection.
+    pub(super) fn drop_oldest(&mut self) -> bool {
+        let index = usize::try_from(self.sent_seq - self.first_seq).unwrap_or(usize::MAX);
+        let is_dropped = self.queue.remove(index);
+        self.dropped += u64::from(is_dropped);
+        self.debug_assert_invariants();
+        is_dropped
+    }
+
+    /// Returns which messages this connection was given.
+    pub(super) fn given(&self) -> Given {
+        Given {
+            start: self.given_from.unwrap_or(self.first_seq),
+            end: self.first_seq + self.sent.frames.len() as u64,
+        }
+    }
+
+    /// Returns the end of the messages that some connection has taken whole: those that can be
+    /// confirmed.
+    pub(super) fn sent_seq(&self) -> u64 {
+        self.sent_seq
+    }
+
+    pub(super) fn confirmed_seq(&self) -> u64 {
+        self.confirmed_seq
+    }
+
+    /// Every message before this sequence number is confirmed.
+    pub(super) fn confirm_up_to(&mut self, seq: u64) {
+        self.confirmed_seq = self.confirmed_seq.max(seq.min(self.sent_seq));
+        self.release();
+        self.debug_assert_invariants();
+    }
+
+    /// Removes the confirmed messages that this connection has taken whole, or was not given.
+    fn release(&mut self) {
+        while self.first_seq < self.confirmed_seq {
+            let next_is_untouched = self.given_from.is_none()
+                && matches!(self.queue.frames.front(), Some(frame) if frame.kind == Kind::Lasting);
+            if !self.sent.frames.is_empty() {
+                self.sent.pop_front();
+            } else if next_is_untouched {
+                self.queue.pop_front();
+            } else {
+                break;
+            }
+            self.first_seq += 1;
+        }
+    }
+
+    /// Returns how many messages are kept that are not confirmed if every one before
+    /// `confirmed_seq` is.
+    pub(super) fn unconfirmed(&self, confirmed_seq: u64) -> usize {
+        let lasting = self.queue.frames.len() - self.queue.transient.frames;
+        let kept = self.sent.frames.len() + lasting;
+        let confirmed = confirmed_seq.saturating_sub(self.first_seq);
+        kept.saturating_sub(usize::try_from(confirmed).unwrap_or(usize::MAX))
+    }
+
+    /// Returns how many messages were dropped because of the settings for an outage.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    #[inline]
+    fn debug_assert_invariants(&self) {
+        debug_assert!(self.resend != Resend::Torn || self.sent.frames.is_empty());
+        debug_assert!(self.first_seq <= self.confirmed_seq && self.confirmed_seq <= self.sent_seq);
+        debug_assert_eq!(self.sent.transient, Tally::default());
+        let front = self.queue.frames.front();
+        debug_assert!(front.map_or(self.written == 0, |frame| {
+            self.written < frame.len || self.written == 0
+        }));
+        debug_assert!(
+            self.written == 0 || self.given_from.is_some() || self.resend == Resend::Torn
+        );
+        debug_assert!(self.sent.is_consistent() && self.queue.is_consistent());
+    }
+}
+
+impl FrameQueue {
+    fn push(&mut self, bytes: &[u8], kind: Kind) {
+        self.bytes.extend_from_slice(bytes);
+        let len = bytes.len();
+        self.frames.push_back(Frame { len, kind });
+    }
+
+    fn pop_front(&mut self) {
+        if let Some(Frame { len, kind }) = self.frames.pop_front() {
+            self.bytes.advance(len);
+            self.transient.subtract(kind, len);
+        }
+    }
+
+    /// Removes the frame at an index. Returns false if there is none.
+    fn remove(&mut self, index: usize) -> bool {
+        let start: usize = self.frames.iter().take(index).map(|frame| frame.len).sum();
+        let Some(Frame { len, kind }) = self.frames.remove(index) else {
+            return false;
+        };
+        if start == 0 {
+            self.bytes.advance(len);
+        } else {
+            let behind = self.bytes.split_off(start + len);
+            self.bytes.truncate(start);
+            self.bytes.extend_from_slice(&behind);
+        }
+        self.transient.subtract(kind, len);
+        true
+    }
+
+    #[inline]
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.frames.clear();
+        self.transient = Tally::default();
+    }
+
+    /// Short queues are checked whole; for long ones that would make a debug build quadratic.
+    fn is_consistent(&self) -> bool {
+        if self.frames.len() > 64 {
+            return true;
+        }
+        let mut transient = Tally::default();
+        for frame in self
+            .frames
+            .iter()
+            .filter(|frame| frame.kind == Kind::Transient)
+        {
+            transient.add(frame.len);
+        }
+        let bytes: usize = self.frames.iter().map(|frame| frame.len).sum();
+        bytes == self.bytes.len() && transient == self.transient
+    }
+}
+
+impl Tally {
+    fn add(&mut self, len: usize) {
+        self.frames += 1;
+        self.bytes += len;
+    }
+
+    fn subtract(&mut self, kind: Kind, len: usize) {
+        if kind == Kind::Transient {
+            self.frames -= 1;
+            self.bytes -= len;
+        }
+    }
+}
+
+/// Removes what an encoder has written unless it finishes: it may fail or panic.
+struct EncodeGuard<'a> {
+    before: usize,
+    bytes: &'a mut BytesMut,
+}
+
+impl EncodeGuard<'_> {
+    #[inline]
+    fn finish(self) -> usize {
+        let len = self.bytes.len() - self.before;
+        std::mem::forget(self);
+        len
+    }
+}
+
+impl Drop for EncodeGuard<'_> {
+    fn drop(&mut self) {
+        self.bytes.truncate(self.before);
+    }
+}

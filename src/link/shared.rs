@@ -1,0 +1,302 @@
+//! What a link shares with its handles, its timers and its connection: commands, flags and wakers.
+//!
+//! `tests/wakers_loom.rs` model-checks this file.
+
+use std::io;
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::task::{Wake, Waker};
+
+use tokio::sync::watch;
+
+use super::state::State;
+use crate::sync::{AtomicU32, Mutex, Ordering};
+
+/// Who polls a link. Each role has a waker slot of its own, since each may be another task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Read,
+    Write,
+    /// Waits for a connection without using it.
+    Watch,
+}
+
+impl Role {
+    #[inline]
+    const fn waiting(self) -> u32 {
+        WAITING << self as u32
+    }
+}
+
+/// What a [`Handle`](super::Handle) asks for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Close,
+    Reconnect,
+    /// The application says that this generation is dead.
+    Lose(u64, io::Error),
+}
+
+/// The connection that a handle has declared dead, and why.
+type MarkedLost = (u64, io::Error);
+
+const CLOSE: u32 = 1;
+const RECONNECT: u32 = 1 << 1;
+const MARK_LOST: u32 = 1 << 2;
+pub(crate) const COMMANDS: u32 = CLOSE | RECONNECT | MARK_LOST;
+/// The reader has not been told of the last loss.
+pub(crate) const READ_LOSS: u32 = 1 << 3;
+/// The writer has not been told of the last loss.
+pub(crate) const WRITE_LOSS: u32 = 1 << 4;
+/// A connection came or went, and the owner of the link has not processed that.
+pub(crate) const CHANGED: u32 = 1 << 5;
+/// The idle timer runs.
+pub(crate) const IDLE: u32 = 1 << 6;
+/// The user has begun to shut down: no connection is replaced from here on.
+pub(crate) const SHUTTING_DOWN: u32 = 1 << 7;
+/// The connection has been shut down.
+pub(crate) const SHUT_DOWN: u32 = 1 << 8;
+/// The reader's waker is in its slot; the writer's and the watcher's bits follow.
+const WAITING: u32 = 1 << 9;
+pub(crate) const WRITER_WAITS: u32 = Role::Write.waiting();
+const ANY_WAITING: u32 = WAITING | WAITING << 1 | WAITING << 2;
+
+/// Reasons to leave the fast path. While none is set, a poll goes straight to the connection.
+///
+/// Most bits belong to the owner of the link alone. They share one atomic with the commands of
+/// other threads all the same, since the fast path then costs a single load.
+#[derive(Debug, Default)]
+pub(crate) struct Flags(AtomicU32);
+
+impl Flags {
+    /// Returns whether any of these flags is set.
+    #[inline]
+    pub(crate) fn any(&self, flags: u32) -> bool {
+        self.0.load(Ordering::Acquire) & flags != 0
+    }
+
+    /// Sets these flags.
+    pub(crate) fn set(&self, flags: u32) {
+        self.0.fetch_or(flags, Ordering::AcqRel);
+    }
+
+    /// Clears these flags, and returns which of them were set.
+    pub(crate) fn clear(&self, flags: u32) -> u32 {
+        if self.any(flags) {
+            self.0.fetch_and(!flags, Ordering::AcqRel) & flags
+        } else {
+            0
+        }
+    }
+}
+
+/// Shared by the link, its handles, and the waker that timers, attempts and connections get.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    flags: Flags,
+    /// A waker is in its slot from the moment its role is told `Pending` until it is woken.
+    wakers: Mutex<Wakers>,
+    /// Boxed, because it is there rarely.
+    marked_lost: Mutex<Option<Box<MarkedLost>>>,
+    /// Made for the first handle, because most streams have none.
+    state: OnceLock<watch::Sender<State>>,
+}
+
+type Wakers = [Option<Waker>; 3];
+
+impl Shared {
+    #[inline]
+    pub(crate) fn flags(&self) -> &Flags {
+        &self.flags
+    }
+
+    /// Returns whether a handle has asked for something.
+    pub(crate) fn has_command(&self) -> bool {
+        self.flags.any(COMMANDS)
+    }
+
+    /// Asks the link, and wakes every task that polls it.
+    pub(crate) fn command(&self, command: Command) {
+        let flag = match command {
+            Command::Close => CLOSE,
+            Command::Reconnect => RECONNECT,
+            Command::Lose(generation, cause) => {
+                lock(&self.marked_lost).get_or_insert_with(|| Box::new((generation, cause)));
+                MARK_LOST
+            }
+        };
+        self.flags.set(flag);
+        self.wake_all();
+    }
+
+    /// Takes the pending command. Closing replaces the others, and a reconnect replaces a loss.
+    pub(crate) fn take_command(&self) -> Option<Command> {
+        let pending = self.flags.clear(COMMANDS);
+        if pending == 0 {
+            return None;
+        }
+        let marked_lost = lock(&self.marked_lost).take();
+        if pending & CLOSE != 0 {
+            Some(Command::Close)
+        } else if pending & RECONNECT != 0 {
+            Some(Command::Reconnect)
+        } else {
+            let (generation, cause) = *marked_lost?;
+            Some(Command::Lose(generation, cause))
+        }
+    }
+
+    pub(crate) fn publish(&self, state: State) {
+        if let Some(watch) = self.state.get() {
+            watch.send_replace(state);
+        }
+    }
+
+    pub(crate) fn watch(&self, state: impl FnOnce() -> State) -> &watch::Sender<State> {
+        self.state.get_or_init(|| watch::Sender::new(state()))
+    }
+
+    /// Wakes the tasks of all roles.
+    pub(crate) fn wake_all(&self) {
+        self.wake_others(None);
+    }
+
+    /// Wakes the tasks of all roles but this one, which is the one that polls.
+    pub(crate) fn wake_others(&self, polling: Option<Role>) {
+        let woken = {
+            let mut wakers = lock(&self.wakers);
+            let kept = polling.map_or(0, Role::waiting);
+            self.flags.clear(ANY_WAITING & !kept);
+            let mut woken = std::mem::take(&mut *wakers);
+            if let Some(role) = polling {
+                wakers[role as usize] = woken[role as usize].take();
+            }
+            woken
+        };
+        // Outside of the lock: a waker is foreign code.
+        woken.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    fn register(&self, role: Role, waker: &Waker) {
+        let new = Some(waker.clone());
+        let old = {
+            let mut wakers = lock(&self.wakers);
+            self.flags.set(role.waiting());
+            std::mem::replace(&mut wakers[role as usize], new)
+        };
+        drop(old);
+    }
+
+    fn deregister(&self, role: Role) {
+        let old = {
+            let mut wakers = lock(&self.wakers);
+            self.flags.clear(role.waiting());
+            wakers[role as usize].take()
+        };
+        drop(old);
+    }
+}
+
+#[inline]
+fn lock<T>(mutex: &Mutex<T>) -> crate::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes every task that polls the link.
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+/// Which waker was registered last for each half, so that the same one is not registered twice.
+///
+/// The identity of a waker is only compared while its flag says that a clone of it is in the
+/// slot, so its address can't have been given to another one.
+#[derive(Debug, Default)]
+pub(crate) struct Registrations([(usize, usize); 2]);
+
+impl Registrations {
+    /// Registers the polling task, and returns whether there is something to do instead of
+    /// waiting: a command, or what `look` finds.
+    ///
+    /// This is the one place that decides whether a task may wait. It registers first and looks
+    /// second, so a change is either seen by the look, or made after the registration and
+    /// followed by a wake-up. A caller that gets `false` returns `Pending`.
+    #[inline]
+    pub(crate) fn prepare_to_wait(
+        &mut self,
+        shared: &Shared,
+        role: Role,
+        waker: &Waker,
+        look: impl FnOnce() -> bool,
+    ) -> bool {
+        let identity = (
+            waker.data().addr(),
+            std::ptr::from_ref(waker.vtable()).addr(),
+        );
+        let flags = shared.flags.0.load(Ordering::Acquire);
+        let last = self.0.get(role as usize);
+        if flags & role.waiting() != 0 && last == Some(&identity) {
+            // One load for both: a command that comes after it finds this waker in its slot.
+            return flags & COMMANDS != 0 || look();
+        }
+        self.register(shared, role, waker, identity);
+        shared.has_command() || look()
+    }
+
+    #[cold]
+    fn register(&mut self, shared: &Shared, role: Role, waker: &Waker, identity: (usize, usize)) {
+        shared.register(role, waker);
+        // A watcher, which waits rarely, is registered each time.
+        if let Some(last) = self.0.get_mut(role as usize) {
+            *last = identity;
+        }
+    }
+}
+
+/// The link's own reference. When it is dropped, the handles see the link closed.
+#[derive(Debug, Default)]
+pub(crate) struct SharedGuard(Arc<Shared>);
+
+impl SharedGuard {
+    /// Returns a reference for a handle.
+    pub(crate) fn share(&self) -> Arc<Shared> {
+        Arc::clone(&self.0)
+    }
+
+    /// Returns a waker that wakes the tasks of all roles.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.0))
+    }
+
+    /// Removes the waker of a role that does not wait any more.
+    pub(crate) fn deregister(&self, role: Role) {
+        if self.0.flags.any(role.waiting()) {
+            self.0.deregister(role);
+        }
+    }
+}
+
+impl std::ops::Deref for SharedGuard {
+    type Target = Shared;
+
+    #[inline]
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for SharedGuard {
+    fn drop(&mut self) {
+        self.publish(State::Closed);
+        let wakers = {
+            self.flags.clear(ANY_WAITING);
+            std::mem::take(&mut *lock(&self.wakers))
+        };
+        drop(wakers);
+    }
+}

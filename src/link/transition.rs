@@ -1,0 +1,276 @@
+//! Every way from one state of a link to the next.
+//!
+//! | in | input | to |
+//! |---|---|---|
+//! | Connected | loss | Backoff; `GaveUp` if nothing is left to try or the error is permanent; Closed while shutting down |
+//! | Backoff | delay over | Connecting |
+//! | Connecting | success | Connected |
+//! | Connecting | failure, timeout, panic | Backoff, `GaveUp` |
+//! | Connected, `GaveUp` | reconnect | Backoff without a delay |
+//! | Backoff | reconnect | Backoff without a delay, for the same attempt |
+//! | any | close | Closed |
+//!
+//! Foreign code (a connector, an observer, the classifier, the iterator of delays, the drop of a
+//! connection, a waker) may panic. What it returns is computed before the state changes or its
+//! panic is kept until after it, so a panic always finds the link in a complete state: the new
+//! one is set, published and reported, and the waiting tasks are woken. Then the panic continues
+//! in the task that polled.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use super::attempt::{Caught, ConnectAttempt, panicked};
+use super::event::Event;
+use super::link::{ConnState, Link, Unavailable};
+use super::shared::{CHANGED, IDLE, READ_LOSS, Role, WRITE_LOSS};
+use super::supervisor::Supervisor;
+use super::timers::now;
+use crate::connect::Connect;
+use crate::policy::Verdict;
+
+/// What follows a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterLoss {
+    /// Another attempt, if the policy allows one.
+    Retry,
+    GiveUp,
+    /// Nothing: the user has shut the stream down.
+    Close,
+}
+
+impl<C: Connect> Link<C> {
+    /// Changes the state: sets it, publishes it, wakes the tasks of all roles but the one that
+    /// polls, and reports the events. The only assignment of a state.
+    fn transition(
+        mut self: Pin<&mut Self>,
+        polling: Option<Role>,
+        next: ConnState<C>,
+        events: &[Event],
+    ) {
+        let state = next.state(self.generation());
+        // Drops what the old state holds. If that panics, the new state is in place all the same.
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            self.as_mut().project().state.set(next);
+        }));
+        self.shared.publish(state);
+        self.shared.wake_others(polling);
+        let reported = self.project().supervisor.report(events);
+        dropped
+            .and(reported)
+            .unwrap_or_else(|panic| resume_unwind(panic));
+    }
+
+    /// The connection is dead. Does nothing if there is none.
+    pub(crate) fn lose(
+        mut self: Pin<&mut Self>,
+        polling: Option<Role>,
+        cause: io::Error,
+        then: AfterLoss,
+    ) {
+        let ConnState::Connected { since, .. } = self.state else {
+            return;
+        };
+        let now = now();
+        let supervisor = &mut *self.as_mut().project().supervisor;
+        let lost = supervisor.lost(cause, since, now);
+        let mut panic = None;
+        let (next, event) = match then {
+            AfterLoss::Close => (ConnState::Closed(supervisor.last_loss()), Event::Closed {}),
+            AfterLoss::Retry | AfterLoss::GiveUp => {
+                supervisor.begin_outage(since, now);
+                let delay = match then {
+                    AfterLoss::Retry => keep_panic(next_delay(supervisor, now), &mut panic),
+                    AfterLoss::GiveUp | AfterLoss::Close => None,
+                };
+                self.as_mut().after_failure(delay, now)
+            }
+        };
+        self.mark_changed_by_loss();
+        self.transition(polling, next, &[lost, event]);
+        resume(panic);
+    }
+
+    /// Drops the connection now and dials again without a delay. A backoff ends now; an attempt
+    /// that is due or running is not put off.
+    pub(crate) fn reconnect(mut self: Pin<&mut Self>, polling: Option<Role>) {
+        let now = now();
+        let lost_since = match self.state {
+            ConnState::Connected { since, .. } => Some(since),
+            ConnState::GaveUp(_) => None,
+            ConnState::Backoff { attempt, delay, .. } if !delay.is_zero() => {
+                let next = ConnState::backoff(attempt, Duration::ZERO);
+                return self.transition(polling, next, &[]);
+            }
+            ConnState::Backoff { .. } | ConnState::Connecting { .. } | ConnState::Closed(_) => {
+                return;
+            }
+        };
+        let supervisor = &mut *self.as_mut().project().supervisor;
+        supervisor.outage = None;
+        let mut events = Vec::with_capacity(2);
+        if let Some(since) = lost_since {
+            events.push(supervisor.lost(reconnect_requested(), since, now));
+            self.mark_changed_by_loss();
+        }
+        let supervisor = &mut *self.as_mut().project().supervisor;
+        let (attempt, retrying) = supervisor.retrying(Duration::ZERO, now);
+        events.push(retrying);
+        let next = ConnState::backoff(attempt, Duration::ZERO);
+        self.transition(polling, next, &events);
+    }
+
+    fn mark_changed_by_loss(&self) {
+        self.shared.flags().clear(IDLE);
+        self.shared.flags().set(READ_LOSS | WRITE_LOSS | CHANGED);
+    }
+
+    /// Ends the link: no connection will follow.
+    pub(crate) fn close(self: Pin<&mut Self>, polling: Option<Role>) {
+        if !self.is_closed() {
+            self.shared.flags().set(CHANGED);
+            self.transition(polling, ConnState::Closed(None), &[Event::Closed {}]);
+        }
+    }
+
+    /// The backoff is over.
+    pub(super) fn start_attempt(
+        mut self: Pin<&mut Self>,
+        polling: Role,
+    ) -> Result<(), Unavailable> {
+        let now = now();
+        let supervisor = &mut *self.as_mut().project().supervisor;
+        let (attempt, limit) = supervisor.start_attempt(now);
+        let started = catch_unwind(AssertUnwindSafe(|| supervisor.connector.connect(&attempt)));
+        match started {
+            Ok(future) => {
+                let next = ConnState::Connecting {
+                    attempt: ConnectAttempt::new(future, limit),
+                    number: attempt.number,
+                };
+                self.transition(Some(polling), next, &[]);
+                Ok(())
+            }
+            Err(panic) => self.end_attempt(polling, attempt.number, Err(panic)),
+        }
+    }
+
+    /// The attempt is over.
+    pub(super) fn end_attempt(
+        mut self: Pin<&mut Self>,
+        polling: Role,
+        number: u32,
+        outcome: Caught<io::Result<C::Io>>,
+    ) -> Result<(), Unavailable> {
+        let since = now();
+        match outcome {
+            Ok(Ok(io)) => {
+                let connected = self.as_mut().project().supervisor.connected(since);
+                self.shared.flags().set(CHANGED);
+                let next = ConnState::Connected { io, since };
+                self.transition(Some(polling), next, &[connected]);
+                Ok(())
+            }
+            Ok(Err(error)) => self.attempt_failed(polling, number, error),
+            Err(panic) => {
+                // An error that the policy surfaces has no caller here: the panic goes first.
+                let _ = self.attempt_failed(polling, number, panicked());
+                resume_unwind(panic)
+            }
+        }
+    }
+
+    fn attempt_failed(
+        mut self: Pin<&mut Self>,
+        polling: Role,
+        number: u32,
+        error: io::Error,
+    ) -> Result<(), Unavailable> {
+        let now = now();
+        let supervisor = &mut *self.as_mut().project().supervisor;
+        let mut panic = None;
+        let verdict = classify(supervisor, &error);
+        let verdict = verdict.unwrap_or_else(|payload| {
+            panic = Some(payload);
+            Verdict::Lost
+        });
+        let (known, surfaced) = match verdict {
+            Verdict::Surface => (clone_error(&error), Some(error)),
+            Verdict::Lost | Verdict::Permanent => (error, None),
+        };
+        let failed = supervisor.attempt_failed(number, known, now);
+        let delay = match verdict {
+            Verdict::Permanent => None,
+            Verdict::Lost | Verdict::Surface => keep_panic(next_delay(supervisor, now), &mut panic),
+        };
+        let (next, event) = self.as_mut().after_failure(delay, now);
+        self.transition(Some(polling), next, &[failed, event]);
+        resume(panic);
+        surfaced.map_or(Ok(()), |error| Err(Unavailable::Surfaced(error)))
+    }
+
+    /// Returns the state, and its event, that follows a loss or a failed attempt: another attempt
+    /// after this delay, or none.
+    fn after_failure(
+        self: Pin<&mut Self>,
+        delay: Option<Duration>,
+        now: Instant,
+    ) -> (ConnState<C>, Event) {
+        let supervisor = &mut *self.project().supervisor;
+        match delay {
+            Some(delay) => {
+                let (attempt, event) = supervisor.retrying(delay, now);
+                (ConnState::backoff(attempt, delay), event)
+            }
+            None => {
+                let (gave_up, event) = supervisor.give_up(now);
+                (ConnState::GaveUp(gave_up), event)
+            }
+        }
+    }
+}
+
+type Panic = Box<dyn std::any::Any + Send>;
+
+/// The delay in place of one whose iterator panicked.
+const UNKNOWN_DELAY: Duration = Duration::from_secs(1);
+
+fn next_delay<C>(supervisor: &mut Supervisor<C>, now: Instant) -> Caught<Option<Duration>> {
+    catch_unwind(AssertUnwindSafe(|| supervisor.next_delay(now)))
+}
+
+/// Returns the delay, and keeps the panic of its iterator unless there is an earlier one.
+fn keep_panic(delay: Caught<Option<Duration>>, panic: &mut Option<Panic>) -> Option<Duration> {
+    delay.unwrap_or_else(|payload| {
+        panic.get_or_insert(payload);
+        Some(UNKNOWN_DELAY)
+    })
+}
+
+fn resume(panic: Option<Panic>) {
+    if let Some(panic) = panic {
+        resume_unwind(panic);
+    }
+}
+
+fn classify<C>(supervisor: &Supervisor<C>, error: &io::Error) -> Caught<Verdict> {
+    let phase = supervisor.connect_phase();
+    catch_unwind(AssertUnwindSafe(|| supervisor.policy.verdict(error, phase)))
+}
+
+/// The cause of a loss that the user asked for.
+fn reconnect_requested() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ConnectionAborted,
+        "a reconnect was requested",
+    )
+}
+
+/// Returns an error that says the same, for when the original is given away.
+fn clone_error(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(
+        || io::Error::new(error.kind(), error.to_string()),
+        io::Error::from_raw_os_error,
+    )
+}

@@ -1,0 +1,144 @@
+//! Who polls, what came of it, and what the caller gets.
+
+use std::io::{self, ErrorKind};
+
+use crate::error::ConnectionLost;
+use crate::link::shared::{CHANGED, COMMANDS, IDLE, READ_LOSS, SHUTTING_DOWN};
+use crate::link::shared::{WRITE_LOSS, WRITER_WAITS};
+use crate::link::{Role, Unavailable};
+use crate::policy::{Phase, Verdict};
+use crate::seam::Seam;
+
+/// An operation of one half of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Read,
+    Write,
+    Flush,
+    /// Reads for a stream of messages, which has its own queue of seams.
+    Receive,
+    /// Writes or flushes for a sink of messages. No seam is reported to it, because its queue
+    /// continues on the next connection.
+    Send,
+}
+
+impl Op {
+    #[inline]
+    pub(crate) const fn role(self) -> Role {
+        match self {
+            Self::Read | Self::Receive => Role::Read,
+            Self::Write | Self::Flush | Self::Send => Role::Write,
+        }
+    }
+
+    /// Returns the flags that keep this operation from the fast path.
+    #[inline]
+    pub(super) const fn slow_flags(self) -> u32 {
+        match self {
+            Self::Read => COMMANDS | READ_LOSS | IDLE,
+            Self::Write | Self::Flush => COMMANDS | WRITE_LOSS | SHUTTING_DOWN,
+            Self::Receive => COMMANDS | CHANGED | IDLE,
+            Self::Send => COMMANDS | CHANGED | SHUTTING_DOWN | WRITER_WAITS,
+        }
+    }
+
+    /// Returns the flag of a loss that this half has not been told of.
+    pub(super) const fn loss_flag(self) -> u32 {
+        match self.role() {
+            Role::Read => READ_LOSS,
+            Role::Write | Role::Watch => WRITE_LOSS,
+        }
+    }
+
+    /// Returns true if a shutdown has made this operation impossible.
+    pub(super) const fn ends_at_shutdown(self) -> bool {
+        match self {
+            Self::Write | Self::Send => true,
+            Self::Read | Self::Flush | Self::Receive => false,
+        }
+    }
+
+    /// Returns what this half gets when it is about to cross a seam.
+    pub(super) fn on_seam(self, seam: Seam, lost: ConnectionLost) -> Result<(), NoProgress> {
+        match (seam, self) {
+            (Seam::Hidden, Self::Read | Self::Write | Self::Flush)
+            | (_, Self::Receive | Self::Send) => Ok(()),
+            (Seam::Eof, Self::Read) => Err(NoProgress::End),
+            (Seam::Error, Self::Read) | (Seam::Error | Seam::Eof, Self::Write | Self::Flush) => {
+                Err(NoProgress::Error(lost.into()))
+            }
+        }
+    }
+
+    /// Returns what this half gets once the stream is closed. After a shutdown a flush has nothing
+    /// to do; after a close it fails.
+    pub(super) fn on_closed(self, is_shutting_down: bool) -> NoProgress {
+        match self {
+            Self::Read | Self::Receive => NoProgress::End,
+            Self::Flush if is_shutting_down => NoProgress::End,
+            Self::Write | Self::Flush | Self::Send => {
+                NoProgress::Error(closed(ErrorKind::BrokenPipe))
+            }
+        }
+    }
+}
+
+/// Why an operation on a connection made no progress.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The connection's stream has ended.
+    Eof,
+    /// The operation had nothing to do, as a read into an empty buffer.
+    Empty,
+    /// The connection failed in this phase. The policy classifies the error.
+    Error(Phase, io::Error),
+    /// The connection failed with an error that the face has classified.
+    Classified(Verdict, io::Error),
+}
+
+/// What a caller gets instead of progress.
+#[derive(Debug)]
+pub(crate) enum NoProgress {
+    /// The end of the stream; nothing to do for an operation that may move nothing.
+    End,
+    Error(io::Error),
+    /// The connection was lost. Only [`poll_once`](super::Transfer::poll_once) returns it.
+    #[cfg_attr(not(feature = "codec"), expect(dead_code, reason = "for messages"))]
+    Changed,
+}
+
+impl NoProgress {
+    /// Converts to the error of a writer, for whom a stream has no end.
+    #[inline]
+    pub(crate) fn into_write_error(self) -> io::Error {
+        match self {
+            Self::Error(error) => error,
+            Self::End | Self::Changed => ErrorKind::BrokenPipe.into(),
+        }
+    }
+
+    /// Converts to the result of an operation that may move nothing.
+    #[inline]
+    pub(crate) fn into_empty(self) -> io::Result<()> {
+        match self {
+            Self::End | Self::Changed => Ok(()),
+            Self::Error(error) => Err(error),
+        }
+    }
+}
+
+/// Returns the error of an operation that the end of the stream has made impossible.
+pub(crate) fn closed(kind: ErrorKind) -> io::Error {
+    io::Error::new(kind, "the stream was closed")
+}
+
+impl Unavailable {
+    /// Converts to an error; `kind` is for a stream that was closed.
+    pub(super) fn into_error(self, kind: ErrorKind) -> io::Error {
+        match self {
+            Self::GaveUp(gave_up) => gave_up.into(),
+            Self::Surfaced(error) => error,
+            Self::Closed => closed(kind),
+        }
+    }
+}
