@@ -139,11 +139,8 @@ where
         }
         let ends_at_eof = !this.transfer.policy().passes_eof();
         let mut shutdown = Shutdown(Pump {
-            op: Op::Send,
-            core: this.core,
-            readiness: this.readiness,
             ends_at_eof,
-            failed_in: None,
+            ..Pump::new(Op::Send, this.core, this.readiness)
         });
         Poll::Ready(
             match ready!(this.transfer.poll_once(Op::Send, cx, &mut shutdown)) {

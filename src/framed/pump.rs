@@ -27,6 +27,8 @@ pub(super) struct Pump<'a, U> {
     pub(super) ends_at_eof: bool,
     /// Where the last failure was met.
     pub(super) failed_in: Option<Phase>,
+    /// Bytes have arrived.
+    pub(super) has_read: bool,
 }
 
 impl<'a, U> Pump<'a, U> {
@@ -39,6 +41,7 @@ impl<'a, U> Pump<'a, U> {
             readiness,
             ends_at_eof: true,
             failed_in: None,
+            has_read: false,
         }
     }
 }
@@ -49,6 +52,11 @@ impl<U> Pump<'_, U> {
             Op::Receive | Op::Read => self.core.recv.current().is_some(),
             Op::Send | Op::Write | Op::Flush => self.core.recv.may_read_ahead(),
         }
+    }
+
+    /// Returns whether the reading direction is wanted and may be ready.
+    pub(super) fn may_read(&self) -> bool {
+        self.wants_read() && self.readiness.read().is_ready()
     }
 
     /// A reader writes what the connection owes from before it began, so that a task that only
@@ -70,7 +78,7 @@ impl<U> Pump<'_, U> {
         &mut self,
         mut io: Pin<&mut Io>,
     ) -> Poll<Result<(), Failure>> {
-        while self.wants_read() && self.readiness.read().is_ready() {
+        while self.may_read() {
             let n = ready!(self.poll_read_some(io.as_mut()))?;
             if n == 0 {
                 return if self.ends_at_eof || self.op == Op::Receive {
@@ -103,6 +111,7 @@ impl<U> Pump<'_, U> {
         Poll::Ready(match result {
             Ok(n) => {
                 buffer.on_read(n);
+                self.has_read |= n > 0;
                 Ok(n)
             }
             Err(error) => {
@@ -185,7 +194,7 @@ impl<Io: AsyncRead + AsyncWrite, U> Exchange<Connection<Io, U>> for Pump<'_, U> 
 
     fn can_progress(&self) -> bool {
         self.core.acks.has_pending()
-            || (self.wants_read() && self.readiness.read().is_ready())
+            || self.may_read()
             || (self.wants_write() && self.readiness.write().is_ready())
     }
 
@@ -271,16 +280,12 @@ where
         let this = self.as_mut().project();
         let mut transfer = this.transfer;
         let mut pump = Pump {
-            op,
             ends_at_eof: !transfer.policy().passes_eof() && !transfer.is_shutting_down(),
-            core: this.core,
-            readiness: this.readiness,
-            failed_in: None,
+            ..Pump::new(op, this.core, this.readiness)
         };
-        let read_before = pump.core.recv.current().map(|buffer| buffer.bytes().len());
         let pumped = transfer.as_mut().poll_once(op, cx, &mut pump);
         let failed_in = pump.failed_in;
-        if this.core.recv.current().map(|buffer| buffer.bytes().len()) != read_before {
+        if pump.has_read {
             transfer.stop_idle_timer();
             if op == Op::Send {
                 // The sender has taken what the reader waits for.

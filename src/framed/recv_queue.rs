@@ -408,6 +408,14 @@ impl<U: Decoder> RecvQueue<U> {
         }
     }
 
+    /// Returns whether the current connection keeps an error for the reader.
+    #[inline]
+    pub(super) fn has_error(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|buffer| buffer.error.is_some())
+    }
+
     /// Takes the error that the current connection keeps for the reader.
     pub(super) fn take_error(&mut self) -> Option<io::Error> {
         self.current.as_mut()?.take_error()

@@ -1,12 +1,11 @@
 //! The messages to send.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Encoder};
@@ -15,7 +14,8 @@ use super::ReconnectingFramed;
 use super::pump::{Goal, Pump, refused};
 use super::send_buffer::Kind;
 use crate::connect::Connect;
-use crate::transfer::{Exchange, Op};
+use crate::link::Role;
+use crate::transfer::{Exchange, Failure, NoProgress, Op};
 
 impl<C, U, I> Sink<I> for ReconnectingFramed<C, U>
 where
@@ -82,24 +82,51 @@ where
     /// Writes and flushes on a connection that needs nothing else: the fast path. Returns false to
     /// take the slow one.
     #[inline]
-    fn try_flush(self: Pin<&mut Self>) -> bool {
-        let this = self.project();
+    fn try_flush(mut self: Pin<&mut Self>) -> bool {
+        let this = self.as_mut().project();
         if this.core.acks.has_pending() || this.core.has_send_error() {
             return false;
         }
         let mut transfer = this.transfer;
-        let ends_at_eof = !transfer.policy().passes_eof();
         let Some(connection) = transfer.as_mut().fast_path(Op::Send) else {
             return false;
         };
-        let mut pump = Pump {
-            op: Op::Send,
-            core: this.core,
-            readiness: this.readiness,
-            ends_at_eof,
-            failed_in: None,
-        };
-        pump.try_write(connection.io_pin_mut())
+        let mut io = connection.io_pin_mut();
+        let mut pump = Pump::new(Op::Send, this.core, this.readiness);
+        if pump.readiness.read().is_ready() {
+            // The end of the connection has to be seen before the write, which it would swallow.
+            if let Poll::Ready(read) = pump.poll_read(io.as_mut()) {
+                return self.on_read_ahead(read);
+            }
+            if pump.has_read || pump.may_read() {
+                return self.on_read_ahead(Ok(()));
+            }
+        }
+        pump.try_write(io)
+    }
+
+    /// Handles what a sender has read ahead. Returns false: the slow path continues.
+    #[cold]
+    #[inline(never)]
+    fn on_read_ahead(self: Pin<&mut Self>, read: Result<(), Failure>) -> bool {
+        let this = self.project();
+        let mut transfer = this.transfer;
+        transfer.stop_idle_timer();
+        if let Err(failure) = read {
+            let is_end = matches!(failure, Failure::Eof);
+            if is_end && transfer.policy().passes_eof() {
+                return false;
+            }
+            let lost = transfer.as_mut().on_failure(Op::Send, failure);
+            let is_surfaced = transfer.get_ref().is_some();
+            if let (Err(NoProgress::Error(error)), Some(buffer), true) =
+                (lost, this.core.recv.current_mut(), is_surfaced)
+            {
+                buffer.set_error(error);
+            }
+        }
+        transfer.wake_others(Role::Write);
+        false
     }
 }
 
@@ -118,19 +145,18 @@ where
     where
         U: Encoder<I>,
     {
-        let this = self.as_mut().project();
-        if this.transfer.fast_path(Op::Send).is_some() {
-            if let Some(buffer) = this.core.recv.current_mut() {
-                let codec = buffer.codec_mut();
-                let encode = |bytes: &mut BytesMut| codec.encode(message, bytes);
-                let push = AssertUnwindSafe(|| this.core.send.push(kind, encode));
-                return catch_unwind(push).unwrap_or_else(|panic| {
-                    self.on_encoder_panic();
-                    resume_unwind(panic)
-                });
-            }
+        if self.core.recv.current().is_none() || !self.transfer.is_unchanged() {
+            return self.accept_slow(kind, message);
         }
-        self.accept_slow(kind, message)
+        let mut guard = PanicGuard(self.as_mut());
+        let core = guard.0.as_mut().project().core;
+        let (recv, send) = (&mut core.recv, &mut core.send);
+        let pushed = match recv.current_mut() {
+            Some(buffer) => send.push(kind, |bytes| buffer.codec_mut().encode(message, bytes)),
+            None => Ok(()),
+        };
+        std::mem::forget(guard);
+        pushed
     }
 
     /// Accepts a message while there is no connection, or the link has changed.
@@ -155,16 +181,16 @@ where
             return Ok(());
         }
         this.core.make_room(kind);
-        let (recv, send) = (&mut this.core.recv, &mut this.core.send);
         let codecs = Arc::clone(this.codecs);
-        let push = AssertUnwindSafe(|| match recv.current_mut() {
+        let mut guard = PanicGuard(self.as_mut());
+        let core = guard.0.as_mut().project().core;
+        let (recv, send) = (&mut core.recv, &mut core.send);
+        let pushed = match recv.current_mut() {
             Some(buffer) => send.push(kind, |bytes| buffer.codec_mut().encode(message, bytes)),
             None => send.push(kind, |bytes| codecs().encode(message, bytes)),
-        });
-        catch_unwind(push).unwrap_or_else(|panic| {
-            self.on_encoder_panic();
-            resume_unwind(panic)
-        })
+        };
+        std::mem::forget(guard);
+        pushed
     }
 
     /// Drops the connection, since its codec is in an unknown state.
@@ -189,5 +215,23 @@ where
         }
         drop(transfer);
         self.sync();
+    }
+}
+
+/// Drops the connection if the encoder panics. Nothing is caught while it does not.
+struct PanicGuard<'a, C, U>(Pin<&'a mut ReconnectingFramed<C, U>>)
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite;
+
+impl<C, U> Drop for PanicGuard<'_, C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite,
+{
+    fn drop(&mut self) {
+        // A second panic, of an observer, must not leave this destructor.
+        let framed = self.0.as_mut();
+        let _ = catch_unwind(AssertUnwindSafe(|| framed.on_encoder_panic()));
     }
 }

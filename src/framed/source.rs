@@ -70,6 +70,7 @@ where
         }
         match this.core.recv.next_current() {
             Received::Item(Ok(item)) => Received::Item(Ok(item)),
+            Received::Nothing if !this.core.recv.has_error() => Received::Nothing,
             received => self.on_received(received),
         }
     }
@@ -142,31 +143,31 @@ where
     }
 
     /// Reads more bytes.
-    fn poll_fill(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NoProgress>> {
-        if let Some(filled) = self.as_mut().try_fill() {
-            return filled;
-        }
-        self.poll_pump(Op::Receive, cx)
-    }
-
-    /// Reads from a connection that needs nothing else: the fast path. `None` to take the slow one.
     #[inline]
-    fn try_fill(self: Pin<&mut Self>) -> Option<Poll<Result<(), NoProgress>>> {
-        let this = self.project();
-        if this.core.send.has_backlog() || !this.readiness.read().is_ready() {
-            return None;
+    fn poll_fill(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NoProgress>> {
+        if self.core.send.has_backlog() {
+            return self.poll_pump(Op::Receive, cx);
         }
+        let this = self.as_mut().project();
         let mut transfer = this.transfer;
-        let connection = transfer.as_mut().fast_path(Op::Receive)?;
+        let Some(connection) = transfer.as_mut().fast_path(Op::Receive) else {
+            return self.poll_pump(Op::Receive, cx);
+        };
+        // The fast path: there is nothing to do but to read.
         let mut pump = Pump::new(Op::Receive, this.core, this.readiness);
         match pump.poll_read(connection.io_pin_mut()) {
-            Poll::Ready(Ok(())) => Some(Poll::Ready(Ok(()))),
-            Poll::Pending => None,
-            Poll::Ready(Err(failure)) => Some(Poll::Ready(
-                transfer
-                    .on_failure(Op::Receive, failure)
-                    .and(Err(NoProgress::Changed)),
-            )),
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(failure)) => {
+                let lost = transfer.on_failure(Op::Receive, failure);
+                Poll::Ready(lost.and(Err(NoProgress::Changed)))
+            }
+            Poll::Pending => {
+                let read = this.readiness.read();
+                if transfer.may_wait(Op::Receive, cx.waker(), || read.is_ready()) {
+                    return Poll::Pending;
+                }
+                self.poll_pump(Op::Receive, cx)
+            }
         }
     }
 }

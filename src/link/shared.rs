@@ -21,6 +21,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Watch];
+
     #[inline]
     const fn waiting(self) -> u32 {
         WAITING << self as u32
@@ -162,15 +164,14 @@ impl Shared {
 
     /// Wakes the tasks of all roles but this one, which is the one that polls.
     pub(crate) fn wake_others(&self, polling: Option<Role>) {
+        let kept = polling.map_or(0, Role::waiting);
         let woken = {
             let mut wakers = lock(&self.wakers);
-            let kept = polling.map_or(0, Role::waiting);
-            self.flags.clear(ANY_WAITING & !kept);
-            let mut woken = std::mem::take(&mut *wakers);
-            if let Some(role) = polling {
-                wakers[role as usize] = woken[role as usize].take();
-            }
-            woken
+            let waiting = self.flags.clear(ANY_WAITING & !kept);
+            Role::ALL.map(|role| {
+                let is_waiting = waiting & role.waiting() != 0;
+                is_waiting.then(|| wakers[role as usize].take()).flatten()
+            })
         };
         // Outside of the lock: a waker is foreign code.
         woken.into_iter().flatten().for_each(Waker::wake);

@@ -161,24 +161,37 @@ impl<C: Connect> Transfer<C> {
                     return Poll::Ready(Ok(output));
                 }
                 Poll::Ready(result) => self.poll_io_failed(result, cx, operation),
-                Poll::Pending => {
-                    if self.as_mut().may_wait(O::OP, cx.waker()) {
-                        return Poll::Pending;
-                    }
-                    self.poll_io_slow(cx, operation)
-                }
+                Poll::Pending => self.poll_io_pending(cx, operation),
             },
             None => self.poll_io_slow(cx, operation),
         };
         result.map(|result| result.or_else(O::on_no_progress))
     }
 
-    /// Registers the polling task, and returns whether it has nothing to do but to wait for the
-    /// connection.
+    /// Waits for the connection, if there is nothing else to do.
     #[inline(never)]
-    fn may_wait(self: Pin<&mut Self>, op: Op, waker: &Waker) -> bool {
+    fn poll_io_pending<O: Operation<C::Io>>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        operation: O,
+    ) -> Poll<Result<O::Output, NoProgress>> {
+        if self.as_mut().may_wait(O::OP, cx.waker(), || false) {
+            return Poll::Pending;
+        }
+        self.poll_io_slow(cx, operation)
+    }
+
+    /// Registers the polling task, and returns whether it has nothing to do but to wait for the
+    /// connection. `look` finds what it may have missed.
+    #[inline]
+    pub(crate) fn may_wait(
+        self: Pin<&mut Self>,
+        op: Op,
+        waker: &Waker,
+        look: impl FnOnce() -> bool,
+    ) -> bool {
         let has_limit = self.idle_limit(op).is_some();
-        !self.prepare_to_wait(op.role(), waker, || has_limit)
+        !self.prepare_to_wait(op.role(), waker, || has_limit || look())
     }
 
     #[cold]
