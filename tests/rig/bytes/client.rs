@@ -1,0 +1,277 @@
+//! The client of bytes: two tasks that are polled by hand.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use reconnecting_stream::{Backoff, Eof, Event, Policy, ReconnectingStream, Resend, Seam};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
+use tokio::time::Instant;
+
+use super::super::actor::Actor;
+use super::super::line::Habits;
+use super::super::random::Random;
+use super::super::run::{Failure, trace};
+use super::super::task::WakerWasDropped;
+use super::super::world::{Dialer, MAX_UNREAD, Offline, Rig, Settings, Stats};
+
+pub type Bytes = ReconnectingStream<Dialer>;
+
+pub const IDLE: Duration = Duration::from_millis(25);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Read(usize),
+    Write(usize),
+    Flush,
+    Shutdown,
+}
+
+#[derive(Debug)]
+pub enum Answer {
+    Read(io::Result<Vec<u8>>),
+    Wrote(io::Result<usize>),
+    Flushed(io::Result<()>),
+    ShutDown(io::Result<()>),
+}
+
+pub enum Halves {
+    Whole(Box<Bytes>),
+    Split(Option<ReadHalf<Bytes>>, Option<WriteHalf<Bytes>>),
+}
+
+/// What a half was told.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The connection of its last loss.
+    pub lost: u64,
+    /// With `Seam::Eof`: ends that the reader got instead.
+    pub ends: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub settings: Settings,
+    pub is_split: bool,
+    pub begins_connected: bool,
+    pub has_idle_timeout: bool,
+    pub has_hooks: bool,
+    pub may_shut_down: bool,
+    pub may_be_killed: bool,
+    pub reads_on: bool,
+}
+
+pub struct Client {
+    pub rig: Arc<Rig>,
+    pub plan: Plan,
+    pub random: Random,
+    pub halves: Halves,
+    pub reader: Actor<Op>,
+    pub writer: Actor<Op>,
+    pub reader_told: Told,
+    pub writer_told: Told,
+    /// A read has waited since then.
+    pub waits_since: Option<Instant>,
+    /// The answer of the first shutdown, and whether it was an error.
+    pub shut: Option<bool>,
+    pub reader_told_after_shutdown: bool,
+    pub steps: u64,
+}
+
+impl Plan {
+    fn of(random: &mut Random) -> Self {
+        let seam = random.pick(&[Seam::Hidden, Seam::Error, Seam::Eof]);
+        let passes = seam != Seam::Eof && random.one_in(8);
+        let settings = Settings {
+            seam,
+            eof: if passes { Eof::Pass } else { Eof::Reconnect },
+            resend: Resend::Torn,
+            max_queued: 0,
+            max_attempts: random.one_in(6).then(|| random.pick(&[1, 2, 3])),
+            offline: Offline::Keep,
+            keeps_unsent: true,
+            max_unread: MAX_UNREAD,
+            habits: Habits {
+                chunk: random.pick(&[1, 3, 17, usize::MAX]),
+                room: random.pick(&[0, 10, 100, usize::MAX]),
+                buffer: random.pick(&[0, 0, 50]),
+                keeps_arrived: random.one_in(2),
+            },
+            trailers: 0,
+            has_handshake: false,
+            banner: random.pick(&[0, 1, 3]),
+            faulty_attempts: random.one_in(2),
+        };
+        Self {
+            settings,
+            is_split: random.one_in(2),
+            begins_connected: random.one_in(3),
+            has_idle_timeout: random.one_in(4),
+            has_hooks: random.one_in(2),
+            may_shut_down: random.one_in(2),
+            may_be_killed: random.one_in(15),
+            reads_on: random.one_in(2),
+        }
+    }
+
+    fn build(&self, rig: &Arc<Rig>) -> Bytes {
+        let policy = Policy::default()
+            .backoff(Backoff::constant(Duration::from_millis(10)))
+            .attempt_timeout(Duration::from_millis(50))
+            .eof(self.settings.eof)
+            .idle_timeout(self.has_idle_timeout.then_some(IDLE))
+            .max_attempts(self.settings.max_attempts);
+        let observer = Arc::clone(rig);
+        let builder = ReconnectingStream::builder(Dialer(Arc::clone(rig)))
+            .policy(policy)
+            .seam(self.settings.seam)
+            .on_event(move |event| {
+                if let Event::Connected { generation, .. } = event {
+                    observer.world().adopt(*generation);
+                }
+            });
+        if self.begins_connected {
+            builder.wrap(rig.accept(1))
+        } else {
+            builder.lazy()
+        }
+    }
+}
+
+impl Client {
+    pub fn new(mut random: Random) -> Self {
+        let plan = Plan::of(&mut random);
+        let rig = Rig::new(plan.settings, Random::new(random.next()));
+        rig.world().is_of_bytes = true;
+        let stream = plan.build(&rig);
+        let _ = rig.handle.set(stream.handle());
+        let halves = if plan.is_split {
+            let (reader, writer) = split(stream);
+            Halves::Split(Some(reader), Some(writer))
+        } else {
+            Halves::Whole(Box::new(stream))
+        };
+        Self {
+            rig,
+            plan,
+            random,
+            halves,
+            reader: Actor::new(),
+            writer: Actor::new(),
+            reader_told: Told::default(),
+            writer_told: Told::default(),
+            waits_since: None,
+            shut: None,
+            reader_told_after_shutdown: false,
+            steps: 0,
+        }
+    }
+
+    /// Polls the reader, or the writer, once.
+    pub fn poll(&mut self, reads: bool) {
+        let mut world = self.rig.world();
+        world.epoch += 1;
+        (world.last_read.2, world.last_write.2) = (0, 0);
+        drop(world);
+        let actor = if reads {
+            &mut self.reader
+        } else {
+            &mut self.writer
+        };
+        actor.is_runnable = false;
+        let Some(op) = actor.op else { return };
+        trace(|| format!("polls {op:?}"));
+        let (halves, task) = (&mut self.halves, &mut actor.task);
+        let polled = task.poll(|cx| halves.poll(op, cx));
+        trace(|| format!("{op:?}: {polled:?}"));
+        match polled {
+            Ok(Poll::Pending) if reads => {
+                // A read that comes too late after a whole idle timeout waits from then on.
+                self.waits_since = Some(Instant::now());
+            }
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(answer)) => {
+                actor.op = None;
+                if reads {
+                    self.waits_since = None;
+                }
+                self.take(answer);
+            }
+            Err(WakerWasDropped) => {
+                let why = format!("waker: {op:?} is Pending, and its waker was dropped");
+                self.rig.world().fail(why);
+            }
+        }
+    }
+
+    pub fn run(&mut self) {
+        for _ in 0..400 {
+            let (reads, writes) = (self.reader.is_due(), self.writer.is_due());
+            if !reads && !writes || self.rig.world().violation().is_some() {
+                return;
+            }
+            let first = self.random.one_in(2);
+            self.poll(if reads && writes { first } else { reads });
+        }
+        self.rig.world().fail("busy: 400 polls without an event");
+    }
+
+    pub fn check(&mut self) -> Result<(), Failure> {
+        if !self.reader.is_due() && !self.writer.is_due() {
+            self.check_quiet();
+        }
+        let world = self.rig.world();
+        match world.violation() {
+            Some(why) => Err(Failure {
+                size: world.stats.operations,
+                why: why.to_owned(),
+                context: format!("{:#?}", self.plan),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            histories: 1,
+            steps: self.steps,
+            ..self.rig.world().stats
+        }
+    }
+}
+
+impl Halves {
+    fn poll(&mut self, op: Op, cx: &mut Context<'_>) -> Poll<Answer> {
+        match op {
+            Op::Read(room) => {
+                let mut bytes = vec![0; room];
+                let mut buf = ReadBuf::new(&mut bytes);
+                let polled = match self {
+                    Self::Whole(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+                    Self::Split(half, _) => {
+                        Pin::new(half.as_mut().unwrap()).poll_read(cx, &mut buf)
+                    }
+                };
+                polled.map(|read| Answer::Read(read.map(|()| buf.filled().to_vec())))
+            }
+            Op::Write(len) => {
+                let bytes: Vec<u8> = (0..len).map(|n| n.to_le_bytes()[0]).collect();
+                let polled = self.writer(|half| half.poll_write(cx, &bytes));
+                polled.map(Answer::Wrote)
+            }
+            Op::Flush => self.writer(|half| half.poll_flush(cx)).map(Answer::Flushed),
+            Op::Shutdown => self
+                .writer(|half| half.poll_shutdown(cx))
+                .map(Answer::ShutDown),
+        }
+    }
+
+    fn writer<T>(&mut self, f: impl FnOnce(Pin<&mut (dyn AsyncWrite + Unpin)>) -> T) -> T {
+        match self {
+            Self::Whole(stream) => f(Pin::new(stream.as_mut())),
+            Self::Split(_, half) => f(Pin::new(half.as_mut().unwrap())),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Random histories of a `ReconnectingStream`.
+
+mod checks;
+mod client;
+mod steps;
+
+use super::random::Random;
+use super::run::Failure;
+use super::world::Stats;
+use client::Client;
+
+/// Runs the history of a seed to its end.
+pub async fn history(seed: u64) -> Result<Stats, Failure> {
+    let mut client = Client::new(Random::new(seed));
+    let steps = 20 + client.random.below(60);
+    for _ in 0..steps {
+        client.step().await;
+        client.check()?;
+    }
+    client.settle().await?;
+    Ok(client.stats())
+}

@@ -1,0 +1,156 @@
+//! What happens "on another thread" while an operation of a connection runs.
+
+use std::io;
+
+use tokio::time::Instant;
+
+use super::reading::{PASSING_READ, PASSING_WRITE};
+use super::run::trace;
+use super::world::Rig;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Read,
+    Write,
+    Flush,
+    Shutdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Before,
+    After,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    Fin,
+    Reset,
+    Items {
+        count: u8,
+        cut: usize,
+    },
+    Burst {
+        frames: usize,
+    },
+    Poison,
+    Room(usize),
+    Chunk(usize),
+    Reply,
+    /// Confirms what the reader knows to have arrived.
+    Confirm,
+    /// Confirms whatever has reached the peer of the newest connection.
+    ConfirmReached,
+    Reconnect,
+    /// The application says that the connection is bad: a loss under the backoff.
+    MarkLost,
+    Close,
+    PassingRead,
+    PassingWrite,
+    StallShutdown(bool),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    pub op: Op,
+    pub when: When,
+    /// So many operations of this kind pass before.
+    pub skip: usize,
+    pub act: Act,
+}
+
+impl Rig {
+    pub fn run_hooks(&self, op: Op, when: When) {
+        loop {
+            let due = self.world().take_hook(op, when);
+            let Some(act) = due else { return };
+            self.act(act);
+        }
+    }
+
+    pub fn act(&self, act: Act) {
+        trace(|| format!("  {act:?}"));
+        match act {
+            Act::Confirm => self.confirm(),
+            Act::ConfirmReached => {
+                self.world().learn_what_reached();
+                self.confirm();
+            }
+            Act::Reconnect => {
+                self.world().note_command();
+                if let Some(handle) = self.handle.get() {
+                    handle.reconnect();
+                }
+            }
+            Act::MarkLost => {
+                self.world().note_loss();
+                if let Some(handle) = self.handle.get() {
+                    handle.mark_lost(io::Error::other("marked"));
+                }
+            }
+            Act::Close => {
+                self.world().note_end();
+                if let Some(handle) = self.handle.get() {
+                    handle.close();
+                }
+            }
+            of_the_peer => self.act_as_peer(of_the_peer),
+        }
+    }
+
+    fn act_as_peer(&self, act: Act) {
+        let mut world = self.world();
+        let epoch = world.epoch;
+        if matches!(act, Act::Items { .. }) && world.is_of_bytes {
+            world.quiet_for = Some(Instant::now());
+        }
+        let Some(line) = world.lines.last_mut().filter(|line| line.is_alive()) else {
+            return;
+        };
+        let wakes = match act {
+            Act::Fin => line.finish(epoch),
+            Act::Reset => line.reset(epoch),
+            Act::Items { count, cut } => line.send_items(count, cut % 5, None, cut),
+            Act::Burst { frames } => {
+                let wakes = line.wake_all();
+                line.habits.chunk = line.habits.chunk.max(1000);
+                for _ in 0..frames {
+                    drop(line.send_items(1, 1000, None, 0));
+                }
+                wakes
+            }
+            Act::Poison => line.send_poison(),
+            Act::Room(bytes) => line.add_room(bytes),
+            Act::Chunk(bytes) => {
+                line.habits.chunk = bytes.max(1);
+                return;
+            }
+            Act::Reply => line.reply().unwrap_or_default(),
+            Act::PassingRead => {
+                line.passing_read = Some(PASSING_READ);
+                line.wake_all()
+            }
+            Act::PassingWrite => {
+                line.passing_write = Some(PASSING_WRITE);
+                line.wake_all()
+            }
+            Act::StallShutdown(stalls) => {
+                line.stalls_shutdown = stalls;
+                line.wake_all()
+            }
+            Act::Confirm | Act::ConfirmReached | Act::Reconnect | Act::MarkLost | Act::Close => {
+                unreachable!("not for a peer")
+            }
+        };
+        drop(world);
+        wakes.wake();
+    }
+
+    /// Confirms what is known to have arrived.
+    fn confirm(&self) {
+        let n = self.world().take_confirmable();
+        if let Some(confirmations) = self.confirmations.get().filter(|_| n > 0) {
+            confirmations.confirm(n);
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The state of one scripted connection, as the kernel and the peer see it.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::task::Waker;
+
+use super::codec;
+
+/// How connections behave in one history.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    /// No read or write moves more.
+    pub chunk: usize,
+    /// What the kernel takes before it says `Pending`.
+    pub room: usize,
+    /// The connection keeps so many written bytes inside until it is flushed, as a `BufWriter`
+    /// or TLS does.
+    pub buffer: usize,
+    /// What has arrived can be read after a reset.
+    pub keeps_arrived: bool,
+}
+
+#[derive(Debug)]
+pub struct Line {
+    pub habits: Habits,
+    /// The generation that the connection has once its handshake is done.
+    pub generation: u64,
+    pub is_adopted: bool,
+    pub is_dropped: bool,
+
+    arriving: VecDeque<u8>,
+    /// Everything that has arrived.
+    pub stream: Vec<u8>,
+    /// Bytes that have arrived, in all.
+    pub arrived: usize,
+    /// Bytes that the client has read.
+    pub consumed: usize,
+    pub fin: bool,
+    pub reset: bool,
+    /// The reset was reported to one operation: the next one does not get it again.
+    pub reset_is_eaten: bool,
+    /// The epoch in which the end arrived.
+    pub ended: Option<u64>,
+    /// The connection has reported its death to the client.
+    pub noticed: bool,
+    /// Bytes that had arrived before the loss: their whole items have to be delivered.
+    pub must: usize,
+    pub passing_read: Option<ErrorKind>,
+    pub passing_write: Option<ErrorKind>,
+
+    /// Where item `n` ends in the bytes that the peer sends.
+    pub ends: Vec<usize>,
+    /// How many items come before the frame that can't be decoded, and where it ends.
+    pub poison: Option<(usize, usize)>,
+    tail: Vec<u8>,
+    /// Items that the handshake has read.
+    pub taken_by_handshake: u32,
+
+    /// Bytes that the client has handed over.
+    pub given: Vec<u8>,
+    /// How many of them have left.
+    pub left: usize,
+    /// Where the next frame begins in `given`.
+    pub parsed: usize,
+    pub frames: Frames,
+    pub is_shut: bool,
+    pub stalls_shutdown: bool,
+
+    pub reader: Option<Waker>,
+    pub writer: Option<Waker>,
+}
+
+/// What a connection was given.
+#[derive(Debug, Default)]
+pub struct Frames {
+    /// Hellos that the handshake has encoded.
+    pub hellos_due: u32,
+    pub hellos: u32,
+    pub data: Vec<u32>,
+    pub transient: Vec<u32>,
+    /// How many of `data` the peer has replied to.
+    pub replied: usize,
+    /// How many of `data` the client has counted as answered.
+    pub answered: usize,
+    /// Messages that were accepted before this connection was made.
+    pub owed: usize,
+    /// Messages that were confirmed before this connection was made.
+    pub confirmed_before: usize,
+}
+
+impl Frames {
+    /// Returns how many of the messages that it was given were owed when it was made.
+    pub fn owed_given(&self) -> usize {
+        let owed = |id: &&u32| (**id as usize) < self.owed;
+        self.data.iter().filter(owed).count()
+    }
+}
+
+/// What is to be woken once no lock is held.
+#[must_use]
+#[derive(Default)]
+pub struct Wakes(pub [Option<Waker>; 2]);
+
+impl Wakes {
+    pub fn wake(self) {
+        self.0.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl Line {
+    pub fn new(habits: Habits, generation: u64) -> Self {
+        Self {
+            habits,
+            generation,
+            is_adopted: false,
+            is_dropped: false,
+            arriving: VecDeque::new(),
+            stream: Vec::new(),
+            arrived: 0,
+            consumed: 0,
+            fin: false,
+            reset: false,
+            reset_is_eaten: false,
+            ended: None,
+            noticed: false,
+            must: 0,
+            passing_read: None,
+            passing_write: None,
+            ends: Vec::new(),
+            poison: None,
+            tail: Vec::new(),
+            taken_by_handshake: 0,
+            given: Vec::new(),
+            left: 0,
+            parsed: 0,
+            frames: Frames::default(),
+            is_shut: false,
+            stalls_shutdown: false,
+            reader: None,
+            writer: None,
+        }
+    }
+
+    pub const fn is_alive(&self) -> bool {
+        !self.is_dropped
+    }
+
+    pub const fn has_ended(&self) -> bool {
+        self.fin || self.reset
+    }
+
+    pub fn is_readable(&self) -> bool {
+        !self.arriving.is_empty() || self.has_ended() || self.passing_read.is_some()
+    }
+
+    pub fn unread(&self) -> usize {
+        self.arriving.len()
+    }
+
+    pub fn buffered(&self) -> usize {
+        self.given.len() - self.left
+    }
+
+    /// Returns how many items are whole within the first `bytes`, as far as they can be decoded.
+    pub fn whole_items(&self, bytes: usize) -> usize {
+        let whole = self.ends.partition_point(|end| *end <= bytes);
+        self.poison.map_or(whole, |(before, _)| whole.min(before))
+    }
+
+    /// Everything that has arrived so far has to be delivered if the connection is lost later.
+    pub fn note_arrived(&mut self) {
+        self.must = self.must.max(self.consumed + self.arriving.len());
+    }
+
+    fn arrive(&mut self, bytes: &[u8]) {
+        if self.has_ended() || self.is_dropped {
+            return;
+        }
+        self.arriving.extend(bytes);
+        self.stream.extend(bytes);
+        self.arrived += bytes.len();
+    }
+
+    fn wake_reader(&mut self) -> Wakes {
+        Wakes([self.reader.take(), None])
+    }
+
+    pub fn wake_all(&mut self) -> Wakes {
+        Wakes([self.reader.take(), self.writer.take()])
+    }
+}
+
+/// What the peer does.
+impl Line {
+    /// Sends a frame; `cut` bytes of it stay behind until the next one.
+    fn send(&mut self, frame: &[u8], cut: usize) -> Wakes {
+        if self.has_ended() {
+            return Wakes::default();
+        }
+        let tail = std::mem::take(&mut self.tail);
+        self.arrive(&tail);
+        let now = frame.len() - cut.min(frame.len());
+        self.arrive(&frame[..now]);
+        self.tail = frame[now..].to_vec();
+        self.wake_reader()
+    }
+
+    pub fn send_items(&mut self, count: u8, fill: usize, reply: Option<u32>, cut: usize) -> Wakes {
+        if self.has_ended() || self.poison.is_some() {
+            return Wakes::default();
+        }
+        let first = u32::try_from(self.ends.len()).unwrap();
+        let connection = u32::try_from(self.generation).unwrap();
+        let reply = reply.unwrap_or(codec::NO_REPLY);
+        let frame = codec::items(connection, first, count, reply, fill);
+        let end = self.arrived + self.tail.len() + frame.len();
+        self.ends.extend((0..count).map(|_| end));
+        self.send(&frame, cut)
+    }
+
+    pub fn send_poison(&mut self) -> Wakes {
+        if self.has_ended() || self.poison.is_some() {
+            return Wakes::default();
+        }
+        let frame = codec::poison();
+        let end = self.arrived + self.tail.len() + frame.len();
+        self.poison = Some((self.ends.len(), end));
+        self.send(&frame, 0)
+    }
+
+    /// Replies to the next message that has reached the peer.
+    pub fn reply(&mut self) -> Option<Wakes> {
+        let reached = self.whole_frames_that_left();
+        let id = *self.frames.data.get(self.frames.replied)?;
+        if self.frames.replied >= reached || self.has_ended() || self.poison.is_some() {
+            return None;
+        }
+        self.frames.replied += 1;
+        Some(self.send_items(1, 0, Some(id), 0))
+    }
+
+    /// Returns how many frames of data are whole in what has left.
+    pub fn whole_frames_that_left(&self) -> usize {
+        let (mut at, mut data) = (0, 0);
+        while let Some((kind, _, len)) = codec::header(&self.given[at..]) {
+            at += codec::HEADER + len;
+            if at > self.left {
+                break;
+            }
+            data += usize::from(kind == codec::DATA);
+        }
+        data
+    }
+
+    /// The peer's FIN arrives: only a reader is woken.
+    pub fn finish(&mut self, epoch: u64) -> Wakes {
+        if self.has_ended() {
+            return Wakes::default();
+        }
+        self.fin = true;
+        self.ended = Some(epoch);
+        self.wake_reader()
+    }
+
+    pub fn reset(&mut self, epoch: u64) -> Wakes {
+        if self.reset {
+            return Wakes::default();
+        }
+        self.reset = true;
+        self.ended.get_or_insert(epoch);
+        if !self.habits.keeps_arrived {
+            self.arriving.clear();
+            self.must = self.must.min(self.consumed);
+        }
+        self.wake_all()
+    }
+
+    pub fn add_room(&mut self, bytes: usize) -> Wakes {
+        self.habits.room = self.habits.room.saturating_add(bytes);
+        Wakes([None, self.writer.take()])
+    }
+}
+
+/// What the client's operations meet.
+impl Line {
+    /// Returns `None` if there is nothing to read.
+    pub fn read(&mut self, max: usize) -> Option<Result<Vec<u8>, ErrorKind>> {
+        if let Some(kind) = self.passing_read.take() {
+            return Some(Err(kind));
+        }
+        if !self.arriving.is_empty() {
+            let n = max.min(self.arriving.len()).min(self.habits.chunk);
+            self.consumed += n;
+            return Some(Ok(self.arriving.drain(..n).collect()));
+        }
+        if self.reset && !self.reset_is_eaten {
+            return Some(Err(self.meet_reset()));
+        }
+        if self.has_ended() {
+            return Some(Ok(Vec::new()));
+        }
+        None
+    }
+
+    pub fn meet_reset(&mut self) -> ErrorKind {
+        if self.reset_is_eaten {
+            return ErrorKind::BrokenPipe;
+        }
+        self.reset_is_eaten = true;
+        ErrorKind::ConnectionReset
+    }
+
+    /// The client learns that the connection is dead.
+    pub fn notice(&mut self) {
+        if !self.noticed {
+            self.noticed = true;
+            self.must = self.consumed + self.arriving.len();
+        }
+    }
+
+    /// Returns `None` if there is no room.
+    pub fn write(&mut self, bytes: &[u8]) -> Option<Result<usize, ErrorKind>> {
+        if let Some(kind) = self.passing_write.take() {
+            return Some(Err(kind));
+        }
+        let holds = self.habits.buffer;
+        if holds > 0 && self.buffered() < holds {
+            let n = bytes.len().min(holds - self.buffered());
+            let n = n.min(self.habits.chunk);
+            self.given.extend(&bytes[..n]);
+            return Some(Ok(n));
+        }
+        if self.reset {
+            return Some(Err(self.meet_reset()));
+        }
+        if self.is_shut {
+            return Some(Err(ErrorKind::BrokenPipe));
+        }
+        if holds > 0 {
+            self.drain();
+            return (self.buffered() < holds).then(|| self.write(bytes))?;
+        }
+        let n = bytes.len().min(self.habits.room).min(self.habits.chunk);
+        if n == 0 {
+            return None;
+        }
+        self.habits.room = self.habits.room.saturating_sub(n);
+        self.given.extend(&bytes[..n]);
+        self.left = self.given.len();
+        Some(Ok(n))
+    }
+
+    fn drain(&mut self) {
+        let n = self.buffered().min(self.habits.room);
+        if self.habits.room != usize::MAX {
+            self.habits.room -= n;
+        }
+        self.left += n;
+    }
+
+    /// Returns `None` if there is no room. Without a buffer of its own a connection has nothing
+    /// to flush, and does not find out that it was reset.
+    pub fn flush(&mut self) -> Option<Result<(), ErrorKind>> {
+        if self.buffered() == 0 {
+            return Some(Ok(()));
+        }
+        if self.reset {
+            return Some(Err(self.meet_reset()));
+        }
+        self.drain();
+        (self.buffered() == 0).then_some(Ok(()))
+    }
+
+    pub fn shut_down(&mut self) -> Option<Result<(), ErrorKind>> {
+        if let Err(kind) = self.flush()? {
+            return Some(Err(kind));
+        }
+        if self.reset {
+            self.reset_is_eaten = true;
+            return Some(Err(ErrorKind::NotConnected));
+        }
+        if self.stalls_shutdown {
+            return None;
+        }
+        self.is_shut = true;
+        Some(Ok(()))
+    }
+}

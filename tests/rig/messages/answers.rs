@@ -1,0 +1,233 @@
+//! What the answers of the client may be.
+
+use std::io::{self, ErrorKind};
+
+use reconnecting_stream::{ConnectionLost, GaveUp, Handle, State};
+
+use super::super::codec::{CodecError, Item, Message, encoded_len};
+use super::super::reading::{PASSING_READ, PASSING_WRITE};
+use super::super::world::{Offline, World};
+use super::client::{Answer, Client, Halves, Op};
+use super::plan::Confirming;
+
+impl Client {
+    pub fn take(&mut self, op: Op, answer: Answer) {
+        if !matches!(answer, Answer::Item(_) | Answer::Generation(_)) {
+            self.update_slot();
+        }
+        match (answer, op) {
+            (Answer::Item(item), _) => self.take_item(item),
+            (Answer::Generation(generation), _) => self.take_generation(generation),
+            (Answer::Fed(fed), Op::Feed { message, flushes }) => {
+                self.take_fed(message, flushes, fed);
+            }
+            (Answer::Flushed(Ok(())), _) => self.rig.world().judge_flush(),
+            (Answer::Flushed(Err(error)), _) => self.take_sink_error(op, &error),
+            (Answer::Closed(Err(CodecError::Io(error))), _) if is_passing(&error) => {
+                self.take_sink_error(op, &CodecError::Io(error));
+            }
+            (Answer::Closed(Err(CodecError::Refused)), _) => {
+                // A message that `SplitSink` held back failed, and the close has not begun.
+                let refused = CodecError::Refused;
+                self.take_sink_error(op, &refused);
+            }
+            (Answer::Closed(closed), _) => {
+                self.close_answered = true;
+                self.writer.is_stopped = true;
+                match closed {
+                    Ok(()) => self.rig.world().judge_close(),
+                    Err(error) => self.take_sink_error(op, &error),
+                }
+            }
+            (Answer::Fed(Err(error)), Op::FeedTransient(_)) => self.take_sink_error(op, &error),
+            (Answer::Fed(Ok(())), Op::FeedTransient(_)) => {}
+            (Answer::Panicked, _) => self.take_panic(),
+            (Answer::Fed(_), _) => unreachable!("only what was fed"),
+        }
+    }
+
+    fn take_item(&mut self, item: Option<Result<Item, CodecError>>) {
+        let mut world = self.rig.world();
+        match item {
+            Some(Ok(item)) => {
+                world.judge_reading(|reading, lines| reading.item(lines, item));
+                drop(world);
+                if let Some(id) = item.reply {
+                    self.take_reply(id as usize);
+                }
+            }
+            Some(Err(error)) => {
+                self.reader.is_stopped |= GaveUp::find(&error).is_some() || world.is_killed;
+                world.judge_reading(|reading, lines| reading.error(lines, &error));
+                if world.reading.passing_told > world.passing_met {
+                    world.fail("strange-item: a passing error that was not met");
+                }
+            }
+            None => {
+                let passes = !world.ends_are_losses() && world.live().is_some_and(|line| line.fin);
+                let is_killed = world.is_killed;
+                world.judge_reading(|reading, lines| match is_killed {
+                    true => Ok(()),
+                    false => reading.end(lines, passes),
+                });
+                let is_over = world.reading.has_ended || passes || is_killed;
+                self.reader.is_stopped |= is_over;
+            }
+        }
+        if self.plan.reads_on && !self.reader.is_stopped {
+            self.reader.begin(Op::Next);
+        }
+    }
+
+    fn take_reply(&mut self, id: usize) {
+        let mut world = self.rig.world();
+        if !world.sending.keeps_unconfirmed {
+            return;
+        }
+        let known = world.sending.known.max(id + 1);
+        world.sending.known = known;
+        match self.plan.confirming {
+            Confirming::Elsewhere => {}
+            Confirming::Named => {
+                let n = world.take_confirmable();
+                drop(world);
+                self.confirm(n, false);
+            }
+            Confirming::Answered => {
+                world.take_confirmable();
+                drop(world);
+                self.confirm(1, true);
+            }
+        }
+    }
+
+    fn confirm(&mut self, n: usize, counts_answers: bool) {
+        let confirmations = self.rig.confirmations.get().expect("set at the beginning");
+        match (&mut self.halves, counts_answers) {
+            (_, _) if n == 0 => {}
+            (Halves::Whole(framed), true) => framed.answered(n),
+            (Halves::Whole(framed), false) => framed.confirm(n),
+            (Halves::Split(..), true) => confirmations.answered(n),
+            (Halves::Split(..), false) => confirmations.confirm(n),
+        }
+    }
+
+    fn take_generation(&mut self, generation: io::Result<u64>) {
+        let mut world = self.rig.world();
+        match generation {
+            Ok(generation) => {
+                let live = world.live().map(|line| line.generation);
+                if live != Some(generation) {
+                    world.fail(format!("connected: {generation} instead of {live:?}"));
+                }
+            }
+            Err(error) if GaveUp::find(&error).is_some() => self.reader.is_stopped = true,
+            Err(_) if world.is_killed || world.is_closing => {}
+            Err(error) => world.fail(format!("connected: {error}")),
+        }
+    }
+
+    pub fn update_slot(&mut self) {
+        let world = self.rig.world();
+        let is_encoded = match self.slot {
+            Some(Message::Data { id, .. }) => world.sending.accepted.len() > id as usize,
+            Some(Message::Refused) => world.refusals_due > 0,
+            _ => world.panics_due > 0,
+        };
+        if is_encoded {
+            drop(world);
+            self.slot = None;
+        }
+    }
+
+    fn take_panic(&mut self) {
+        let mut world = self.rig.world();
+        if world.panics_due == 0 {
+            world.fail("panic: not the encoder's");
+        }
+        world.panics_due = 0;
+    }
+
+    fn take_fed(&mut self, message: Message, flushes: bool, fed: Result<(), CodecError>) {
+        match fed {
+            Err(error) => self.take_sink_error(Op::Feed { message, flushes }, &error),
+            Ok(()) => {
+                self.next_id += u32::from(matches!(message, Message::Data { .. }));
+                self.slot = matches!(self.halves, Halves::Split(..)).then_some(message);
+                if flushes {
+                    self.writer.begin(Op::Flush);
+                }
+            }
+        }
+    }
+
+    fn take_sink_error(&mut self, op: Op, error: &CodecError) {
+        let state = self.rig.handle.get().map(Handle::state);
+        let mut world = self.rig.world();
+        let (is_killed, is_closing) = (world.is_killed, world.is_closing);
+        if GaveUp::find(error).is_some() {
+            self.writer.is_stopped = true;
+            if !matches!(state, Some(State::GaveUp)) {
+                world.fail(format!("gave-up: {op:?} says so in {state:?}"));
+            }
+            return;
+        }
+        match error {
+            CodecError::Refused if world.refusals_due > 0 => world.refusals_due -= 1,
+            _ if is_killed => self.writer.is_stopped = true,
+            CodecError::Io(error) if error.kind() == PASSING_WRITE => {
+                world.has_write_error = false;
+            }
+            CodecError::Io(error) if error.kind() == PASSING_READ => {
+                world
+                    .fail("sink-error: \"a passing error of the reading side never fails a send\"");
+            }
+            CodecError::Io(error) if error.kind() == ErrorKind::NotConnected => {
+                let is_refused = world.settings.offline == Offline::Refuse;
+                if !is_refused || matches!(state, Some(State::Connected { .. })) {
+                    world.fail(format!("sink-error: {op:?} is refused in {state:?}"));
+                }
+            }
+            _ if is_closing => {}
+            error if ConnectionLost::find(error).is_some() => {
+                world.fail(format!("sink-error: {op:?} fails by a loss"));
+            }
+            error => world.fail(format!("sink-error: {op:?} fails: {error}")),
+        }
+    }
+}
+
+/// The close has not ended: it may be called again.
+fn is_passing(error: &io::Error) -> bool {
+    // `NotConnected`: a message that `SplitSink` held back was refused.
+    matches!(
+        error.kind(),
+        PASSING_READ | PASSING_WRITE | ErrorKind::NotConnected
+    ) && ConnectionLost::find(error).is_none()
+        && GaveUp::find(error).is_none()
+}
+
+impl World {
+    /// The encoder got a message: the sink accepts it, unless the encoder fails.
+    pub fn accept_message(&mut self, message: Message) {
+        match message {
+            Message::Data { id, len } => {
+                self.check_room();
+                if self.sending.accepted.len() != id as usize {
+                    self.fail(format!("accept-order: message {id}"));
+                }
+                self.sending.accepted.push(encoded_len(len));
+            }
+            Message::Refused => self.refusals_due += 1,
+            Message::Panics => {
+                self.panics_due += 1;
+                // It drops the connection: what has arrived before is delivered.
+                if let Some(line) = self.lines.last_mut().filter(|line| line.is_alive()) {
+                    line.note_arrived();
+                }
+            }
+            // Noted before it was fed: without a connection it may not be encoded at all.
+            Message::Transient { .. } | Message::Hello { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The client: two tasks that are polled by hand.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::stream::{SplitSink, SplitStream, StreamExt};
+use futures::{Sink, Stream};
+
+use super::super::actor::Actor;
+use super::super::codec::{CodecError, Item, Message};
+use super::super::random::Random;
+use super::super::run::{Failure, trace};
+use super::super::task::WakerWasDropped;
+use super::super::world::{Rig, Stats};
+use super::newer;
+use super::plan::{Framed, Plan};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Reader,
+    Writer,
+}
+
+/// What a task is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Next,
+    Connected,
+    /// Waits for room, accepts the message, and flushes it if it is to be sent.
+    Feed {
+        message: Message,
+        flushes: bool,
+    },
+    /// Waits for room, and accepts a message that belongs to this connection alone.
+    FeedTransient(Message),
+    Flush,
+    Close,
+}
+
+pub enum Halves {
+    Whole(Box<Framed>),
+    Split(
+        Option<SplitSink<Framed, Message>>,
+        Option<SplitStream<Framed>>,
+    ),
+}
+
+pub struct Client {
+    pub rig: Arc<Rig>,
+    pub plan: Plan,
+    pub random: Random,
+    pub halves: Halves,
+    pub reader: Actor<Op>,
+    pub writer: Actor<Op>,
+    pub steps: u64,
+    /// The number of the next message.
+    pub next_id: u32,
+    /// The message that a `SplitSink` holds back.
+    pub slot: Option<Message>,
+    pub close_answered: bool,
+}
+
+/// What a poll has answered.
+#[derive(Debug)]
+pub enum Answer {
+    Item(Option<Result<Item, CodecError>>),
+    Generation(std::io::Result<u64>),
+    Fed(Result<(), CodecError>),
+    Panicked,
+    Flushed(Result<(), CodecError>),
+    Closed(Result<(), CodecError>),
+}
+
+impl Client {
+    pub fn new(plan: Plan, mut random: Random) -> Self {
+        let rig = Rig::new(plan.settings, Random::new(random.next()));
+        let framed = plan.build(&rig);
+        let _ = rig.handle.set(framed.handle());
+        let _ = rig.confirmations.set(framed.confirmations());
+        let halves = if plan.is_split {
+            let (sink, stream) = framed.split();
+            Halves::Split(Some(sink), Some(stream))
+        } else {
+            Halves::Whole(Box::new(framed))
+        };
+        Self {
+            rig,
+            plan,
+            random,
+            halves,
+            reader: Actor::new(),
+            writer: Actor::new(),
+            steps: 0,
+            next_id: 0,
+            slot: None,
+            close_answered: false,
+        }
+    }
+
+    pub fn actor(&mut self, role: Role) -> &mut Actor<Op> {
+        match role {
+            Role::Reader => &mut self.reader,
+            Role::Writer => &mut self.writer,
+        }
+    }
+
+    /// Polls one task once.
+    pub fn poll(&mut self, role: Role) {
+        self.rig.world().epoch += 1;
+        let (halves, rig) = (&mut self.halves, &self.rig);
+        let actor = match role {
+            Role::Reader => &mut self.reader,
+            Role::Writer => &mut self.writer,
+        };
+        actor.is_runnable = false;
+        let Some(op) = actor.op else { return };
+        trace(|| format!("{role:?} polls {op:?}"));
+        let task = &mut actor.task;
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            task.poll(|cx| halves.poll(op, rig, cx))
+        }));
+        let polled = polled.unwrap_or(Ok(Poll::Ready(Answer::Panicked)));
+        trace(|| format!("{role:?} {op:?}: {polled:?}"));
+        newer::note_dropped(&self.rig, &self.halves);
+        match polled {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(answer)) => {
+                actor.op = None;
+                self.take(op, answer);
+            }
+            Err(WakerWasDropped) => {
+                let why = format!("waker: {op:?} is Pending, and its waker was dropped");
+                self.rig.world().fail(why);
+            }
+        }
+    }
+
+    /// Polls the tasks that were woken until none is.
+    pub fn run(&mut self) {
+        let mut polls = 0;
+        let before = self.rig.world().reading.delivered;
+        loop {
+            let role = match (self.reader.is_due(), self.writer.is_due()) {
+                (false, false) => return,
+                (true, false) => Role::Reader,
+                (false, true) => Role::Writer,
+                (true, true) => self.random.pick(&[Role::Reader, Role::Writer]),
+            };
+            self.poll(role);
+            polls += 1;
+            let delivered = self.rig.world().reading.delivered - before;
+            if polls > 300 + 2 * delivered || self.rig.world().violation().is_some() {
+                self.rig
+                    .world()
+                    .fail(format!("busy: {polls} polls without an event"));
+                return;
+            }
+        }
+    }
+
+    pub fn stats(&self) -> Stats {
+        let world = self.rig.world();
+        Stats {
+            histories: 1,
+            steps: self.steps,
+            items: world.reading.delivered,
+            messages: world.sending.accepted.len() as u64,
+            ..world.stats
+        }
+    }
+
+    pub fn check(&mut self) -> Result<(), Failure> {
+        if self.rig.world().violation().is_none() && self.is_quiet() {
+            self.check_quiet();
+        }
+        let world = self.rig.world();
+        match world.violation() {
+            Some(why) => Err(Failure {
+                size: world.stats.operations,
+                why: why.to_owned(),
+                context: format!("{:#?}", self.plan),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        !self.reader.is_due() && !self.writer.is_due()
+    }
+}
+
+impl Halves {
+    fn poll(&mut self, op: Op, rig: &Rig, cx: &mut Context<'_>) -> Poll<Answer> {
+        match op {
+            Op::Next => self.poll_next(cx).map(Answer::Item),
+            Op::Connected => self.poll_connected(cx),
+            Op::Feed { message, .. } => self.poll_feed(message, cx),
+            Op::FeedTransient(message) => self.poll_transient(message, rig, cx),
+            Op::Flush => self.sink(|sink| sink.poll_flush(cx)).map(Answer::Flushed),
+            Op::Close => {
+                let mut world = rig.world();
+                (world.is_closing, world.reading.may_end) = (true, true);
+                drop(world);
+                self.sink(|sink| sink.poll_close(cx)).map(Answer::Closed)
+            }
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, CodecError>>> {
+        match self {
+            Self::Whole(framed) => Pin::new(framed).poll_next(cx),
+            Self::Split(_, stream) => Pin::new(stream.as_mut().unwrap()).poll_next(cx),
+        }
+    }
+
+    fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        match self {
+            Self::Whole(framed) => pin!(framed.connected()).poll(cx).map(Answer::Generation),
+            Self::Split(..) => unreachable!("only the whole can be waited for"),
+        }
+    }
+
+    fn sink<T>(
+        &mut self,
+        f: impl FnOnce(Pin<&mut (dyn Sink<Message, Error = CodecError> + Unpin)>) -> T,
+    ) -> T {
+        match self {
+            Self::Whole(framed) => f(Pin::new(framed.as_mut())),
+            Self::Split(sink, _) => f(Pin::new(sink.as_mut().unwrap())),
+        }
+    }
+
+    fn poll_feed(&mut self, message: Message, cx: &mut Context<'_>) -> Poll<Answer> {
+        match self.sink(|sink| sink.poll_ready(cx)) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Answer::Fed(Err(error))),
+            Poll::Ready(Ok(())) => {}
+        }
+        let sent = self.sink(|sink| sink.start_send(message));
+        Poll::Ready(Answer::Fed(sent))
+    }
+}

@@ -1,0 +1,112 @@
+//! Settings and calls that came with the one pump: losses that the application marks, transient
+//! messages, what becomes of messages during an outage, and bounds of what is unread.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures::Sink;
+use reconnecting_stream::{Builder, Framing, OfflineQueue};
+
+use super::super::codec::{Codec, Message};
+use super::super::random::Random;
+use super::super::run::trace;
+use super::super::socket::Socket;
+use super::super::world::{Dialer, Offline, Rig, Settings};
+use super::client::{Answer, Client, Halves, Op};
+use super::plan::Framed;
+
+type FramedBuilder = Builder<Dialer, Framing<Socket, Codec>>;
+
+pub fn vary(settings: &mut Settings, random: &mut Random) {
+    settings.offline = random.pick(&[
+        Offline::Keep,
+        Offline::Keep,
+        Offline::Refuse,
+        Offline::DropOldest,
+    ]);
+    settings.keeps_unsent = !random.one_in(4);
+    if random.one_in(4) {
+        settings.max_unread = (random.pick(&[10, 60, 1 << 20]), random.pick(&[1, 2, 8]));
+    }
+}
+
+pub fn may_drop(settings: &Settings) -> bool {
+    settings.offline == Offline::DropOldest || !settings.keeps_unsent
+}
+
+pub fn set(builder: FramedBuilder, settings: &Settings) -> FramedBuilder {
+    let (bytes, connections) = settings.max_unread;
+    builder
+        .offline_queue(match settings.offline {
+            Offline::Keep => OfflineQueue::Keep,
+            Offline::Refuse => OfflineQueue::Refuse,
+            Offline::DropOldest => OfflineQueue::DropOldest,
+        })
+        .keep_unsent(settings.keeps_unsent)
+        .max_unread(bytes)
+        .max_unread_connections(usize::try_from(connections).unwrap())
+}
+
+/// Loses the connection by a call on the whole.
+pub fn lose(rig: &Rig, framed: &mut Framed, marks: bool) {
+    trace(|| format!("framed: {}", if marks { "mark_lost" } else { "reconnect" }));
+    if marks {
+        rig.world().note_loss();
+        framed.mark_lost(io::Error::other("marked"));
+    } else {
+        rig.world().note_command();
+        framed.reconnect();
+    }
+}
+
+/// Takes note of how many messages the client says to have dropped.
+pub fn note_dropped(rig: &Rig, halves: &Halves) {
+    if let Halves::Whole(framed) = halves {
+        let dropped = usize::try_from(framed.dropped_messages()).unwrap();
+        let mut world = rig.world();
+        world.sending.said_dropped = dropped;
+        if dropped > 0 && !world.sending.may_drop {
+            world.fail("drop-count: messages were dropped, and no setting says so");
+        }
+    }
+}
+
+impl Client {
+    pub fn next_transient(&mut self) -> Option<Op> {
+        let is_whole = matches!(self.halves, Halves::Whole(_));
+        if !is_whole || !self.random.one_in(5) {
+            return None;
+        }
+        let id = u32::try_from(self.rig.world().sending.transients.len()).unwrap();
+        let len = self.random.pick(&[0, 5, 20]);
+        Some(Op::FeedTransient(Message::Transient { id, len }))
+    }
+}
+
+impl Halves {
+    pub fn poll_transient(
+        &mut self,
+        message: Message,
+        rig: &Rig,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer> {
+        let Self::Whole(framed) = self else {
+            unreachable!("only the whole has transient messages");
+        };
+        let mut framed = Pin::new(framed.as_mut());
+        if let Err(error) = ready!(Sink::<Message>::poll_ready(framed.as_mut(), cx)) {
+            return Poll::Ready(Answer::Fed(Err(error)));
+        }
+        let mut world = rig.world();
+        let generation = world.live().map(|line| line.generation);
+        let next = world.sending.accepted.len();
+        world.sending.transients.push((generation, next));
+        drop(world);
+        let fed = framed.start_send_transient(message);
+        if fed.is_err() {
+            rig.world().sending.transients.pop();
+        }
+        Poll::Ready(Answer::Fed(fed))
+    }
+}

@@ -1,0 +1,121 @@
+//! The end of a history: the network is well, and everything has to come to its end.
+
+use reconnecting_stream::State;
+
+use super::super::hook::Act;
+use super::super::reading::Reading;
+use super::super::run::Failure;
+use super::client::{Client, Halves, Op};
+use super::plan::Confirming;
+use super::{checks, pass};
+
+const ROUNDS: usize = 300;
+const ROUND: u64 = 10;
+
+impl Client {
+    pub async fn settle(&mut self) -> Result<(), Failure> {
+        self.heal();
+        for _ in 0..ROUNDS {
+            self.begin_last_operations();
+            self.run();
+            self.check()?;
+            if self.is_finished() {
+                let verdict = self.rig.world().sending.check_dropped();
+                self.rig.world().check(verdict);
+                return self.check();
+            }
+            self.act_as_well_peer();
+            self.run();
+            self.check()?;
+            pass(ROUND).await;
+        }
+        let state = self.rig.handle.get().expect("set").state();
+        let mut world = self.rig.world();
+        world.judge_reading(Reading::leave_all_lost);
+        if world.reading.has_untold_seams(world.generations.len()) {
+            world.fail("seam-untold: a connection was lost, and the reader was not told");
+        }
+        let why = format!(
+            "hang: reader {:?}, writer {:?} in {state:?}, all read: {}",
+            self.reader.op,
+            self.writer.op,
+            world.reader_has_all()
+        );
+        world.fail(why);
+        drop(world);
+        self.check()
+    }
+
+    fn heal(&mut self) {
+        self.rig.world().settle();
+        self.rig.act(Act::StallShutdown(false));
+        self.rig.act(Act::Room(usize::MAX));
+        if matches!(self.reader.op, Some(Op::Connected)) {
+            self.reader.cancel();
+        }
+    }
+
+    fn begin_last_operations(&mut self) {
+        let state = self.rig.handle.get().expect("set").state();
+        let (is_killed, is_closing) = {
+            let world = self.rig.world();
+            (world.is_killed, world.is_closing)
+        };
+        if !is_closing && !is_killed {
+            if matches!(state, State::GaveUp) {
+                self.rig.act(Act::Reconnect);
+            }
+            self.revive();
+        }
+        if self.reader.op.is_none() && !self.reader.is_stopped {
+            self.reader.begin(Op::Next);
+        }
+        if self.writer.op.is_none() && !self.writer.is_stopped {
+            self.writer
+                .begin(if is_closing { Op::Close } else { Op::Flush });
+        }
+    }
+
+    fn act_as_well_peer(&mut self) {
+        self.rig.act(Act::Room(usize::MAX));
+        for _ in 0..4 {
+            self.rig.act(Act::Reply);
+        }
+        if self.rig.world().is_closing && self.close_answered {
+            self.rig.act(Act::Fin);
+        }
+        let has_reader = !matches!(self.halves, Halves::Split(_, None));
+        let is_told_by_replies = has_reader && !checks::passes(self.plan.settings.eof);
+        if self.plan.confirming != Confirming::Answered || !is_told_by_replies {
+            self.rig.act(Act::ConfirmReached);
+        }
+    }
+
+    fn is_finished(&mut self) -> bool {
+        let state = self.rig.handle.get().expect("set").state();
+        let (has_sink, has_stream) = match &self.halves {
+            Halves::Whole(_) => (true, true),
+            Halves::Split(sink, stream) => (sink.is_some(), stream.is_some()),
+        };
+        let world = self.rig.world();
+        let gave_up = matches!(state, State::GaveUp) && world.is_closing;
+        if world.is_killed || gave_up {
+            return self.reader.op.is_none() && self.writer.op.is_none();
+        }
+        if world.is_closing && !has_sink && !self.close_answered {
+            // A close that was begun and given up.
+            return self.reader.is_stopped || world.reader_has_all();
+        }
+        if world.is_closing {
+            return self.close_answered && (!has_stream || self.reader.is_stopped);
+        }
+        let passes = checks::passes(world.settings.eof);
+        let has_read = !has_stream || passes || world.reader_has_all();
+        // The sink has nothing to do when its last flush is Ok, which was judged.
+        has_read && world.sending_is_done(has_sink) && !self.writer_is_at_work()
+    }
+
+    fn writer_is_at_work(&self) -> bool {
+        self.writer.op.is_some()
+    }
+}

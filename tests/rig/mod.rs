@@ -1,0 +1,26 @@
+//! A rig that drives the public API through random histories, and judges every answer by the
+//! contract alone.
+//!
+//! The connections are scripted and behave as a socket of Tokio does: one waker for each
+//! direction, woken once by an event, and forgotten when the connection is dropped. Tasks are
+//! polled by hand, and only after they were woken, so a lost wake-up shows as a task that waits
+//! although the contract says that it can go on.
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
+
+mod actor;
+pub mod bytes;
+pub mod codec;
+pub mod hook;
+pub mod line;
+pub mod messages;
+pub mod random;
+pub mod reading;
+pub mod run;
+pub mod sending;
+pub mod socket;
+pub mod task;
+pub mod threads;
+pub mod world;
+
+pub use random::Random;
+pub use task::Task;

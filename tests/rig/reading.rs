@@ -1,0 +1,304 @@
+//! The oracle of what is received: "The reader sees one ordered sequence".
+
+use std::collections::BTreeSet;
+use std::io;
+
+use reconnecting_stream::{ConnectionLost, GaveUp, Seam};
+
+use super::codec::{CodecError, FIRST_TRAILER, Item};
+use super::line::Line;
+
+/// What a read of a connection may fail with, and stay connected.
+pub const PASSING_READ: io::ErrorKind = io::ErrorKind::PermissionDenied;
+pub const PASSING_WRITE: io::ErrorKind = io::ErrorKind::OutOfMemory;
+
+#[derive(Debug)]
+pub struct Reading {
+    seam: Seam,
+    /// The connection whose items come now.
+    pub generation: u64,
+    /// The next item of it; `None` before the first.
+    next: Option<u32>,
+    /// Seams that the reader was told of.
+    pub seams: u64,
+    poison_told: BTreeSet<u64>,
+    pub passing_told: usize,
+    pub delivered: u64,
+    pub trailers_seen: u32,
+    /// Up to this generation, whole connections may have been dropped by a bound.
+    excused: u64,
+    /// The stream has ended for good.
+    pub has_ended: bool,
+    /// The stream may end: it was closed, or the peer's end is passed on.
+    pub may_end: bool,
+    /// The peer has ended a connection, and that is passed on.
+    pub passes: bool,
+    /// Up to this generation, giving up was told, perhaps instead of a seam.
+    forgiven: u64,
+    /// A seam has told of dropped bytes.
+    has_said_dropped: bool,
+    /// What waits for the reader is bounded: bytes, and connections.
+    max_unread: (usize, u64),
+}
+
+type Verdict = Result<(), String>;
+
+impl Reading {
+    pub fn new(seam: Seam, max_unread: (usize, u64)) -> Self {
+        Self {
+            seam,
+            generation: 1,
+            next: None,
+            seams: 0,
+            poison_told: BTreeSet::new(),
+            passing_told: 0,
+            delivered: 0,
+            trailers_seen: 0,
+            excused: 0,
+            has_ended: false,
+            may_end: false,
+            passes: false,
+            max_unread,
+            forgiven: 0,
+            has_said_dropped: false,
+        }
+    }
+
+    /// Returns how many items of a connection the reader has got.
+    pub fn got(&self, line: &Line) -> usize {
+        let got = match self.next {
+            Some(next) if line.generation == self.generation => next,
+            _ if line.generation < self.generation => return usize::MAX,
+            _ => line.taken_by_handshake,
+        };
+        got as usize
+    }
+
+    /// A new connection has begun.
+    pub fn begin(&mut self, generation: u64) {
+        if generation + 1 > self.generation + self.max_unread.1 {
+            self.excused = generation - 1;
+        }
+    }
+
+    /// What waits now may have been more than the bound.
+    pub fn note_unread(&mut self, lines: &[&Line]) {
+        let waiting = lines
+            .iter()
+            .filter(|line| line.generation >= self.generation);
+        let bytes: usize = waiting.map(|line| line.arrived).sum();
+        if bytes > self.max_unread.0 {
+            self.excused = self.excused.max(lines.len() as u64);
+        }
+    }
+
+    /// Checks that nothing of a connection is missing that is not read any further.
+    fn leave(&mut self, line: &Line) -> Verdict {
+        let (got, due) = (self.got(line), line.whole_items(line.must));
+        if line.generation <= self.excused {
+            let is_silent = self.seam == Seam::Error && got < due && !self.has_said_dropped;
+            return if is_silent {
+                Err("unread-silent: items were dropped, and no seam \"says so\"".into())
+            } else {
+                Ok(())
+            };
+        }
+        if got < due {
+            return Err(format!(
+                "missing: {got} of {due} items of connection {}: \"Every whole message that had \
+                 arrived before a loss is delivered\"",
+                line.generation
+            ));
+        }
+        let is_poisoned = line.poison.is_some_and(|(_, end)| end <= line.must);
+        if is_poisoned && !self.poison_told.contains(&line.generation) {
+            return Err("poison-untold: the decoder's error was not told".into());
+        }
+        Ok(())
+    }
+
+    /// Checks all connections that are gone: nothing of theirs will come any more.
+    pub fn leave_all_lost(&mut self, lines: &[&Line]) -> Verdict {
+        let mut lost = lines.iter().filter(|line| line.is_dropped);
+        lost.try_for_each(|line| self.leave(line))
+    }
+
+    /// Returns whether the reader has to be told of more seams, if the newest connection lives.
+    pub fn has_untold_seams(&self, connections: usize) -> bool {
+        self.seam != Seam::Hidden
+            && !self.may_end
+            && self.seams.max(self.forgiven) + 1 < connections as u64
+    }
+
+    /// Leaves all connections below `generation`.
+    fn go_to(&mut self, lines: &[&Line], generation: u64) -> Verdict {
+        for at in self.generation..generation {
+            let Some(line) = lines.iter().find(|line| line.generation == at) else {
+                return Err(format!("future: there was no connection {at}"));
+            };
+            if line.is_alive() {
+                return Err(format!("future: connection {at} is alive"));
+            }
+            self.leave(line)?;
+            self.generation = at + 1;
+            self.next = None;
+        }
+        Ok(())
+    }
+
+    pub fn item(&mut self, lines: &[&Line], item: Item) -> Verdict {
+        let generation = u64::from(item.connection);
+        self.delivered += 1;
+        if item.index >= FIRST_TRAILER {
+            self.trailers_seen += 1;
+            let may = self.may_end || self.passes;
+            return may
+                .then_some(())
+                .ok_or_else(|| "decode-eof: asked where no stream has ended".into());
+        }
+        if generation < self.generation {
+            return Err(format!(
+                "late: an item of {generation} after {}: \"Nothing of a later connection comes \
+                 before the seam\"",
+                self.generation
+            ));
+        }
+        let is_crossed = generation == self.seams + 1 || generation <= self.forgiven + 1;
+        if self.seam != Seam::Hidden && !is_crossed {
+            return Err(format!(
+                "seam-missing: an item of {generation} after {} seams",
+                self.seams
+            ));
+        }
+        self.go_to(lines, generation)?;
+        let Some(line) = lines.iter().find(|line| line.generation == generation) else {
+            return Err(format!("future: an item of {generation}"));
+        };
+        let next = self.next.unwrap_or(line.taken_by_handshake);
+        if item.index != next {
+            return Err(format!(
+                "item-order: item {} of {generation} instead of {next}: \"one ordered sequence\"",
+                item.index
+            ));
+        }
+        self.next = Some(next + 1);
+        Ok(())
+    }
+
+    pub fn error(&mut self, lines: &[&Line], error: &CodecError) -> Verdict {
+        if let Some(lost) = ConnectionLost::find(error) {
+            self.note_dropped_bytes(lost)?;
+            return self.lost(lines, lost.generation);
+        }
+        if GaveUp::find(error).is_some() {
+            // It may stand for the seams before it.
+            self.forgiven = lines.len() as u64;
+            return Ok(());
+        }
+        match error {
+            CodecError::Poison => self.poison(lines),
+            CodecError::Io(error) if error.kind() == PASSING_READ => {
+                self.passing_told += 1;
+                Ok(())
+            }
+            CodecError::Io(_) if self.passes || self.may_end => {
+                let is_first = self.poison_told.insert(self.generation);
+                is_first.then_some(()).ok_or_else(|| {
+                    "decode-eof: \"an error of it is one error, then the end\"".into()
+                })
+            }
+            other => Err(format!("strange-item: {other}")),
+        }
+    }
+
+    /// "The reader's seam says so (how many bytes)": and not if the bound was kept.
+    fn note_dropped_bytes(&mut self, lost: &ConnectionLost) -> Verdict {
+        self.has_said_dropped |= lost.dropped_bytes > 0;
+        if lost.dropped_bytes > 0 && self.excused == 0 {
+            return Err(format!(
+                "unread-bound: {} bytes were dropped within the bound",
+                lost.dropped_bytes
+            ));
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, lines: &[&Line], generation: u64) -> Verdict {
+        if self.seam != Seam::Error {
+            return if self.may_end {
+                self.seams = generation;
+                Ok(())
+            } else {
+                Err(format!("seam-surplus: {:?} tells a loss", self.seam))
+            };
+        }
+        let is_next = generation == self.seams + 1;
+        let merged = self.excused.max(self.forgiven) + 1;
+        let is_merged = generation > self.seams && generation <= merged;
+        if !is_next && !is_merged {
+            return Err(format!(
+                "seam-order: the seam of {generation} after that of {}: \"each seam is one Err \
+                 item\"",
+                self.seams
+            ));
+        }
+        self.go_to(lines, generation + 1)?;
+        self.seams = generation;
+        Ok(())
+    }
+
+    fn poison(&mut self, lines: &[&Line]) -> Verdict {
+        let line = lines.iter().find(|line| {
+            line.generation >= self.generation
+                && line.poison.is_some()
+                && !self.poison_told.contains(&line.generation)
+        });
+        let Some(line) = line else {
+            return Err("poison-surplus: \"A decode error ends the connection, once\"".into());
+        };
+        let is_crossed = line.generation == self.seams + 1 || line.generation <= self.forgiven + 1;
+        if self.seam != Seam::Hidden && !is_crossed {
+            return Err("seam-missing: a later connection's error before the seam".into());
+        }
+        self.go_to(lines, line.generation)?;
+        self.poison_told.insert(line.generation);
+        self.leave(line)
+    }
+
+    /// The stream has answered `None`.
+    pub fn end(&mut self, lines: &[&Line], passes: bool) -> Verdict {
+        let seam = self.seams.max(self.generation - 1) + 1;
+        let is_lost = lines
+            .iter()
+            .any(|line| line.generation == seam && line.is_dropped);
+        if self.seam == Seam::Eof && is_lost && !self.has_ended {
+            self.go_to(lines, seam + 1)?;
+            self.seams = seam;
+            if self.forgiven > 0 {
+                // Which of the seams around giving up this is cannot be told.
+                self.forgiven = lines.len() as u64;
+            }
+            return Ok(());
+        }
+        if !self.may_end && !passes {
+            return Err("end: `None` while the stream goes on".into());
+        }
+        if self.may_end {
+            self.has_ended = true;
+        }
+        let line = lines.iter().find(|line| line.generation == self.generation);
+        line.map_or(Ok(()), |line| self.leave(line))
+    }
+
+    /// Everything is over: nothing may be missing.
+    pub fn is_complete(&self, lines: &[&Line]) -> bool {
+        let lost = lines.iter().filter(|line| line.is_dropped).count() as u64;
+        let seams_are_told = self.seam == Seam::Hidden || self.seams.max(self.forgiven) >= lost;
+        let live = lines.iter().find(|line| line.is_alive());
+        let has_all = live.is_none_or(|line| self.got(line) >= line.whole_items(line.arrived));
+        let last = lines.iter().filter(|line| line.is_dropped).all(|line| {
+            line.generation <= self.excused || self.got(line) >= line.whole_items(line.must)
+        });
+        seams_are_told && has_all && last
+    }
+}

@@ -1,0 +1,235 @@
+//! The oracle of what is sent: which frames a connection may be given.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use reconnecting_stream::Resend;
+
+use super::codec::{self, HEADER};
+use super::line::Line;
+
+#[derive(Debug)]
+pub struct Sending {
+    pub keeps_unconfirmed: bool,
+    /// The encoded length of each accepted message; its number is its index.
+    pub accepted: Vec<usize>,
+    /// So many messages, from the first, were confirmed.
+    pub confirmed: usize,
+    /// With `Resend::Torn`: so many messages, from the first, were fully handed over.
+    pub handed: usize,
+    /// So many messages, from the first, are known to have arrived, and were not confirmed yet.
+    pub known: usize,
+    /// The connection and the next message of each transient message.
+    pub transients: Vec<(Option<u64>, usize)>,
+    /// A setting drops messages that were never fully handed over.
+    pub may_drop: bool,
+    /// Those that are known to have been dropped, since later ones were sent.
+    dropped: BTreeSet<usize>,
+    /// How many the client says to have dropped.
+    pub said_dropped: usize,
+}
+
+impl Sending {
+    pub fn new(resend: Resend, may_drop: bool) -> Self {
+        Self {
+            keeps_unconfirmed: resend != Resend::Torn,
+            accepted: Vec::new(),
+            confirmed: 0,
+            handed: 0,
+            known: 0,
+            transients: Vec::new(),
+            may_drop,
+            dropped: BTreeSet::new(),
+            said_dropped: 0,
+        }
+    }
+
+    /// Returns the first message that is still owed to a connection other than `line`.
+    pub fn first_owed(&self) -> usize {
+        if self.keeps_unconfirmed {
+            self.confirmed
+        } else {
+            self.handed
+        }
+    }
+
+    /// Returns how many messages would be owed if there was no connection now.
+    pub fn owed(&self) -> usize {
+        let first = self.first_owed();
+        let gone = self.dropped.range(first..).count() + self.unseen();
+        (self.accepted.len() - first).saturating_sub(gone)
+    }
+
+    /// Returns whether a message waits that was never fully handed over.
+    pub fn has_droppable(&self) -> bool {
+        let from = self.handed.max(self.confirmed);
+        self.accepted.len() > from + self.unseen()
+    }
+
+    /// Returns how many messages were dropped that are not known yet.
+    pub fn unseen(&self) -> usize {
+        self.said_dropped.saturating_sub(self.dropped.len())
+    }
+
+    /// Every message was sent, or is counted as dropped.
+    pub fn check_dropped(&self) -> Result<(), String> {
+        let rest = self.accepted.len() - self.handed;
+        let is_counted = self.unseen() == 0 || self.unseen() <= rest;
+        if is_counted && self.dropped.len() <= self.said_dropped {
+            return Ok(());
+        }
+        Err(format!(
+            "drop-count: {} said, {} seen, {rest} of the newest not sent",
+            self.said_dropped,
+            self.dropped.len()
+        ))
+    }
+
+    /// Messages are left out: they have been dropped, if they may have been.
+    fn leave_out(&mut self, range: Range<usize>) -> Result<(), String> {
+        for index in range {
+            let may_be_gone = self.may_drop && index >= self.handed;
+            if !may_be_gone && !self.dropped.contains(&index) {
+                return Err(format!("gap: message {index} is left out: \"no gap\""));
+            }
+            self.dropped.insert(index);
+        }
+        Ok(())
+    }
+
+    /// Returns the encoded bytes of the messages that are owed.
+    pub fn owed_bytes(&self) -> usize {
+        let lengths = self.accepted.iter().enumerate();
+        lengths
+            .skip(self.first_owed())
+            .filter(|(index, _)| !self.dropped.contains(index))
+            .map(|(_, len)| len)
+            .sum()
+    }
+
+    /// Returns whether everything up to message `upto` was given to this connection, or needs
+    /// not be.
+    pub fn is_given(&self, line: &Line, upto: usize) -> bool {
+        let next = line.frames.data.last().map_or(0, |id| *id as usize + 1);
+        upto <= self.first_owed().max(next) || self.unseen() > 0
+    }
+
+    /// Returns where the messages begin that were owed to this connection when it was made.
+    pub fn first_owed_of(&self, line: &Line) -> usize {
+        let first = line.frames.data.first();
+        first.map_or(usize::MAX, |id| *id as usize)
+    }
+
+    /// The client has handed bytes over: judges the frames that have become whole.
+    pub fn judge(&mut self, line: &mut Line) -> Result<(), String> {
+        while let Some((kind, id, len)) = codec::header(&line.given[line.parsed..]) {
+            let end = line.parsed + HEADER + len;
+            if end > line.given.len() {
+                break;
+            }
+            if !codec::is_whole(id, &line.given[line.parsed + HEADER..end]) {
+                return Err("torn: \"No frame is ever torn\"".into());
+            }
+            line.parsed = end;
+            match kind {
+                codec::DATA => self.judge_data(line, id)?,
+                codec::TRANSIENT => self.judge_transient(line, id)?,
+                codec::HELLO => Self::judge_hello(line, id)?,
+                _ => return Err(format!("torn: a frame of kind {kind} on the connection")),
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_hello(line: &mut Line, id: u32) -> Result<(), String> {
+        let frames = &mut line.frames;
+        if !frames.data.is_empty() {
+            return Err("hello: \"a handshake ... before anything queued\"".into());
+        }
+        if id != frames.hellos {
+            return Err("hello: the handshake's frames are not in order".into());
+        }
+        frames.hellos += 1;
+        Ok(())
+    }
+
+    /// "Belongs to this connection alone: never sent again, dropped at a seam".
+    fn judge_transient(&self, line: &mut Line, id: u32) -> Result<(), String> {
+        let (generation, next) = self.transients[id as usize];
+        if generation != Some(line.generation) {
+            return Err(format!(
+                "transient-crossed: accepted on {generation:?}, sent on {}",
+                line.generation
+            ));
+        }
+        if line.frames.transient.last().is_some_and(|last| *last >= id) {
+            return Err("transient-again: \"never sent again\", and in order".into());
+        }
+        let overtaken = line
+            .frames
+            .data
+            .last()
+            .is_some_and(|last| *last as usize >= next);
+        if overtaken || !self.is_given(line, next) {
+            return Err("transient-order: it left before or after its neighbours".into());
+        }
+        line.frames.transient.push(id);
+        Ok(())
+    }
+
+    /// Returns whether a transient message of this connection was not given to it yet.
+    pub fn has_transients_to_write(&self, line: &Line) -> bool {
+        let of_line = self.transients.iter();
+        let accepted = of_line
+            .filter(|(generation, _)| *generation == Some(line.generation))
+            .count();
+        line.frames.transient.len() < accepted
+    }
+
+    fn judge_data(&mut self, line: &mut Line, id: u32) -> Result<(), String> {
+        let index = id as usize;
+        let frames = &mut line.frames;
+        if index >= self.accepted.len() {
+            return Err(format!("invented: message {id} was never accepted"));
+        }
+        if frames.hellos < frames.hellos_due {
+            return Err("hello: \"what it left unwritten is written\", before the queue".into());
+        }
+        if self.dropped.contains(&index) {
+            return Err(format!(
+                "undropped: message {index} is sent after a later one"
+            ));
+        }
+        if self.keeps_unconfirmed {
+            self.judge_resent(line, index)?;
+        } else if index > self.handed {
+            self.leave_out(self.handed..index)?;
+        } else if index < self.handed {
+            return Err(format!(
+                "torn-order: message {index} instead of {}: \"Torn (default) leaves them\", in order",
+                self.handed
+            ));
+        }
+        self.handed = self.handed.max(index + 1);
+        line.frames.data.push(id);
+        Ok(())
+    }
+
+    fn judge_resent(&mut self, line: &Line, index: usize) -> Result<(), String> {
+        let frames = &line.frames;
+        if let Some(last) = frames.data.last().filter(|last| index <= **last as usize) {
+            return Err(format!(
+                "reordered: {index} after {last}: \"no reordering\""
+            ));
+        }
+        let next = frames.data.last().map_or(0, |last| *last as usize + 1);
+        let confirmed_before = frames.confirmed_before;
+        self.leave_out(next.max(self.confirmed)..index)?;
+        if index < confirmed_before {
+            return Err(format!(
+                "confirmed-again: {index} was confirmed before the connection was made"
+            ));
+        }
+        Ok(())
+    }
+}

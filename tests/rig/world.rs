@@ -1,0 +1,368 @@
+//! Everything outside of the client, and what the oracle knows.
+
+use std::future::{Future, pending};
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use reconnecting_stream::{Attempt, Confirmations, Connect, Eof, Handle, Resend, Seam};
+use tokio::time::{Instant, sleep};
+
+use super::hook::{Act, Hook, Op, When};
+use super::line::{Habits, Line};
+use super::random::Random;
+use super::reading::Reading;
+use super::run::trace;
+use super::sending::Sending;
+use super::socket::Socket;
+
+/// What becomes of messages that are accepted while there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offline {
+    Keep,
+    Refuse,
+    DropOldest,
+}
+
+/// The bounds of what waits for the reader, unless they are set.
+pub const MAX_UNREAD: (usize, u64) = (1 << 20, 8);
+
+/// What is decided at the beginning of a history.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub seam: Seam,
+    pub eof: Eof,
+    pub resend: Resend,
+    pub max_queued: usize,
+    pub max_attempts: Option<u32>,
+    pub offline: Offline,
+    /// What was accepted and not fully handed over goes on after a loss.
+    pub keeps_unsent: bool,
+    /// What waits for the reader of connections that are gone: bytes, and connections.
+    pub max_unread: (usize, u64),
+    pub habits: Habits,
+    /// The decoder has so many items more at a real end.
+    pub trailers: u32,
+    pub has_handshake: bool,
+    /// Each fresh connection brings up to so many items.
+    pub banner: usize,
+    pub faulty_attempts: bool,
+}
+
+/// How much has happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub histories: u64,
+    pub steps: u64,
+    pub operations: u64,
+    pub attempts: u64,
+    pub connections: u64,
+    pub losses: u64,
+    pub items: u64,
+    pub messages: u64,
+}
+
+pub struct World {
+    pub settings: Settings,
+    pub random: Random,
+    pub lines: Vec<Line>,
+    /// Which line each generation has.
+    pub generations: Vec<usize>,
+    /// Polls of the client so far.
+    pub epoch: u64,
+    pub sending: Sending,
+    pub reading: Reading,
+    pub hooks: Vec<Hook>,
+    pub stats: Stats,
+    /// Attempts succeed, and connections stay.
+    pub is_settled: bool,
+    pub is_closing: bool,
+    pub is_killed: bool,
+    pub began: Instant,
+    pub commands: u64,
+    /// Writes after an end that was there are judged: not if another thread brings it.
+    pub judges_epochs: bool,
+    pub passing_met: usize,
+    /// A write has failed, and the sink has not answered so yet: it waits for that.
+    pub has_write_error: bool,
+    /// The last bytes that were read, and written: the line, where they begin, how many.
+    pub last_read: (usize, usize, usize),
+    pub last_write: (usize, usize, usize),
+    /// No byte has arrived, and no connection was made, since then.
+    pub quiet_for: Option<Instant>,
+    /// Bytes, not messages: a dead connection is not even read.
+    pub is_of_bytes: bool,
+    /// The encoder failed or panicked, and the sink has not answered so yet.
+    pub refusals_due: usize,
+    pub panics_due: usize,
+    violation: Option<String>,
+}
+
+pub struct Rig {
+    world: Mutex<World>,
+    pub handle: OnceLock<Handle>,
+    pub confirmations: OnceLock<Confirmations>,
+}
+
+impl Rig {
+    pub fn new(settings: Settings, random: Random) -> Arc<Self> {
+        Arc::new(Self {
+            world: Mutex::new(World::new(settings, random)),
+            handle: OnceLock::new(),
+            confirmations: OnceLock::new(),
+        })
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    pub fn accept(self: &Arc<Self>, generation: u64) -> Socket {
+        let line = self.world().accept(generation);
+        Socket::new(Arc::clone(self), line)
+    }
+}
+
+impl World {
+    fn new(settings: Settings, random: Random) -> Self {
+        Self {
+            settings,
+            random,
+            lines: Vec::new(),
+            generations: Vec::new(),
+            epoch: 1,
+            sending: Sending::new(
+                settings.resend,
+                settings.offline == Offline::DropOldest || !settings.keeps_unsent,
+            ),
+            reading: Reading::new(settings.seam, settings.max_unread),
+            hooks: Vec::new(),
+            stats: Stats::default(),
+            is_settled: false,
+            is_closing: false,
+            is_killed: false,
+            began: Instant::now(),
+            commands: 0,
+            judges_epochs: true,
+            passing_met: 0,
+            has_write_error: false,
+            last_read: (0, 0, 0),
+            last_write: (0, 0, 0),
+            quiet_for: None,
+            is_of_bytes: false,
+            refusals_due: 0,
+            panics_due: 0,
+            violation: None,
+        }
+    }
+
+    pub fn fail(&mut self, why: impl Into<String>) {
+        self.violation.get_or_insert_with(|| why.into());
+    }
+
+    pub fn check(&mut self, verdict: Result<(), String>) {
+        if let Err(why) = verdict {
+            self.fail(why);
+        }
+    }
+
+    pub fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    pub fn ends_are_losses(&self) -> bool {
+        self.settings.eof == Eof::Reconnect && !self.is_closing
+    }
+
+    /// The newest connection that the client has, if it is alive.
+    pub fn live(&self) -> Option<&Line> {
+        let line = &self.lines[*self.generations.last()?];
+        line.is_alive().then_some(line)
+    }
+
+    /// Calls `judge` with the oracle of the reader and the connections by generation.
+    pub fn judge_reading(
+        &mut self,
+        judge: impl FnOnce(&mut Reading, &[&Line]) -> Result<(), String>,
+    ) {
+        let lines: Vec<&Line> = self.generations.iter().map(|at| &self.lines[*at]).collect();
+        let passes = |line: &&&Line| line.fin;
+        self.reading.passes |=
+            self.settings.eof == Eof::Pass && lines.last().filter(passes).is_some();
+        self.reading.note_unread(&lines);
+        let verdict = judge(&mut self.reading, &lines);
+        self.check(verdict);
+    }
+
+    pub fn reader_has_all(&self) -> bool {
+        let lines: Vec<&Line> = self.generations.iter().map(|at| &self.lines[*at]).collect();
+        self.reading.is_complete(&lines)
+    }
+
+    pub fn judge_sending(&mut self, line: usize) {
+        let verdict = self.sending.judge(&mut self.lines[line]);
+        self.check(verdict);
+    }
+
+    fn accept(&mut self, generation: u64) -> usize {
+        let mut line = Line::new(self.settings.habits, generation);
+        line.frames.owed = self.sending.accepted.len();
+        line.frames.confirmed_before = self.sending.confirmed;
+        if self.is_settled {
+            line.habits.room = usize::MAX;
+        } else {
+            line.habits.room = self
+                .settings
+                .habits
+                .room
+                .saturating_add(self.random.below(60));
+            self.greet(&mut line);
+        }
+        self.stats.connections += 1;
+        self.lines.push(line);
+        self.lines.len() - 1
+    }
+
+    fn greet(&mut self, line: &mut Line) {
+        for _ in 0..self.random.below(self.settings.banner + 1) {
+            let _ = line.send_items(1 + u8::from(self.random.one_in(3)), 3, None, 0);
+        }
+        if !self.settings.faulty_attempts {
+            return;
+        }
+        match self.random.below(12) {
+            0 => drop(line.finish(self.epoch - 1)),
+            1 => drop(line.reset(self.epoch - 1)),
+            2 => line.passing_read = Some(super::reading::PASSING_READ),
+            _ => {}
+        }
+    }
+
+    /// The client says that it is connected: with the newest connection of this generation.
+    pub fn adopt(&mut self, generation: u64) {
+        let expected = self.generations.len() as u64 + 1;
+        let at = self
+            .lines
+            .iter()
+            .rposition(|line| line.generation == generation);
+        let Some(at) = at.filter(|_| generation == expected) else {
+            return self.fail(format!("generation: {generation} instead of {expected}"));
+        };
+        trace(|| format!("    line {at} adopted as {generation}"));
+        self.quiet_for = Some(Instant::now());
+        self.lines[at].is_adopted = true;
+        // What the handshake has met, and has not minded, the client has not met.
+        self.lines[at].noticed = false;
+        self.generations.push(at);
+        self.reading.begin(generation);
+        self.judge_reading(|_, _| Ok(()));
+    }
+
+    /// From now on the network is well.
+    pub fn settle(&mut self) {
+        self.is_settled = true;
+        self.hooks.clear();
+    }
+
+    pub fn take_hook(&mut self, op: Op, when: When) -> Option<Act> {
+        let at = self
+            .hooks
+            .iter()
+            .position(|hook| hook.op == op && hook.when == when)?;
+        if self.hooks[at].skip > 0 {
+            self.hooks[at].skip -= 1;
+            return None;
+        }
+        Some(self.hooks.remove(at).act)
+    }
+
+    /// Before the client is commanded to drop its connection.
+    pub fn note_command(&mut self) {
+        self.commands += 1;
+        self.note_loss();
+    }
+
+    /// Before the client is told that its connection is bad: no attempt is allowed for it.
+    pub fn note_loss(&mut self) {
+        if let Some(line) = self.lines.last_mut().filter(|line| line.is_alive()) {
+            line.note_arrived();
+        }
+    }
+
+    /// Before the client is commanded to close for good.
+    pub fn note_end(&mut self) {
+        self.is_killed = true;
+        self.reading.may_end = true;
+    }
+
+    /// Takes note of what the peer of the newest connection has got.
+    pub fn learn_what_reached(&mut self) {
+        if let Some(line) = self.lines.last() {
+            let reached = line.whole_frames_that_left();
+            let upto = line.frames.data[..reached]
+                .last()
+                .map_or(0, |id| *id as usize + 1);
+            self.sending.known = self.sending.known.max(upto);
+        }
+    }
+
+    pub fn take_confirmable(&mut self) -> usize {
+        let sending = &mut self.sending;
+        let n = sending.known.saturating_sub(sending.confirmed);
+        sending.confirmed += n;
+        n
+    }
+
+    /// Checks that attempts are made under the backoff, except those that were asked for.
+    pub fn check_attempts(&mut self, backoff: Duration) {
+        let elapsed = self.began.elapsed().as_millis() / backoff.as_millis();
+        let allowed = u64::try_from(elapsed).unwrap() + 2 + self.commands;
+        if self.stats.attempts > allowed {
+            self.fail(format!(
+                "herd: {} attempts in {elapsed} backoffs with {} commands",
+                self.stats.attempts, self.commands
+            ));
+        }
+    }
+}
+
+pub struct Dialer(pub Arc<Rig>);
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Accepts,
+    AcceptsAfter(u64),
+    Refuses,
+    Hangs,
+}
+
+impl Connect for Dialer {
+    type Io = Socket;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
+
+    fn connect(&mut self, attempt: &Attempt) -> Self::Future {
+        let (rig, generation) = (Arc::clone(&self.0), attempt.generation);
+        let outcome = {
+            let mut world = rig.world();
+            world.stats.attempts += 1;
+            let faulty = world.settings.faulty_attempts && !world.is_settled;
+            match world.random.below(if faulty { 10 } else { 1 }) {
+                1 => Outcome::Refuses,
+                2 => Outcome::Hangs,
+                3 | 4 => Outcome::AcceptsAfter(1 + world.random.below(30) as u64),
+                _ => Outcome::Accepts,
+            }
+        };
+        trace(|| format!("    attempt: {outcome:?}"));
+        Box::pin(async move {
+            match outcome {
+                Outcome::Accepts => {}
+                Outcome::AcceptsAfter(ms) => sleep(Duration::from_millis(ms)).await,
+                Outcome::Refuses => return Err(ErrorKind::ConnectionRefused.into()),
+                Outcome::Hangs => pending().await,
+            }
+            Ok(rig.accept(generation))
+        })
+    }
+}
