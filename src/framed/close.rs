@@ -130,10 +130,10 @@ where
 
     /// Shuts the connection down. False if it was lost, or there is something else to do first.
     fn poll_connection_shutdown(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<bool>> {
-        let this = self.project();
+        let this = self.as_mut().project();
         if let Some(generation) = this.core.generation() {
             *this.closing = Closing::ShuttingDown(generation);
         }
@@ -142,13 +142,16 @@ where
             ends_at_eof,
             ..Pump::new(Op::Send, this.core, this.readiness)
         });
-        Poll::Ready(
-            match ready!(this.transfer.poll_once(Op::Send, cx, &mut shutdown)) {
-                Ok(()) => Ok(true),
-                Err(NoProgress::Changed | NoProgress::End) => Ok(false),
-                Err(NoProgress::Error(error)) => Err(error),
-            },
-        )
+        let shut_down = this.transfer.poll_once(Op::Send, cx, &mut shutdown);
+        let has_read = shutdown.0.has_read;
+        self.as_mut().on_pumped(Op::Send, has_read);
+        let Err(no_progress) = ready!(shut_down) else {
+            return Poll::Ready(Ok(true));
+        };
+        Poll::Ready(match self.on_no_progress(Op::Send, no_progress) {
+            Ok(()) | Err(NoProgress::Changed | NoProgress::End) => Ok(false),
+            Err(no_progress) => Err(no_progress.into_write_error()),
+        })
     }
 
     /// Executes what a handle has asked for.

@@ -25,8 +25,6 @@ pub(super) struct Pump<'a, U> {
     pub(super) readiness: &'a Readiness,
     /// The end of the connection's stream is a loss.
     pub(super) ends_at_eof: bool,
-    /// Where the last failure was met.
-    pub(super) failed_in: Option<Phase>,
     /// Bytes have arrived.
     pub(super) has_read: bool,
 }
@@ -40,7 +38,6 @@ impl<'a, U> Pump<'a, U> {
             core,
             readiness,
             ends_at_eof: true,
-            failed_in: None,
             has_read: false,
         }
     }
@@ -72,26 +69,34 @@ impl<U> Pump<'_, U> {
             && !self.core.has_send_error()
     }
 
-    /// Reads: once for a reader, as far ahead as allowed for a sender, because a write after the
-    /// peer's FIN succeeds and is lost.
+    /// Reads: once for a reader that has nothing to write, as far ahead as allowed otherwise,
+    /// because a write after the peer's FIN succeeds and is lost.
+    #[inline]
     pub(super) fn poll_read<Io: AsyncRead>(
         &mut self,
         mut io: Pin<&mut Io>,
     ) -> Poll<Result<(), Failure>> {
         while self.may_read() {
-            let n = ready!(self.poll_read_some(io.as_mut()))?;
-            if n == 0 {
+            if ready!(self.poll_read_some(io.as_mut()))? == 0 {
+                if let Some(buffer) = self.core.recv.current_mut() {
+                    buffer.on_end();
+                }
                 return if self.ends_at_eof || self.op == Op::Receive {
                     Poll::Ready(Err(Failure::Eof))
                 } else {
                     Poll::Pending
                 };
             }
-            if self.op == Op::Receive {
-                return Poll::Ready(Ok(()));
+            let reads_once = self.op == Op::Receive && !self.core.send.has_backlog();
+            if reads_once || !self.core.recv.may_read_ahead() {
+                break;
             }
         }
-        Poll::Pending
+        if self.has_read && self.op == Op::Receive {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Polls the reading direction once.
@@ -102,69 +107,50 @@ impl<U> Pump<'_, U> {
         };
         let direction = self.readiness.read();
         direction.clear();
-        let result = ready!(poll_read_buf(
-            io,
-            &mut self.readiness.context(),
-            buffer.room()
-        ));
+        let cx = &mut self.readiness.context();
+        let result = ready!(poll_read_buf(io, cx, buffer.room()));
         direction.set();
-        Poll::Ready(match result {
-            Ok(n) => {
-                buffer.on_read(n);
-                self.has_read |= n > 0;
-                Ok(n)
-            }
-            Err(error) => {
-                self.failed_in = Some(Phase::Read);
-                Err(Failure::Error(Phase::Read, error))
-            }
-        })
+        if let Ok(1..) = result {
+            buffer.on_read();
+            self.has_read = true;
+        }
+        Poll::Ready(result.map_err(|error| Failure::Error(Phase::Read, error)))
     }
 
     /// Writes and flushes. If that meets the loss, what had arrived before it is taken: a write
     /// fails with a reset while bytes that came before it can still be read (measured on Linux).
-    fn poll_write<Io: AsyncRead + AsyncWrite>(
+    #[inline]
+    pub(super) fn poll_write<Io: AsyncRead + AsyncWrite>(
         &mut self,
         mut io: Pin<&mut Io>,
     ) -> Poll<Result<(), Failure>> {
-        if !self.readiness.write().is_ready() {
+        if !self.wants_write() || !self.readiness.write().is_ready() {
             return Poll::Pending;
         }
-        let written = write_out(io.as_mut(), &mut self.core.send, self.readiness);
-        let error = match written {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => error,
-        };
-        self.readiness.write().set();
-        self.failed_in = Some(error.0);
-        self.drain(io);
-        Poll::Ready(Err(Failure::Error(error.0, error.1)))
-    }
-
-    /// Reads ahead, writes and flushes, if each succeeds without a failure. Returns false if the
-    /// slow path has to continue, which polls what failed again.
-    #[inline]
-    pub(super) fn try_write<Io: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut Io>) -> bool {
-        if self.readiness.read().is_ready() || !self.readiness.write().is_ready() {
-            return false;
+        match write_out(io.as_mut(), &mut self.core.send, self.readiness) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err((phase, error))) => {
+                self.readiness.write().set();
+                self.drain(io);
+                Poll::Ready(Err(Failure::Error(phase, error)))
+            }
         }
-        if self.core.send.is_flushed() {
-            return true;
-        }
-        matches!(
-            write_out(io, &mut self.core.send, self.readiness),
-            Poll::Ready(Ok(()))
-        )
     }
 
     /// Takes what the kernel still has of a connection that is lost, as far as the limits of what
     /// waits for the reader allow.
+    ///
+    /// An error that passes hides nothing behind it, and bytes may arrive while it looks: it tries
+    /// again, a few times.
     fn drain<Io: AsyncRead>(&mut self, mut io: Pin<&mut Io>) {
-        while self.core.recv.may_drain() {
+        let mut tries = 3;
+        while self.core.recv.may_drain() && tries > 0 {
             match self.poll_read_some(io.as_mut()) {
-                Poll::Ready(Ok(n)) if n > 0 => {}
-                Poll::Ready(_) | Poll::Pending => break,
+                Poll::Ready(Ok(0)) => break,
+                Poll::Pending if !self.readiness.read().is_ready() => break,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) | Poll::Pending => tries -= 1,
             }
         }
     }
@@ -181,11 +167,7 @@ impl<Io: AsyncRead + AsyncWrite, U> Exchange<Connection<Io, U>> for Pump<'_, U> 
     ) -> Poll<Result<(), Failure>> {
         let mut io = connection.io_pin_mut();
         let read = self.poll_read(io.as_mut())?;
-        let written = if self.wants_write() {
-            self.poll_write(io)?
-        } else {
-            Poll::Pending
-        };
+        let written = self.poll_write(io)?;
         match (read, written) {
             (Poll::Pending, Poll::Pending) => Poll::Pending,
             _ => Poll::Ready(Ok(())),
@@ -193,7 +175,7 @@ impl<Io: AsyncRead + AsyncWrite, U> Exchange<Connection<Io, U>> for Pump<'_, U> 
     }
 
     fn can_progress(&self) -> bool {
-        self.core.acks.has_pending()
+        (self.op == Op::Send && self.core.acks.has_pending())
             || self.may_read()
             || (self.wants_write() && self.readiness.write().is_ready())
     }
@@ -278,40 +260,67 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), NoProgress>> {
         let this = self.as_mut().project();
+        this.core.apply_confirms();
         let mut transfer = this.transfer;
         let mut pump = Pump {
             ends_at_eof: !transfer.policy().passes_eof() && !transfer.is_shutting_down(),
             ..Pump::new(op, this.core, this.readiness)
         };
         let pumped = transfer.as_mut().poll_once(op, cx, &mut pump);
-        let failed_in = pump.failed_in;
-        if pump.has_read {
-            transfer.stop_idle_timer();
+        let has_read = pump.has_read;
+        self.as_mut().on_pumped(op, has_read);
+        match ready!(pumped) {
+            Err(no_progress) => Poll::Ready(self.on_no_progress(op, no_progress)),
+            Ok(()) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Bytes that one half has read end the wait of the reader.
+    #[inline]
+    pub(super) fn on_pumped(self: Pin<&mut Self>, op: Op, has_read: bool) {
+        if has_read {
+            self.transfer.stop_idle_timer();
             if op == Op::Send {
-                // The sender has taken what the reader waits for.
-                transfer.wake_others(Role::Write);
+                self.transfer.wake_others(Role::Write);
             }
         }
-        let error = match ready!(pumped) {
-            Err(NoProgress::Error(error)) => error,
-            pumped => return Poll::Ready(pumped),
-        };
-        // An error of one direction that did not end the connection is not the other half's.
-        let is_surfaced = failed_in.is_some() && transfer.get_ref().is_some();
-        match (op, failed_in) {
-            (Op::Receive, Some(Phase::Write | Phase::Flush)) if is_surfaced => {
+    }
+
+    /// Keeps an error of one direction that did not end the connection for the half that it
+    /// belongs to, if that is not the one that polls.
+    #[cold]
+    pub(super) fn on_no_progress(
+        self: Pin<&mut Self>,
+        op: Op,
+        no_progress: NoProgress,
+    ) -> Result<(), NoProgress> {
+        let this = self.project();
+        match (op, no_progress) {
+            (Op::Receive, NoProgress::Surfaced(Phase::Write | Phase::Flush, error)) => {
                 this.core.set_send_error(error);
-                transfer.wake_others(Role::Read);
-                Poll::Ready(Ok(()))
             }
-            (Op::Send, Some(Phase::Read)) if is_surfaced => {
+            (Op::Send, NoProgress::Surfaced(Phase::Read, error)) => {
                 if let Some(buffer) = this.core.recv.current_mut() {
                     buffer.set_error(error);
                 }
-                transfer.wake_others(Role::Write);
-                Poll::Ready(Ok(()))
             }
-            _ => Poll::Ready(Err(NoProgress::Error(error))),
+            (_, no_progress) => return Err(no_progress),
+        }
+        this.transfer.wake_others(op.role());
+        Ok(())
+    }
+
+    /// A failure of the fast path.
+    #[cold]
+    pub(super) fn on_failure(
+        mut self: Pin<&mut Self>,
+        op: Op,
+        failure: Failure,
+    ) -> Result<(), NoProgress> {
+        let transfer = self.as_mut().project().transfer;
+        match transfer.on_failure(op, failure) {
+            Ok(()) => Err(NoProgress::Changed),
+            Err(no_progress) => self.on_no_progress(op, no_progress),
         }
     }
 
@@ -341,13 +350,19 @@ where
                 Poll::Ready(Err(no_progress)) => {
                     return Poll::Ready(Err(no_progress.into_write_error()));
                 }
-                Poll::Pending => match goal {
-                    Goal::Room(kind) if self.core.is_refusing(kind) => {
-                        self.transfer.deregister(Role::Write);
-                        return Poll::Ready(Err(refused()));
-                    }
-                    Goal::Room(_) | Goal::Flushed => return Poll::Pending,
-                },
+                Poll::Pending => {
+                    // A write makes room also if the flush after it is pending.
+                    let result = match goal {
+                        Goal::Room(kind) if self.core.is_refusing(kind) => Some(Err(refused())),
+                        Goal::Room(_) => self.as_mut().goal_result(goal),
+                        Goal::Flushed => None,
+                    };
+                    let Some(result) = result else {
+                        return Poll::Pending;
+                    };
+                    self.transfer.deregister(Role::Write);
+                    return Poll::Ready(result);
+                }
             }
         }
     }

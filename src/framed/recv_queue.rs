@@ -12,6 +12,9 @@ use crate::error::ConnectionLost;
 /// How far a sender reads ahead on a living connection, to see its end before it writes.
 const READ_AHEAD: usize = 64 * 1024;
 
+/// How many seams without items may wait for the reader before the oldest ones become one.
+const MAX_SEAMS: usize = 64;
+
 /// The initial capacity, that of [`Framed`](tokio_util::codec::Framed).
 const CAPACITY: usize = 8 * 1024;
 
@@ -60,6 +63,8 @@ pub(super) struct RecvBuffer<U> {
     has_ended: bool,
     /// An error of a read that is the reader's and did not end the connection.
     error: Option<io::Error>,
+    /// There was another one before the reader took the first: only the reader tries again.
+    is_failing: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,7 @@ impl<U> RecvBuffer<U> {
             progress: Progress::Readable,
             has_ended: false,
             error: None,
+            is_failing: false,
         }
     }
 
@@ -108,27 +114,34 @@ impl<U> RecvBuffer<U> {
         &mut self.bytes
     }
 
-    /// A read has returned this many bytes.
+    /// A read has returned bytes.
     #[inline]
-    pub(super) fn on_read(&mut self, n: usize) {
+    pub(super) fn on_read(&mut self) {
         self.progress = Progress::Readable;
-        self.has_ended = n == 0;
     }
 
-    /// Keeps an error for the reader.
+    /// The connection's stream has ended.
+    pub(super) fn on_end(&mut self) {
+        self.progress = Progress::Readable;
+        self.has_ended = true;
+    }
+
+    /// Keeps an error for the reader. Of several, the first one is kept.
     pub(super) fn set_error(&mut self, error: io::Error) {
-        self.error = Some(error);
+        self.is_failing = self.error.is_some();
+        self.error.get_or_insert(error);
     }
 
     /// Takes the error that was kept for the reader. It comes after the items.
     pub(super) fn take_error(&mut self) -> Option<io::Error> {
+        self.is_failing = false;
         self.error.take()
     }
 
     /// Returns whether a sender may read ahead.
     #[inline]
     fn may_read_ahead(&self) -> bool {
-        self.bytes.len() < READ_AHEAD && !self.has_ended && self.error.is_none()
+        self.bytes.len() < READ_AHEAD && !self.has_ended && !self.is_failing
     }
 
     /// Returns whether the reader has got everything.
@@ -324,21 +337,39 @@ impl<U> RecvQueue<U> {
             bytes -= self.past[next].drop_remainder();
             next += 1;
         }
-        while self.past.len() > self.limits.connections.max(1) {
-            self.merge_oldest();
+        let limit = self.limits.connections.max(1);
+        let mut remainders = self
+            .past
+            .iter()
+            .filter(|past| past.buffer.is_some())
+            .count();
+        while remainders > limit && self.drop_oldest_remainder() {
+            remainders -= 1;
         }
+        while self.past.len() > limit + MAX_SEAMS && self.merge_oldest_seams() {}
     }
 
-    /// Merges the oldest connection's seam into the one after it.
-    fn merge_oldest(&mut self) {
-        let Some(mut oldest) = self.past.pop_front() else {
-            return;
+    /// Merges the oldest seam that has no items between it and the next one into that.
+    fn merge_oldest_seams(&mut self) -> bool {
+        let has_no_items = |past: &Past<U>| past.buffer.is_none();
+        let mut pairs = self.past.iter().zip(self.past.iter().skip(1));
+        let Some(oldest) = pairs.position(|(a, b)| has_no_items(a) && has_no_items(b)) else {
+            return false;
         };
-        oldest.drop_remainder();
-        let dropped = oldest.lost.map_or(0, |lost| lost.dropped_bytes);
-        if let Some(lost) = self.past.front_mut().and_then(|past| past.lost.as_mut()) {
-            lost.dropped_bytes += dropped;
+        let merged = self.past.remove(oldest).and_then(|past| past.lost);
+        let next = self
+            .past
+            .get_mut(oldest)
+            .and_then(|past| past.lost.as_mut());
+        if let (Some(merged), Some(next)) = (merged, next) {
+            next.dropped_bytes += merged.dropped_bytes;
         }
+        true
+    }
+
+    fn drop_oldest_remainder(&mut self) -> bool {
+        let oldest = self.past.iter_mut().find(|past| past.buffer.is_some());
+        oldest.map(Past::drop_remainder).is_some()
     }
 }
 

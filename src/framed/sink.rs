@@ -14,7 +14,6 @@ use super::ReconnectingFramed;
 use super::pump::{Goal, Pump, refused};
 use super::send_buffer::Kind;
 use crate::connect::Connect;
-use crate::link::Role;
 use crate::transfer::{Exchange, Failure, NoProgress, Op};
 
 impl<C, U, I> Sink<I> for ReconnectingFramed<C, U>
@@ -73,60 +72,57 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.as_mut().try_flush() {
-            return Poll::Ready(Ok(()));
+        match self.as_mut().try_flush() {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => self.poll_goal(Goal::Flushed, cx),
+            Err(error) => Poll::Ready(Err(error)),
         }
-        self.poll_goal(Goal::Flushed, cx)
     }
 
     /// Writes and flushes on a connection that needs nothing else: the fast path. Returns false to
     /// take the slow one.
     #[inline]
-    fn try_flush(mut self: Pin<&mut Self>) -> bool {
+    fn try_flush(mut self: Pin<&mut Self>) -> io::Result<bool> {
         let this = self.as_mut().project();
         if this.core.acks.has_pending() || this.core.has_send_error() {
-            return false;
+            return Ok(false);
         }
-        let mut transfer = this.transfer;
-        let Some(connection) = transfer.as_mut().fast_path(Op::Send) else {
-            return false;
+        let ends_at_eof = !this.transfer.policy().passes_eof();
+        let Some(connection) = this.transfer.fast_path(Op::Send) else {
+            return Ok(false);
         };
         let mut io = connection.io_pin_mut();
-        let mut pump = Pump::new(Op::Send, this.core, this.readiness);
-        if pump.readiness.read().is_ready() {
-            // The end of the connection has to be seen before the write, which it would swallow.
-            if let Poll::Ready(read) = pump.poll_read(io.as_mut()) {
-                return self.on_read_ahead(read);
+        let mut pump = Pump {
+            ends_at_eof,
+            ..Pump::new(Op::Send, this.core, this.readiness)
+        };
+        // The end of the connection has to be seen before the write, which it would swallow.
+        if let Poll::Ready(Err(failure)) = pump.poll_read(io.as_mut()) {
+            return self.on_write_failure(failure);
+        }
+        let has_read = pump.has_read;
+        match pump.poll_write(io) {
+            Poll::Ready(Ok(())) => {
+                self.on_pumped(Op::Send, has_read);
+                Ok(true)
             }
-            if pump.has_read || pump.may_read() {
-                return self.on_read_ahead(Ok(()));
+            Poll::Ready(Err(failure)) => self.on_write_failure(failure),
+            Poll::Pending => {
+                self.as_mut().on_pumped(Op::Send, has_read);
+                Ok(self.core.send.is_flushed())
             }
         }
-        pump.try_write(io)
     }
 
-    /// Handles what a sender has read ahead. Returns false: the slow path continues.
     #[cold]
     #[inline(never)]
-    fn on_read_ahead(self: Pin<&mut Self>, read: Result<(), Failure>) -> bool {
-        let this = self.project();
-        let mut transfer = this.transfer;
-        transfer.stop_idle_timer();
-        if let Err(failure) = read {
-            let is_end = matches!(failure, Failure::Eof);
-            if is_end && transfer.policy().passes_eof() {
-                return false;
-            }
-            let lost = transfer.as_mut().on_failure(Op::Send, failure);
-            let is_surfaced = transfer.get_ref().is_some();
-            if let (Err(NoProgress::Error(error)), Some(buffer), true) =
-                (lost, this.core.recv.current_mut(), is_surfaced)
-            {
-                buffer.set_error(error);
-            }
+    fn on_write_failure(mut self: Pin<&mut Self>, failure: Failure) -> io::Result<bool> {
+        // What was read before it is the reader's.
+        self.as_mut().on_pumped(Op::Send, true);
+        match self.on_failure(Op::Send, failure) {
+            Ok(()) | Err(NoProgress::Changed) => Ok(false),
+            Err(no_progress) => Err(no_progress.into_write_error()),
         }
-        transfer.wake_others(Role::Write);
-        false
     }
 }
 

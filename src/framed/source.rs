@@ -43,7 +43,9 @@ where
             }
             match ready!(self.as_mut().poll_fill(cx)) {
                 Ok(()) | Err(NoProgress::Changed) => {}
-                Err(NoProgress::Error(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Err(NoProgress::Error(error) | NoProgress::Surfaced(_, error)) => {
+                    return Poll::Ready(Some(Err(error.into())));
+                }
                 Err(NoProgress::End) => {
                     self.as_mut().sync();
                     if !self.core.recv.has_more() {
@@ -157,10 +159,7 @@ where
         let mut pump = Pump::new(Op::Receive, this.core, this.readiness);
         match pump.poll_read(connection.io_pin_mut()) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(failure)) => {
-                let lost = transfer.on_failure(Op::Receive, failure);
-                Poll::Ready(lost.and(Err(NoProgress::Changed)))
-            }
+            Poll::Ready(Err(failure)) => Poll::Ready(self.on_failure(Op::Receive, failure)),
             Poll::Pending => {
                 let read = this.readiness.read();
                 if transfer.may_wait(Op::Receive, cx.waker(), || read.is_ready()) {

@@ -158,7 +158,9 @@ where
         Poll::Ready(match ready!(next) {
             Ok(item) => Some(item),
             Err(NoProgress::End | NoProgress::Changed) => None,
-            Err(NoProgress::Error(error)) => Some(Err(error.into())),
+            Err(NoProgress::Error(error) | NoProgress::Surfaced(_, error)) => {
+                Some(Err(error.into()))
+            }
         })
     }
 }
@@ -261,6 +263,6 @@ where
                 Err(io::Error::from(io::ErrorKind::BrokenPipe).into())
             }
         },
-        Err(NoProgress::Error(error)) => Err(error.into()),
+        Err(NoProgress::Error(error) | NoProgress::Surfaced(_, error)) => Err(error.into()),
     })
 }

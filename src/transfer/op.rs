@@ -31,6 +31,15 @@ impl Op {
         }
     }
 
+    /// Returns where an error of this operation is met.
+    pub(super) const fn phase(self) -> Phase {
+        match self {
+            Self::Read | Self::Receive => Phase::Read,
+            Self::Write | Self::Send => Phase::Write,
+            Self::Flush => Phase::Flush,
+        }
+    }
+
     /// Returns the flags that keep this operation from the fast path.
     #[inline]
     pub(super) const fn slow_flags(self) -> u32 {
@@ -102,6 +111,8 @@ pub(crate) enum NoProgress {
     /// The end of the stream; nothing to do for an operation that may move nothing.
     End,
     Error(io::Error),
+    /// An error of the connection that is the caller's and did not end it, and where it was met.
+    Surfaced(Phase, io::Error),
     /// The connection was lost. Only [`poll_once`](super::Transfer::poll_once) returns it.
     #[cfg_attr(not(feature = "codec"), expect(dead_code, reason = "for messages"))]
     Changed,
@@ -112,7 +123,7 @@ impl NoProgress {
     #[inline]
     pub(crate) fn into_write_error(self) -> io::Error {
         match self {
-            Self::Error(error) => error,
+            Self::Error(error) | Self::Surfaced(_, error) => error,
             Self::End | Self::Changed => ErrorKind::BrokenPipe.into(),
         }
     }
@@ -122,7 +133,7 @@ impl NoProgress {
     pub(crate) fn into_empty(self) -> io::Result<()> {
         match self {
             Self::End | Self::Changed => Ok(()),
-            Self::Error(error) => Err(error),
+            Self::Error(error) | Self::Surfaced(_, error) => Err(error),
         }
     }
 }

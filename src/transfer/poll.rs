@@ -15,7 +15,7 @@ use crate::error::{ConnectionLost, GaveUp};
 use crate::link::shared::{CHANGED, COMMANDS, IDLE, READ_LOSS};
 use crate::link::shared::{SHUT_DOWN, SHUTTING_DOWN, WRITE_LOSS};
 use crate::link::{AfterLoss, Command, Handle, Link, Role, Settings, State, Unavailable};
-use crate::policy::{Policy, Verdict};
+use crate::policy::{Phase, Policy, Verdict};
 use crate::seam::Seam;
 
 /// Something to do with a connection of bytes.
@@ -383,7 +383,9 @@ impl<C: Connect> Transfer<C> {
         let is_stale = match command {
             Command::Close => self.link.is_closed(),
             Command::Reconnect => self.is_shutting_down(),
-            Command::Lose(generation, _) => generation != self.link.generation(),
+            Command::Lose(generation, _) => {
+                generation != self.link.generation() || self.link.get_ref().is_none()
+            }
         };
         if is_stale {
             return Ok(());
@@ -423,14 +425,14 @@ impl<C: Connect> Transfer<C> {
                 Err(NoProgress::End)
             }
             Failure::Eof => self.lose(Some(op), ErrorKind::UnexpectedEof.into()),
-            Failure::Classified(verdict, error) => self.apply(op, verdict, error),
+            Failure::Classified(verdict, error) => self.apply(op, op.phase(), verdict, error),
             Failure::Error(phase, error) => {
                 let policy = self.policy();
                 match catch_unwind(AssertUnwindSafe(|| policy.verdict(&error, phase))) {
-                    Ok(verdict) => self.apply(op, verdict, error),
+                    Ok(verdict) => self.apply(op, phase, verdict, error),
                     Err(panic) => {
                         // Unclassified, the connection can't be used any more.
-                        let _ = self.apply(op, Verdict::Lost, error);
+                        let _ = self.apply(op, phase, Verdict::Lost, error);
                         resume_unwind(panic)
                     }
                 }
@@ -441,11 +443,12 @@ impl<C: Connect> Transfer<C> {
     fn apply(
         self: Pin<&mut Self>,
         op: Op,
+        phase: Phase,
         verdict: Verdict,
         error: io::Error,
     ) -> Result<(), NoProgress> {
         match verdict {
-            Verdict::Surface => Err(NoProgress::Error(error)),
+            Verdict::Surface => Err(NoProgress::Surfaced(phase, error)),
             Verdict::Lost => self.lose(Some(op), error),
             Verdict::Permanent => {
                 let link = self.project().link;

@@ -56,7 +56,9 @@ impl Reference {
     }
 
     pub fn poll(&mut self, op: Op) -> Answer {
-        if let Some(answer) = self.execute_command(op) {
+        let answer = self.execute_command(op);
+        // For a shutdown the loss is part of its result.
+        if let Some(answer) = answer.filter(|_| op != Op::Shutdown) {
             return answer;
         }
         match op {
