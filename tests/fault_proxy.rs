@@ -308,3 +308,16 @@ async fn a_drop_ends_everything() {
     soon(async { while TcpStream::connect(addr).await.is_ok() {} }).await;
     assert_eq!(metrics.num_alive_tasks(), before);
 }
+
+#[tokio::test]
+async fn a_command_that_spares_a_connection_dials_its_server_once() {
+    let lab = Lab::new([]).await;
+    for round in 1..=500 {
+        let mut client = lab.dial().await;
+        soon(lab.proxy.wait_for(|stats| stats.accepted == round)).await;
+        lab.proxy.resume().await;
+        client.write_all(b"x").await.unwrap();
+        let (mut peer, _) = soon(lab.server.accept()).await.unwrap();
+        assert_eq!(soon(peer.read_u8()).await.unwrap(), b'x');
+    }
+}

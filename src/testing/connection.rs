@@ -1,6 +1,9 @@
 //! One connection through the proxy.
 
+use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -16,9 +19,10 @@ use super::socket::{afresh, close, dial, finish, gone, reset};
 
 /// The sockets that there are.
 enum State {
-    /// The server is not dialed yet.
-    Accepted {
+    Dialing {
         client: TcpStream,
+        /// Kept, since the server may have accepted it before the proxy knows.
+        server: Dial,
     },
     Relaying {
         client: TcpStream,
@@ -34,6 +38,8 @@ enum State {
     },
     Ended,
 }
+
+type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 enum Event {
     Dialed(io::Result<TcpStream>),
@@ -69,13 +75,13 @@ impl Connection {
         plan: Plan,
         mut orders: UnboundedReceiver<Order>,
     ) {
-        let mut state = State::Accepted { client };
+        let mut state = State::dialing(client, self.shared.upstream());
         for fault in plan.faults_at_once() {
             state = self.commit(*fault, state);
         }
         while !matches!(state, State::Ended) {
             let ordered = async { Event::Ordered(orders.recv().await) };
-            let event = either(self.event(&state), ordered).await;
+            let event = either(self.event(&mut state), ordered).await;
             state = self.next(state, event);
             // A busy connection leaves time for the rest of its runtime.
             yield_now().await;
@@ -83,9 +89,9 @@ impl Connection {
     }
 
     /// What happens to the sockets. Cancel safe.
-    async fn event(&mut self, state: &State) -> Event {
+    async fn event(&mut self, state: &mut State) -> Event {
         match state {
-            State::Accepted { .. } => Event::Dialed(dial(self.shared.upstream()).await),
+            State::Dialing { server, .. } => Event::Dialed(server.await),
             State::Relaying { client, server } => {
                 let up = step(&mut self.up, client, server, self.pace);
                 let down = step(&mut self.down, server, client, self.pace);
@@ -101,7 +107,7 @@ impl Connection {
 
     fn next(&mut self, state: State, event: Event) -> State {
         match (state, event) {
-            (State::Accepted { client }, Event::Dialed(Ok(server))) => {
+            (State::Dialing { client, .. }, Event::Dialed(Ok(server))) => {
                 State::Relaying { client, server }
             }
             (state, Event::Dialed(Ok(_))) => state,
@@ -121,7 +127,7 @@ impl Connection {
             (state, Event::Ordered(Some(Order(command, obeyed)))) => {
                 let next = match command {
                     Command::Commit(fault) => self.commit(fault, state),
-                    Command::Resume => state.resume(),
+                    Command::Resume => state.resume(self.shared.upstream()),
                 };
                 // It fails if the user does not wait.
                 let _ = obeyed.send(());
@@ -183,9 +189,14 @@ impl Drop for Connection {
 }
 
 impl State {
+    fn dialing(client: TcpStream, server: SocketAddr) -> Self {
+        let server = Box::pin(dial(server));
+        Self::Dialing { client, server }
+    }
+
     fn into_sides(self) -> (Option<TcpStream>, Option<TcpStream>) {
         match self {
-            Self::Accepted { client } | Self::HalfOpen { client } => (Some(client), None),
+            Self::Dialing { client, .. } | Self::HalfOpen { client } => (Some(client), None),
             Self::Relaying { client, server } => (Some(client), Some(server)),
             Self::Stalled { client, server } => (Some(client), server),
             Self::Ended => (None, None),
@@ -215,7 +226,7 @@ impl State {
         client.map_or(Self::Ended, |client| Self::Stalled { client, server })
     }
 
-    fn resume(self) -> Self {
+    fn resume(self, upstream: SocketAddr) -> Self {
         let Self::Stalled { client, server } = self else {
             return self;
         };
@@ -223,7 +234,7 @@ impl State {
             return Self::Ended;
         };
         match server.map(afresh) {
-            None => Self::Accepted { client },
+            None => Self::dialing(client, upstream),
             Some(Ok(server)) => Self::Relaying { client, server },
             Some(Err(_)) => Self::Ended,
         }
