@@ -1,61 +1,26 @@
 //! The fault proxy does what it says, seen from bare sockets on both of its sides.
 
-use std::future::Future;
-use std::io::ErrorKind;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+#[path = "fault_proxy/commands.rs"]
+mod commands;
+#[path = "fault_proxy/idle.rs"]
+mod idle;
+#[path = "fault_proxy/lab.rs"]
+mod lab;
+#[path = "fault_proxy/plans.rs"]
+mod plans;
+#[path = "fault_proxy/port.rs"]
+mod port;
 
-use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use reconnecting_stream::testing::{Direction, Fault, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use Direction::{ToClient, ToServer};
-
-const DEADLINE: Duration = Duration::from_secs(60);
-const MS: Duration = Duration::from_millis(1);
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
-
-/// A proxy and its server.
-struct Lab {
-    proxy: FaultProxy,
-    server: TcpListener,
-}
-
-impl Lab {
-    async fn new(plans: impl IntoIterator<Item = Plan>) -> Self {
-        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = FaultProxy::start(server.local_addr().unwrap())
-            .await
-            .unwrap();
-        proxy.script(plans);
-        Self { proxy, server }
-    }
-
-    async fn dial(&self) -> TcpStream {
-        TcpStream::connect(self.proxy.addr()).await.unwrap()
-    }
-
-    /// A client and its peer.
-    async fn pair(&self) -> (TcpStream, TcpStream) {
-        let client = self.dial().await;
-        (client, soon(self.server.accept()).await.unwrap().0)
-    }
-}
-
-/// Everything until the end, and how it ends.
-async fn rest(socket: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
-    let mut bytes = Vec::new();
-    let end = soon(socket.read_to_end(&mut bytes)).await;
-    (bytes, end.err().map(|error| error.kind()))
-}
-
-fn bytes(n: u32) -> Vec<u8> {
-    (0..n).map(|i| i.to_le_bytes()[0] ^ 7).collect()
-}
+use lab::{Lab, MS, bytes, rest, soon};
 
 #[tokio::test]
 async fn without_a_plan_everything_is_relayed_and_each_side_can_finish() {
@@ -196,73 +161,6 @@ async fn at_once_a_reset_never_reaches_the_server() {
 }
 
 #[tokio::test]
-async fn a_refusal_ends_after_its_time_or_by_command() {
-    for is_commanded in [true, false] {
-        let time = if is_commanded {
-            DEADLINE * 60
-        } else {
-            100 * MS
-        };
-        let lab = Lab::new([Fault::Refuse(time).into()]).await;
-        let mut client = lab.dial().await;
-        rest(&mut client).await;
-        let is_refused = soon(async {
-            // The port follows its connection in a moment.
-            while let Ok(mut client) = TcpStream::connect(lab.proxy.addr()).await {
-                if rest(&mut client).await.1.is_none() {
-                    return false;
-                }
-            }
-            true
-        });
-        if is_commanded {
-            assert!(is_refused.await);
-            soon(lab.proxy.accept()).await;
-        }
-        soon(async { while TcpStream::connect(lab.proxy.addr()).await.is_err() {} }).await;
-    }
-}
-
-#[tokio::test]
-async fn while_it_refuses_the_port_is_reserved_and_open_connections_stay() {
-    let lab = Lab::new([]).await;
-    let (mut client, mut peer) = lab.pair().await;
-    for _ in 0..10 {
-        lab.proxy.refuse().await;
-        let error = TcpStream::connect(lab.proxy.addr()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        let thief = TcpSocket::new_v4().unwrap();
-        assert!(thief.bind(lab.proxy.addr()).is_err());
-        peer.write_all(b"x").await.unwrap();
-        assert_eq!(soon(client.read_u8()).await.unwrap(), b'x');
-        lab.proxy.accept().await;
-        lab.pair().await;
-    }
-    assert_eq!(lab.proxy.stats().refusals, 10);
-}
-
-#[tokio::test]
-async fn a_command_reaches_every_open_connection_and_is_done_when_it_returns() {
-    let lab = Lab::new([]).await;
-    let mut pairs = Vec::new();
-    for _ in 0..10 {
-        pairs.push(lab.pair().await);
-    }
-    assert_eq!(lab.proxy.commit(Fault::Stall).await, 10);
-    assert_eq!(lab.proxy.stats().stalls, 10);
-    // What is stalled already isn't stalled again.
-    assert_eq!(lab.proxy.commit(Fault::Stall).await, 10);
-    assert_eq!(lab.proxy.stats().stalls, 10);
-    assert_eq!(lab.proxy.commit(Fault::Reset).await, 10);
-    assert_eq!(lab.proxy.stats().resets, 10);
-    for (mut client, mut peer) in pairs {
-        assert!(rest(&mut client).await.1.is_some());
-        assert!(rest(&mut peer).await.1.is_some());
-    }
-    assert_eq!(lab.proxy.commit(Fault::Reset).await, 0);
-}
-
-#[tokio::test]
 async fn the_client_is_reset_if_there_is_no_server() {
     let lab = Lab::new([]).await;
     let Lab { proxy, server } = lab;
@@ -270,29 +168,6 @@ async fn the_client_is_reset_if_there_is_no_server() {
     let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
     assert_eq!(rest(&mut client).await.1, Some(ErrorKind::ConnectionReset));
     assert_eq!(proxy.stats().unreachable, 1);
-}
-
-#[tokio::test]
-async fn what_is_scripted_comes_first_then_what_the_function_says() {
-    let lab = Lab::new([Fault::Reset.into(), Plan::new()]).await;
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let asking = Arc::clone(&asked);
-    lab.proxy.otherwise(move |connection| {
-        asking.lock().unwrap().push(connection);
-        Fault::Reset.into()
-    });
-    let mut ends = Vec::new();
-    for _ in 0..4 {
-        let mut client = lab.dial().await;
-        client.shutdown().await.unwrap();
-        ends.push(match timeout(30 * MS, client.read_u8()).await {
-            Ok(Err(error)) => error.kind() == ErrorKind::ConnectionReset,
-            Ok(Ok(_)) | Err(_) => false,
-        });
-    }
-    assert!(!ends[1]);
-    assert_eq!(*asked.lock().unwrap(), [3, 4]);
-    soon(lab.proxy.wait_for(|stats| stats.resets == 3)).await;
 }
 
 #[tokio::test]
@@ -307,17 +182,4 @@ async fn a_drop_ends_everything() {
     rest(&mut peer).await;
     soon(async { while TcpStream::connect(addr).await.is_ok() {} }).await;
     assert_eq!(metrics.num_alive_tasks(), before);
-}
-
-#[tokio::test]
-async fn a_command_that_spares_a_connection_dials_its_server_once() {
-    let lab = Lab::new([]).await;
-    for round in 1..=500 {
-        let mut client = lab.dial().await;
-        soon(lab.proxy.wait_for(|stats| stats.accepted == round)).await;
-        lab.proxy.resume().await;
-        client.write_all(b"x").await.unwrap();
-        let (mut peer, _) = soon(lab.server.accept()).await.unwrap();
-        assert_eq!(soon(peer.read_u8()).await.unwrap(), b'x');
-    }
 }

@@ -8,14 +8,24 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 use super::either;
 use super::flow::{Flow, Pace, Step};
-use super::order::{Command, Order};
 use super::plan::{Direction, Fault, Plan};
-use super::shared::Shared;
+use super::shared::{Shared, after};
 use super::socket::{afresh, close, dial, finish, gone, reset};
+
+/// A command to one connection, and the sender by which it says that it has carried it out.
+#[derive(Debug)]
+pub(super) struct Request(pub(super) Command, pub(super) oneshot::Sender<()>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    Commit(Fault),
+    Resume,
+}
 
 /// The sockets that there are.
 enum State {
@@ -46,26 +56,28 @@ enum Event {
     Step(io::Result<Step>),
     /// The client has gone, as far as can be told without reading.
     Gone,
-    Ordered(Option<Order>),
+    Requested(Option<Request>),
 }
 
 pub(super) struct Connection {
     shared: Arc<Shared>,
     pace: Pace,
-    /// `None` after its end.
+    /// `None` before it begins and after its end.
     up: Option<Flow>,
     down: Option<Flow>,
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, plan: &Plan) -> Self {
-        shared.count(|stats| stats.open += 1);
-        let flow = |direction| Some(Flow::new(direction, plan.later(direction)));
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        shared.count(|stats| {
+            stats.accepted += 1;
+            stats.open += 1;
+        });
         Self {
             shared,
             pace: Pace::default(),
-            up: flow(Direction::ToServer),
-            down: flow(Direction::ToClient),
+            up: None,
+            down: None,
         }
     }
 
@@ -73,15 +85,19 @@ impl Connection {
         mut self,
         client: TcpStream,
         plan: Plan,
-        mut orders: UnboundedReceiver<Order>,
+        mut requests: UnboundedReceiver<Request>,
     ) {
-        let mut state = State::dialing(client, self.shared.upstream());
+        // Without it nothing would go byte by byte. If it fails, the client is gone already.
+        let _ = client.set_nodelay(true);
+        let flow = |direction| Some(Flow::new(direction, plan.later(direction)));
+        (self.up, self.down) = (flow(Direction::ToServer), flow(Direction::ToClient));
+        let mut state = State::dialing(client, self.shared.upstream);
         for fault in plan.faults_at_once() {
             state = self.commit(*fault, state);
         }
         while !matches!(state, State::Ended) {
-            let ordered = async { Event::Ordered(orders.recv().await) };
-            let event = either(self.event(&mut state), ordered).await;
+            let requested = async { Event::Requested(requests.recv().await) };
+            let event = either(self.event(&mut state), requested).await;
             state = self.next(state, event);
             // A busy connection leaves time for the rest of its runtime.
             yield_now().await;
@@ -123,14 +139,14 @@ impl Connection {
             (state, Event::Step(Ok(Step::Ended(direction)))) => self.end(direction, state),
             // A reset of one side is passed on to the other.
             (state, Event::Step(Err(_)) | Event::Gone) => state.reset(),
-            (state, Event::Ordered(None)) => state.reset(),
-            (state, Event::Ordered(Some(Order(command, obeyed)))) => {
+            (state, Event::Requested(None)) => state.reset(),
+            (state, Event::Requested(Some(Request(command, done)))) => {
                 let next = match command {
                     Command::Commit(fault) => self.commit(fault, state),
-                    Command::Resume => state.resume(self.shared.upstream()),
+                    Command::Resume => state.resume(self.shared.upstream),
                 };
                 // It fails if the user does not wait.
-                let _ = obeyed.send(());
+                let _ = done.send(());
                 next
             }
         }
@@ -158,7 +174,7 @@ impl Connection {
             (_, State::Ended) => return State::Ended,
             (Fault::Reset, state) => state.reset(),
             (Fault::Refuse(time), state) => {
-                self.shared.refuse_for(time);
+                self.shared.refuse(Some(after(time)));
                 state.reset()
             }
             (Fault::Fin, state) => state.close(),

@@ -81,7 +81,6 @@
 mod acceptor;
 mod connection;
 mod flow;
-mod order;
 mod plan;
 mod port;
 mod proxy;
