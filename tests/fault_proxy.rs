@@ -42,13 +42,16 @@ async fn a_reset_of_one_side_is_passed_on_to_the_other() {
     let lab = Lab::new([]).await;
     for is_client in [true, false] {
         let (client, peer) = lab.pair().await;
-        let (dies, mut hears) = match is_client {
+        let (dies, mut survivor) = match is_client {
             true => (client, peer),
             false => (peer, client),
         };
         dies.set_zero_linger().unwrap();
         drop(dies);
-        assert_eq!(rest(&mut hears).await.1, Some(ErrorKind::ConnectionReset));
+        assert_eq!(
+            rest(&mut survivor).await.1,
+            Some(ErrorKind::ConnectionReset)
+        );
     }
 }
 
@@ -100,7 +103,7 @@ async fn a_stall_relays_nothing_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn at_once_a_stall_does_not_dial_the_server() {
+async fn on_accept_a_stall_does_not_dial_the_server() {
     let lab = Lab::new([Fault::Stall.into()]).await;
     let mut client = lab.dial().await;
     client.write_all(b"x").await.unwrap();
@@ -112,13 +115,13 @@ async fn at_once_a_stall_does_not_dial_the_server() {
 }
 
 #[tokio::test]
-async fn a_half_open_connection_is_silent_and_let_go_when_its_client_has_gone() {
+async fn a_half_open_connection_is_silent_and_closed_when_its_client_has_gone() {
     let lab = Lab::new([Plan::new().after(3, ToServer, Fault::HalfOpen)]).await;
     let (mut client, mut peer) = lab.pair().await;
     client.write_all(b"abcdef").await.unwrap();
     let end = Some(ErrorKind::ConnectionReset);
     assert_eq!(rest(&mut peer).await, (b"abc".to_vec(), end));
-    client.write_all(b"is nobody there?").await.unwrap();
+    client.write_all(b"is a server there?").await.unwrap();
     assert!(timeout(30 * MS, client.read_u8()).await.is_err());
     assert_eq!(lab.proxy.stats().open, 1);
     drop(client);
@@ -137,7 +140,7 @@ async fn one_byte_at_a_time_is_many_reads() {
     }
     assert_eq!(read, bytes(200));
     assert!(reads >= 20, "{reads} reads of 200 bytes");
-    assert_eq!(lab.proxy.stats().crawls, 1);
+    assert_eq!(lab.proxy.stats().one_byte_at_a_time, 1);
 }
 
 #[tokio::test]
@@ -152,7 +155,7 @@ async fn a_delay_holds_what_is_sent_for_that_long() {
 }
 
 #[tokio::test]
-async fn at_once_a_reset_never_reaches_the_server() {
+async fn on_accept_a_reset_never_reaches_the_server() {
     let lab = Lab::new([Fault::Reset.into()]).await;
     let mut client = lab.dial().await;
     let end = Some(ErrorKind::ConnectionReset);

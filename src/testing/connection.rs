@@ -15,7 +15,7 @@ use super::either;
 use super::flow::{Flow, Pace, Step};
 use super::plan::{Direction, Fault, Plan};
 use super::shared::{Shared, after};
-use super::socket::{afresh, close, dial, finish, gone, reset};
+use super::socket::{close, dial, finish, gone, register_again, reset};
 
 /// A command to one connection, and the sender by which it says that it has carried it out.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Request(pub(super) Command, pub(super) oneshot::Sender<()>);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Command {
-    Commit(Fault),
+    Inject(Fault),
     Resume,
 }
 
@@ -92,8 +92,8 @@ impl Connection {
         let flow = |direction| Some(Flow::new(direction, plan.later(direction)));
         (self.up, self.down) = (flow(Direction::ToServer), flow(Direction::ToClient));
         let mut state = State::dialing(client, self.shared.upstream);
-        for fault in plan.faults_at_once() {
-            state = self.commit(*fault, state);
+        for fault in plan.faults_on_accept() {
+            state = self.inject(*fault, state);
         }
         while !matches!(state, State::Ended) {
             let requested = async { Event::Requested(requests.recv().await) };
@@ -135,14 +135,14 @@ impl Connection {
                 self.shared.count(|stats| stats.relayed(bytes, direction));
                 state
             }
-            (state, Event::Step(Ok(Step::Due(fault)))) => self.commit(fault, state),
+            (state, Event::Step(Ok(Step::Due(fault)))) => self.inject(fault, state),
             (state, Event::Step(Ok(Step::Ended(direction)))) => self.end(direction, state),
             // A reset of one side is passed on to the other.
             (state, Event::Step(Err(_)) | Event::Gone) => state.reset(),
             (state, Event::Requested(None)) => state.reset(),
             (state, Event::Requested(Some(Request(command, done)))) => {
                 let next = match command {
-                    Command::Commit(fault) => self.commit(fault, state),
+                    Command::Inject(fault) => self.inject(fault, state),
                     Command::Resume => state.resume(self.shared.upstream),
                 };
                 // It fails if the user does not wait.
@@ -169,7 +169,7 @@ impl Connection {
         }
     }
 
-    fn commit(&mut self, fault: Fault, state: State) -> State {
+    fn inject(&mut self, fault: Fault, state: State) -> State {
         let next = match (fault, state) {
             (_, State::Ended) => return State::Ended,
             (Fault::Reset, state) => state.reset(),
@@ -193,7 +193,7 @@ impl Connection {
                 state
             }
         };
-        self.shared.count(|stats| stats.committed(fault));
+        self.shared.count(|stats| stats.injected(fault));
         next
     }
 }
@@ -246,10 +246,10 @@ impl State {
         let Self::Stalled { client, server } = self else {
             return self;
         };
-        let Ok(client) = afresh(client) else {
+        let Ok(client) = register_again(client) else {
             return Self::Ended;
         };
-        match server.map(afresh) {
+        match server.map(register_again) {
             None => Self::dialing(client, upstream),
             Some(Ok(server)) => Self::Relaying { client, server },
             Some(Err(_)) => Self::Ended,

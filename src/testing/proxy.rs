@@ -14,22 +14,22 @@ use super::port::Port;
 use super::shared::Shared;
 use super::stats::Stats;
 
-/// A TCP proxy that commits faults: see the [module](super).
+/// A TCP proxy that injects faults: see the [module](super).
 ///
 /// It listens on a free port of the loopback interface, `127.0.0.1`. It spawns a task for itself
 /// and one for each connection; dropping it closes the port, ends the tasks and closes their
 /// sockets, as if its program had been killed.
 ///
 /// The **commands** are its `async` methods. They, [`script`](Self::script),
-/// [`otherwise`](Self::otherwise) and [`stats`](Self::stats) know of every client whose `connect`
-/// has returned before the call. Commands may be called at the same time: they are carried out
-/// one after the other, and the last one counts.
+/// [`default_plan`](Self::default_plan) and [`stats`](Self::stats) know of every client whose
+/// `connect` has returned before the call. Commands may be called at the same time: they are
+/// carried out one after the other, and the last one counts.
 ///
 /// # Panics
 ///
 /// Every command panics, after it was carried out as far as it can be:
-/// - once the function of [`otherwise`](Self::otherwise) has panicked, with its message, so that
-///   the test fails and does not wait;
+/// - once the function of [`default_plan`](Self::default_plan) has panicked, with its message, so
+///   that the test fails and does not wait;
 /// - once the runtime that the proxy was started on was shut down.
 ///
 /// # Examples
@@ -48,7 +48,7 @@ use super::stats::Stats;
 /// let mut client = TcpStream::connect(proxy.addr()).await?;
 ///
 /// proxy.refuse().await;
-/// assert_eq!(proxy.commit(Fault::Reset).await, 1);
+/// assert_eq!(proxy.inject(Fault::Reset).await, 1);
 /// assert!(client.read_u8().await.is_err());
 /// assert!(TcpStream::connect(proxy.addr()).await.is_err());
 ///
@@ -108,17 +108,17 @@ impl FaultProxy {
     /// It is called on the task of the proxy, for one connection after the other, and should not
     /// block. It may call the proxy. If it panics, its connection is reset, the other ones stay,
     /// and every command [panics](Self#panics).
-    pub fn otherwise(&self, plan: impl FnMut(u64) -> Plan + Send + 'static) {
+    pub fn default_plan(&self, plan: impl FnMut(u64) -> Plan + Send + 'static) {
         self.shared.set_default_plan(Arc::new(Mutex::new(plan)));
     }
 
-    /// Commits the fault on every open connection. Returns how many there were, when it is done.
+    /// Injects the fault into every open connection. Returns how many there were, when it is done.
     ///
     /// # Cancel safety
     ///
-    /// Once the future was polled, the fault is committed even if the future is dropped.
-    pub async fn commit(&self, fault: Fault) -> usize {
-        self.shared.order(Command::Commit(fault)).await
+    /// Once the future was polled, the fault is injected even if the future is dropped.
+    pub async fn inject(&self, fault: Fault) -> usize {
+        self.shared.command(Command::Inject(fault)).await
     }
 
     /// Ends the [stall](Fault::Stall) of every connection; what was held back is relayed.
@@ -127,7 +127,7 @@ impl FaultProxy {
     ///
     /// Once the future was polled, the stalls end even if the future is dropped.
     pub async fn resume(&self) {
-        self.shared.order(Command::Resume).await;
+        self.shared.command(Command::Resume).await;
     }
 
     /// Refuses new connections until [`accept`](Self::accept). Open ones stay.

@@ -92,7 +92,7 @@ impl Shared {
     }
 
     /// Returns how many connections have carried out the command.
-    pub(super) async fn order(self: &Arc<Self>, command: Command) -> usize {
+    pub(super) async fn command(self: &Arc<Self>, command: Command) -> usize {
         let mut count = 0;
         for (connection, mut answer) in self.send(command) {
             let done = async { (&mut answer).await.is_ok() };

@@ -17,41 +17,41 @@ async fn a_command_reaches_every_open_connection_and_is_done_when_it_returns() {
     for _ in 0..10 {
         pairs.push(lab.pair().await);
     }
-    assert_eq!(lab.proxy.commit(Fault::Stall).await, 10);
+    assert_eq!(lab.proxy.inject(Fault::Stall).await, 10);
     assert_eq!(lab.proxy.stats().stalls, 10);
     // What is stalled already isn't stalled again.
-    assert_eq!(lab.proxy.commit(Fault::Stall).await, 10);
+    assert_eq!(lab.proxy.inject(Fault::Stall).await, 10);
     assert_eq!(lab.proxy.stats().stalls, 10);
-    assert_eq!(lab.proxy.commit(Fault::Reset).await, 10);
+    assert_eq!(lab.proxy.inject(Fault::Reset).await, 10);
     assert_eq!(lab.proxy.stats().resets, 10);
     for (mut client, mut peer) in pairs {
         assert!(rest(&mut client).await.1.is_some());
         assert!(rest(&mut peer).await.1.is_some());
     }
-    assert_eq!(lab.proxy.commit(Fault::Reset).await, 0);
+    assert_eq!(lab.proxy.inject(Fault::Reset).await, 0);
 }
 
 #[test]
-fn a_fault_is_committed_on_a_connection_that_has_just_connected() {
+fn a_fault_is_injected_into_a_connection_that_has_just_connected() {
     on_both_runtimes(|| async {
         let lab = Lab::new([]).await;
         for _ in 0..ROUNDS {
             let client = lab.dial().await;
-            assert_eq!(soon(lab.proxy.commit(Fault::Reset)).await, 1);
+            assert_eq!(soon(lab.proxy.inject(Fault::Reset)).await, 1);
             assert_reset(client).await;
         }
     });
 }
 
 #[test]
-fn a_fault_is_committed_on_every_connection_of_threads_that_have_just_connected() {
+fn a_fault_is_injected_into_every_connection_of_threads_that_have_just_connected() {
     on_both_runtimes(|| async {
         let lab = Lab::new([]).await;
         let addr = lab.proxy.addr();
         for _ in 0..ROUNDS / 10 {
             let dial = || tokio::task::spawn_blocking(move || std::net::TcpStream::connect(addr));
             let clients = join_all([(); 8].map(|()| dial())).await;
-            assert_eq!(soon(lab.proxy.commit(Fault::Reset)).await, clients.len());
+            assert_eq!(soon(lab.proxy.inject(Fault::Reset)).await, clients.len());
         }
     });
 }
@@ -71,7 +71,7 @@ fn a_command_to_a_connection_that_is_ending_returns() {
         });
         while !commands.iter().all(tokio::task::JoinHandle::is_finished) {
             let _client = connect(&proxy).await;
-            soon(proxy.commit(Fault::Reset)).await;
+            soon(proxy.inject(Fault::Reset)).await;
         }
         for task in commands {
             task.await.unwrap();
@@ -83,7 +83,7 @@ fn a_command_to_a_connection_that_is_ending_returns() {
 fn a_resume_reaches_a_connection_that_has_just_connected() {
     on_both_runtimes(|| async {
         let lab = Lab::new([]).await;
-        lab.proxy.otherwise(|_| Fault::Stall.into());
+        lab.proxy.default_plan(|_| Fault::Stall.into());
         for _ in 0..ROUNDS {
             let mut client = lab.dial().await;
             soon(lab.proxy.resume()).await;
@@ -104,7 +104,7 @@ fn a_command_that_spares_a_connection_dials_its_server_once() {
                 tokio::join!(
                     async {
                         lab.proxy.resume().await;
-                        lab.proxy.commit(Fault::OneByteAtATime).await
+                        lab.proxy.inject(Fault::OneByteAtATime).await
                     },
                     lab.server.accept()
                 )
@@ -112,7 +112,7 @@ fn a_command_that_spares_a_connection_dials_its_server_once() {
             .await;
             assert_eq!(commands, 1);
             converse(&mut client, &mut accepted.unwrap().0).await;
-            assert_eq!(lab.proxy.commit(Fault::Reset).await, 1);
+            assert_eq!(lab.proxy.inject(Fault::Reset).await, 1);
             assert!(lab.server.accept().now_or_never().is_none());
         }
     });
@@ -137,7 +137,7 @@ fn a_command_that_is_dropped_after_its_first_poll_is_carried_out() {
         let lab = Lab::new([]).await;
         for _ in 0..ROUNDS / 10 {
             let client = lab.dial().await;
-            let _ = lab.proxy.commit(Fault::Reset).now_or_never();
+            let _ = lab.proxy.inject(Fault::Reset).now_or_never();
             assert_reset(client).await;
             let _ = lab.proxy.refuse().now_or_never();
             assert_refused(&lab.proxy).await;
@@ -154,11 +154,11 @@ fn without_a_server_every_command_returns() {
         drop(server);
         for _ in 0..ROUNDS / 10 {
             let clients = join_all([(); 4].map(|()| connect(&proxy))).await;
-            soon(proxy.commit(Fault::Stall)).await;
+            soon(proxy.inject(Fault::Stall)).await;
             soon(proxy.resume()).await;
             soon(proxy.refuse()).await;
             soon(proxy.accept()).await;
-            soon(proxy.commit(Fault::Fin)).await;
+            soon(proxy.inject(Fault::Fin)).await;
             for mut client in clients.into_iter().flatten() {
                 rest(&mut client).await;
             }
@@ -180,7 +180,7 @@ fn commands_that_are_dropped_with_their_proxy_leave_nothing_behind() {
             let waits = tokio::spawn(async move { waits.wait_for(|_| false).await });
             let commands = tokio::spawn(async move {
                 loop {
-                    proxy.commit(Fault::OneByteAtATime).await;
+                    proxy.inject(Fault::OneByteAtATime).await;
                     proxy.refuse().await;
                     proxy.accept().await;
                     tokio::task::yield_now().await;
@@ -221,7 +221,7 @@ fn commands_panic_once_the_runtime_of_the_proxy_was_shut_down() {
             assert!(message.contains("runtime"), "{message}");
             for _ in 0..3 {
                 assert_refused(&lab.proxy).await;
-                assert_eq!(panic_of(lab.proxy.commit(Fault::Reset)).await, message);
+                assert_eq!(panic_of(lab.proxy.inject(Fault::Reset)).await, message);
                 assert_eq!(panic_of(lab.proxy.refuse()).await, message);
                 assert_eq!(panic_of(lab.proxy.accept()).await, message);
                 assert_eq!(panic_of(lab.proxy.wait_for(|_| true)).await, message);
@@ -244,7 +244,7 @@ fn a_command_from_another_runtime_is_carried_out_on_the_own_one() {
         own.block_on(async {
             let (mut client, mut peer) = lab.pair().await;
             converse(&mut client, &mut peer).await;
-            assert_eq!(lab.proxy.commit(Fault::Reset).await, 1);
+            assert_eq!(lab.proxy.inject(Fault::Reset).await, 1);
         });
     });
 }

@@ -81,14 +81,14 @@ fn under_a_paused_clock_commands_last_until_they_are_revoked() {
         let lab = Lab::new([]).await;
         for relayed in 0..10 {
             let _client = lab.dial().await;
-            assert_eq!(lab.proxy.commit(Fault::Reset).await, 1);
+            assert_eq!(lab.proxy.inject(Fault::Reset).await, 1);
             lab.proxy.refuse().await;
             idle(MS).await;
             assert!(TcpStream::connect(lab.proxy.addr()).await.is_err());
             lab.proxy.accept().await;
 
             let mut client = lab.dial().await;
-            assert_eq!(lab.proxy.commit(Fault::Stall).await, 1);
+            assert_eq!(lab.proxy.inject(Fault::Stall).await, 1);
             client.write_all(b"x").await.unwrap();
             idle(MS).await;
             assert_eq!(lab.proxy.stats().to_server, relayed);
@@ -100,7 +100,7 @@ fn under_a_paused_clock_commands_last_until_they_are_revoked() {
                     break assert_eq!(byte, b'x');
                 }
             }
-            assert_eq!(lab.proxy.commit(Fault::Reset).await, 1);
+            assert_eq!(lab.proxy.inject(Fault::Reset).await, 1);
         }
     });
 }
@@ -142,7 +142,7 @@ mod out_of_descriptors {
         let begun = tokio::time::Instant::now();
         assert_idle().await;
         assert!(!is_paused || begun.elapsed().is_zero());
-        assert_eq!(lab.proxy.commit(Fault::OneByteAtATime).await, 1);
+        assert_eq!(lab.proxy.inject(Fault::OneByteAtATime).await, 1);
         assert_eq!(lab.proxy.stats().accepted, 1);
 
         // It waits until there are some.

@@ -15,7 +15,7 @@ async fn what_is_scripted_comes_first_then_what_the_function_says() {
     let lab = Lab::new([Fault::Reset.into(), Plan::new()]).await;
     let asked = Arc::new(Mutex::new(Vec::new()));
     let asking = Arc::clone(&asked);
-    lab.proxy.otherwise(move |connection| {
+    lab.proxy.default_plan(move |connection| {
         asking.lock().unwrap().push(connection);
         Fault::Reset.into()
     });
@@ -38,12 +38,12 @@ fn plans_are_those_of_connections_that_connect_after_the_call() {
     on_both_runtimes(|| async {
         let lab = Lab::new([]).await;
         for _ in 0..ROUNDS {
-            lab.proxy.otherwise(|_| Plan::new());
+            lab.proxy.default_plan(|_| Plan::new());
             let mut first = lab.dial().await;
             lab.proxy.script([Fault::Reset.into()]);
             let second = connect(&lab.proxy).await;
             let mut third = lab.dial().await;
-            lab.proxy.otherwise(|_| Fault::Reset.into());
+            lab.proxy.default_plan(|_| Fault::Reset.into());
             assert_reset_soon(second).await;
             for client in [&mut first, &mut third] {
                 client.write_all(b"x").await.unwrap();
@@ -60,7 +60,7 @@ fn plans_are_those_of_connections_that_connect_after_the_call() {
 fn after_a_panic_of_a_plan_every_command_panics_with_its_message() {
     on_both_runtimes(|| async {
         let lab = Lab::new([Plan::new()]).await;
-        lab.proxy.otherwise(|connection| {
+        lab.proxy.default_plan(|connection| {
             assert_ne!(connection, 2, "no plan");
             Plan::new()
         });
@@ -80,7 +80,7 @@ fn after_a_panic_of_a_plan_every_command_panics_with_its_message() {
         converse(&mut client, &mut peer).await;
         let (mut third, mut its_peer) = lab.pair().await;
         converse(&mut third, &mut its_peer).await;
-        assert_eq!(panic_of(lab.proxy.commit(Fault::Reset)).await, message);
+        assert_eq!(panic_of(lab.proxy.inject(Fault::Reset)).await, message);
         assert_reset(client).await;
         assert_eq!(lab.proxy.stats().accepted, 3);
     });
@@ -91,9 +91,9 @@ fn a_command_during_a_panic_of_a_plan_panics_with_its_message() {
     on_both_runtimes(|| async {
         for _ in 0..ROUNDS / 10 {
             let lab = Lab::new([]).await;
-            lab.proxy.otherwise(|_| panic!("no plan"));
+            lab.proxy.default_plan(|_| panic!("no plan"));
             let client = connect(&lab.proxy).await;
-            let message = panic_of(lab.proxy.commit(Fault::Fin)).await;
+            let message = panic_of(lab.proxy.inject(Fault::Fin)).await;
             assert!(message.contains("no plan"), "{message}");
             assert_reset_soon(client).await;
         }
@@ -106,9 +106,9 @@ fn a_plan_may_use_the_proxy() {
         let lab = Lab::new([]).await;
         let proxy = Arc::new(lab.proxy);
         let inside = Arc::clone(&proxy);
-        proxy.otherwise(move |_| {
+        proxy.default_plan(move |_| {
             inside.script([Fault::Reset.into()]);
-            inside.otherwise(|_| Plan::new());
+            inside.default_plan(|_| Plan::new());
             assert_eq!(inside.stats().accepted, 1);
             Plan::new()
         });

@@ -78,7 +78,8 @@ fn a_refusal_leaves_a_connection_open_that_has_just_connected() {
 fn after_the_reset_of_a_refusal_the_port_refuses() {
     on_both_runtimes(|| async {
         let lab = Lab::new([]).await;
-        lab.proxy.otherwise(|_| Fault::Refuse(DEADLINE * 60).into());
+        lab.proxy
+            .default_plan(|_| Fault::Refuse(DEADLINE * 60).into());
         for _ in 0..ROUNDS {
             assert_reset_soon(connect(&lab.proxy).await).await;
             assert_refused(&lab.proxy).await;
