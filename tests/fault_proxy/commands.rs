@@ -169,6 +169,19 @@ fn without_a_server_every_command_returns() {
 }
 
 #[test]
+fn a_drop_closes_a_connection_that_has_not_begun() {
+    on_both_runtimes(|| async {
+        for _ in 0..ROUNDS / 10 {
+            let lab = Lab::new([]).await;
+            let mut client = lab.dial().await;
+            assert_eq!(lab.proxy.stats().open, 1);
+            drop(lab.proxy);
+            rest(&mut client).await;
+        }
+    });
+}
+
+#[test]
 fn commands_that_are_dropped_with_their_proxy_leave_nothing_behind() {
     on_both_runtimes(|| async {
         let metrics = Handle::current().metrics();
