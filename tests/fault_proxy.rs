@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use Direction::{ToClient, ToServer};
-use lab::{Lab, MS, bytes, rest, soon};
+use lab::{Lab, MS, assert_closed, bytes, rest, soon, without_a_server};
 
 #[tokio::test]
 async fn without_a_plan_everything_is_relayed_and_each_side_can_finish() {
@@ -55,6 +55,15 @@ async fn a_reset_of_one_side_is_passed_on_to_the_other() {
     }
 }
 
+/// Asserts that so many bytes were read, or fewer if a reset has overtaken them, as it does when
+/// the kernel handles the two on different processors.
+fn assert_prefix((read, end): (Vec<u8>, Option<ErrorKind>), n: u32, expected: Option<ErrorKind>) {
+    assert_eq!(end, expected);
+    let sent = bytes(n);
+    assert!(sent.starts_with(&read), "{} bytes of {n}", read.len());
+    assert!(end.is_some() || read == sent, "{} bytes of {n}", read.len());
+}
+
 #[tokio::test]
 async fn exactly_so_many_bytes_are_relayed_before_a_fault() {
     let ends = [
@@ -70,7 +79,8 @@ async fn exactly_so_many_bytes_are_relayed_before_a_fault() {
             if n > 0 {
                 peer.write_all(&bytes(40_000)).await.unwrap();
             }
-            assert_eq!(rest(&mut client).await, (bytes(n), end), "{fault:?}");
+            assert_prefix(rest(&mut client).await, n, end);
+            assert_eq!(lab.proxy.stats().to_client, n.into(), "{fault:?}");
             soon(lab.proxy.wait_for(|stats| stats.open == 0)).await;
             soon(lab.proxy.accept()).await;
 
@@ -78,7 +88,8 @@ async fn exactly_so_many_bytes_are_relayed_before_a_fault() {
             if n > 0 {
                 client.write_all(&bytes(40_000)).await.unwrap();
             }
-            assert_eq!(rest(&mut peer).await, (bytes(n), end), "{fault:?}");
+            assert_prefix(rest(&mut peer).await, n, end);
+            assert_eq!(lab.proxy.stats().to_server, n.into(), "{fault:?}");
             assert_eq!(lab.proxy.stats().faults(), 2);
         }
     }
@@ -119,8 +130,11 @@ async fn a_half_open_connection_is_silent_and_closed_when_its_client_has_gone() 
     let lab = Lab::new([Plan::new().after(3, ToServer, Fault::HalfOpen)]).await;
     let (mut client, mut peer) = lab.pair().await;
     client.write_all(b"abcdef").await.unwrap();
-    let end = Some(ErrorKind::ConnectionReset);
-    assert_eq!(rest(&mut peer).await, (b"abc".to_vec(), end));
+    let (read, end) = rest(&mut peer).await;
+    assert_eq!(end, Some(ErrorKind::ConnectionReset));
+    // The reset may overtake them.
+    assert!(b"abc".starts_with(&read), "{read:?}");
+    assert_eq!(lab.proxy.stats().to_server, 3);
     client.write_all(b"is a server there?").await.unwrap();
     assert!(timeout(30 * MS, client.read_u8()).await.is_err());
     assert_eq!(lab.proxy.stats().open, 1);
@@ -165,9 +179,7 @@ async fn on_accept_a_reset_never_reaches_the_server() {
 
 #[tokio::test]
 async fn the_client_is_reset_if_there_is_no_server() {
-    let lab = Lab::new([]).await;
-    let Lab { proxy, server } = lab;
-    drop(server);
+    let (proxy, _vacant) = without_a_server().await;
     let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
     assert_eq!(rest(&mut client).await.1, Some(ErrorKind::ConnectionReset));
     assert_eq!(proxy.stats().unreachable, 1);
@@ -183,6 +195,6 @@ async fn a_drop_ends_everything() {
     drop(lab.proxy);
     rest(&mut client).await;
     rest(&mut peer).await;
-    soon(async { while TcpStream::connect(addr).await.is_ok() {} }).await;
+    assert_closed(addr).await;
     assert_eq!(metrics.num_alive_tasks(), before);
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::join_all;
 use reconnecting_stream::testing::Fault;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::lab::*;
@@ -59,7 +58,8 @@ fn a_fault_is_injected_into_every_connection_of_threads_that_have_just_connected
 #[test]
 fn a_command_to_a_connection_that_is_ending_returns() {
     on_both_runtimes(|| async {
-        let proxy = Arc::new(Lab::new([]).await.proxy);
+        let (proxy, _vacant) = without_a_server().await;
+        let proxy = Arc::new(proxy);
         let commands = [(); 2].map(|()| {
             let proxy = Arc::clone(&proxy);
             tokio::spawn(async move {
@@ -150,8 +150,7 @@ fn a_command_that_is_dropped_after_its_first_poll_is_carried_out() {
 #[test]
 fn without_a_server_every_command_returns() {
     on_both_runtimes(|| async {
-        let Lab { proxy, server } = Lab::new([]).await;
-        drop(server);
+        let (proxy, _vacant) = without_a_server().await;
         for _ in 0..ROUNDS / 10 {
             let clients = join_all([(); 4].map(|()| connect(&proxy))).await;
             soon(proxy.inject(Fault::Stall)).await;
@@ -208,7 +207,7 @@ fn commands_that_are_dropped_with_their_proxy_leave_nothing_behind() {
                 waits.map(drop).boxed(),
             ]))
             .await;
-            assert!(TcpStream::connect(addr).await.is_err());
+            assert_closed(addr).await;
             rest(&mut { client }).await;
         }
         soon(async {
@@ -233,7 +232,7 @@ fn commands_panic_once_the_runtime_of_the_proxy_was_shut_down() {
             shutdown.unwrap();
             assert!(message.contains("runtime"), "{message}");
             for _ in 0..3 {
-                assert_refused(&lab.proxy).await;
+                assert_closed(lab.proxy.addr()).await;
                 assert_eq!(panic_of(lab.proxy.inject(Fault::Reset)).await, message);
                 assert_eq!(panic_of(lab.proxy.refuse()).await, message);
                 assert_eq!(panic_of(lab.proxy.accept()).await, message);

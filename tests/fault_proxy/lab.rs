@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use reconnecting_stream::testing::{FaultProxy, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -46,6 +47,15 @@ impl Lab {
         let client = self.dial().await;
         (client, soon(self.server.accept()).await.unwrap().0)
     }
+}
+
+/// A proxy whose server refuses. No other socket gets its port as long as the second one is kept:
+/// a test should not connect to the port of another test.
+pub(crate) async fn without_a_server() -> (FaultProxy, TcpSocket) {
+    let vacant = TcpSocket::new_v4().unwrap();
+    vacant.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let proxy = FaultProxy::start(vacant.local_addr().unwrap());
+    (proxy.await.unwrap(), vacant)
 }
 
 /// Everything until the end, and how it ends.
@@ -105,6 +115,11 @@ pub(crate) async fn connect(proxy: &FaultProxy) -> io::Result<TcpStream> {
 pub(crate) async fn assert_refused(proxy: &FaultProxy) {
     let error = connect(proxy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+/// Asserts that no socket listens, without a connection to the one that may soon.
+pub(crate) async fn assert_closed(addr: SocketAddr) {
+    TcpListener::bind(addr).await.unwrap();
 }
 
 /// What the command panics with.
