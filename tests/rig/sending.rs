@@ -66,6 +66,11 @@ impl Sending {
         self.accepted.len() > from + self.unseen()
     }
 
+    /// Returns how many messages of this range are not known to have been dropped.
+    pub fn not_dropped(&self, range: Range<usize>) -> usize {
+        range.len() - self.dropped.range(range.clone()).count()
+    }
+
     /// Returns how many messages were dropped that are not known yet.
     pub fn unseen(&self) -> usize {
         self.said_dropped.saturating_sub(self.dropped.len())

@@ -307,10 +307,13 @@ impl World {
         }
     }
 
+    /// Returns how many messages are to be confirmed: a number counts the messages that there are,
+    /// so those that a setting has dropped between them do not count.
     pub fn take_confirmable(&mut self) -> usize {
         let sending = &mut self.sending;
-        let n = sending.known.saturating_sub(sending.confirmed);
-        sending.confirmed += n;
+        let upto = sending.known.max(sending.confirmed);
+        let n = sending.not_dropped(sending.confirmed..upto);
+        sending.confirmed = upto;
         n
     }
 

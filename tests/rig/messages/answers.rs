@@ -182,7 +182,12 @@ impl Client {
                 world
                     .fail("sink-error: \"a passing error of the reading side never fails a send\"");
             }
-            CodecError::Io(error) if error.kind() == ErrorKind::NotConnected => {
+            // A loss has the kind of its cause: a socket says `NotConnected` to a shutdown after a
+            // reset.
+            CodecError::Io(error)
+                if error.kind() == ErrorKind::NotConnected
+                    && ConnectionLost::find(error).is_none() =>
+            {
                 let is_refused = world.settings.offline == Offline::Refuse;
                 if !is_refused || matches!(state, Some(State::Connected { .. })) {
                     world.fail(format!("sink-error: {op:?} is refused in {state:?}"));
