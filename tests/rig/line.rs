@@ -6,6 +6,9 @@ use std::task::Waker;
 
 use super::codec;
 
+/// How much may have arrived before its end is hidden behind it from a client that never reads.
+const HIDES_AN_END: usize = 48 * 1024;
+
 /// How connections behave in one history.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
@@ -47,6 +50,8 @@ pub struct Line {
     pub must: usize,
     pub passing_read: Option<ErrorKind>,
     pub passing_write: Option<ErrorKind>,
+    /// Passing errors of reads that the reader has not taken.
+    pub passing_untaken: usize,
 
     /// Where item `n` ends in the bytes that the peer sends.
     pub ends: Vec<usize>,
@@ -84,16 +89,10 @@ pub struct Frames {
     pub answered: usize,
     /// Messages that were accepted before this connection was made.
     pub owed: usize,
+    /// Where the last of them ends in what the client has handed over.
+    pub owed_end: usize,
     /// Messages that were confirmed before this connection was made.
     pub confirmed_before: usize,
-}
-
-impl Frames {
-    /// Returns how many of the messages that it was given were owed when it was made.
-    pub fn owed_given(&self) -> usize {
-        let owed = |id: &&u32| (**id as usize) < self.owed;
-        self.data.iter().filter(owed).count()
-    }
 }
 
 /// What is to be woken once no lock is held.
@@ -126,6 +125,7 @@ impl Line {
             must: 0,
             passing_read: None,
             passing_write: None,
+            passing_untaken: 0,
             ends: Vec::new(),
             poison: None,
             tail: Vec::new(),
@@ -151,6 +151,14 @@ impl Line {
 
     pub fn is_readable(&self) -> bool {
         !self.arriving.is_empty() || self.has_ended() || self.passing_read.is_some()
+    }
+
+    /// Returns whether a client that never reads may not come to see the end: more has arrived
+    /// than is read ahead, or reads fail, and no reader takes that. A sender can't wait for what
+    /// it can't read, and the contract has no word for a connection that fails to be read for
+    /// ever.
+    pub const fn hides_its_end(&self) -> bool {
+        self.arrived >= HIDES_AN_END || self.passing_untaken >= 2
     }
 
     pub fn unread(&self) -> usize {

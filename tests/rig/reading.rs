@@ -22,6 +22,8 @@ pub struct Reading {
     /// Seams that the reader was told of.
     pub seams: u64,
     poison_told: BTreeSet<u64>,
+    /// Connections whose end the decoder could not read.
+    eof_told: BTreeSet<u64>,
     pub passing_told: usize,
     pub delivered: u64,
     pub trailers_seen: u32,
@@ -51,6 +53,7 @@ impl Reading {
             next: None,
             seams: 0,
             poison_told: BTreeSet::new(),
+            eof_told: BTreeSet::new(),
             passing_told: 0,
             delivered: 0,
             trailers_seen: 0,
@@ -201,14 +204,18 @@ impl Reading {
                 self.passing_told += 1;
                 Ok(())
             }
-            CodecError::Io(_) if self.passes || self.may_end => {
-                let is_first = self.poison_told.insert(self.generation);
-                is_first.then_some(()).ok_or_else(|| {
-                    "decode-eof: \"an error of it is one error, then the end\"".into()
-                })
-            }
+            CodecError::Io(_) if self.passes || self.may_end => self.decode_eof(lines),
             other => Err(format!("strange-item: {other}")),
         }
+    }
+
+    /// `decode_eof` of the connection that has ended last has failed.
+    fn decode_eof(&mut self, lines: &[&Line]) -> Verdict {
+        let last = lines.last().map_or(0, |line| line.generation);
+        let is_first = self.eof_told.insert(last);
+        is_first
+            .then_some(())
+            .ok_or_else(|| "decode-eof: \"an error of it is one error, then the end\"".into())
     }
 
     /// "The reader's seam says so (how many bytes)": and not if the bound was kept.

@@ -119,12 +119,6 @@ impl Sending {
         upto <= self.first_owed().max(next) || self.unseen() > 0
     }
 
-    /// Returns where the messages begin that were owed to this connection when it was made.
-    pub fn first_owed_of(&self, line: &Line) -> usize {
-        let first = line.frames.data.first();
-        first.map_or(usize::MAX, |id| *id as usize)
-    }
-
     /// The client has handed bytes over: judges the frames that have become whole.
     pub fn judge(&mut self, line: &mut Line) -> Result<(), String> {
         while let Some((kind, id, len)) = codec::header(&line.given[line.parsed..]) {
@@ -217,6 +211,9 @@ impl Sending {
         }
         self.handed = self.handed.max(index + 1);
         line.frames.data.push(id);
+        if index < line.frames.owed {
+            line.frames.owed_end = line.parsed;
+        }
         Ok(())
     }
 

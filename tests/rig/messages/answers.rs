@@ -59,6 +59,13 @@ impl Client {
             Some(Err(error)) => {
                 self.reader.is_stopped |= GaveUp::find(&error).is_some() || world.is_killed;
                 world.judge_reading(|reading, lines| reading.error(lines, &error));
+                let is_passing = matches!(&error, CodecError::Io(error) if is_passing(error));
+                if is_passing {
+                    // The reader takes those of the oldest connection first.
+                    let mut lines = world.lines.iter_mut();
+                    let line = lines.find(|line| line.passing_untaken > 0);
+                    line.into_iter().for_each(|line| line.passing_untaken = 0);
+                }
                 if world.reading.passing_told > world.passing_met {
                     world.fail("strange-item: a passing error that was not met");
                 }
@@ -107,7 +114,10 @@ impl Client {
             (_, _) if n == 0 => {}
             (Halves::Whole(framed), true) => framed.answered(n),
             (Halves::Whole(framed), false) => framed.confirm(n),
-            (Halves::Split(..), true) => confirmations.answered(n),
+            (Halves::Split(..), true) => {
+                confirmations.answered(n);
+                self.has_pending_answers = true;
+            }
             (Halves::Split(..), false) => confirmations.confirm(n),
         }
     }

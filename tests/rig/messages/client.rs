@@ -60,6 +60,8 @@ pub struct Client {
     /// The message that a `SplitSink` holds back.
     pub slot: Option<Message>,
     pub close_answered: bool,
+    /// Answers were counted through the handle, and no task has polled since.
+    pub has_pending_answers: bool,
 }
 
 /// What a poll has answered.
@@ -96,6 +98,7 @@ impl Client {
             next_id: 0,
             slot: None,
             close_answered: false,
+            has_pending_answers: false,
         }
     }
 
@@ -116,6 +119,7 @@ impl Client {
         };
         actor.is_runnable = false;
         let Some(op) = actor.op else { return };
+        self.has_pending_answers = false;
         trace(|| format!("{role:?} polls {op:?}"));
         let task = &mut actor.task;
         let polled = catch_unwind(AssertUnwindSafe(|| {
