@@ -6,7 +6,8 @@ use reconnecting_stream::{ConnectionLost, GaveUp, Handle, State};
 
 use super::super::codec::{CodecError, Item, Message, encoded_len};
 use super::super::reading::{PASSING_READ, PASSING_WRITE};
-use super::super::world::{Offline, World};
+use super::super::settings::Offline;
+use super::super::world::World;
 use super::client::{Answer, Client, Halves, Op};
 use super::plan::Confirming;
 

@@ -3,7 +3,8 @@
 use reconnecting_stream::{Eof, Resend, State};
 
 use super::super::line::Line;
-use super::super::world::{Offline, World};
+use super::super::settings::Offline;
+use super::super::world::World;
 use super::client::{Client, Op};
 
 impl World {

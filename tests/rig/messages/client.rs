@@ -12,8 +12,9 @@ use super::super::actor::Actor;
 use super::super::codec::{CodecError, Item, Message};
 use super::super::random::Random;
 use super::super::run::{Failure, trace};
+use super::super::settings::Stats;
 use super::super::task::WakerWasDropped;
-use super::super::world::{Rig, Stats};
+use super::super::world::Rig;
 use super::newer;
 use super::plan::{Framed, Plan};
 

@@ -9,10 +9,12 @@ use futures::Sink;
 use reconnecting_stream::{Builder, Framing, OfflineQueue};
 
 use super::super::codec::{Codec, Message};
+use super::super::dialer::Dialer;
 use super::super::random::Random;
 use super::super::run::trace;
+use super::super::settings::{Offline, Settings};
 use super::super::socket::Socket;
-use super::super::world::{Dialer, Offline, Rig, Settings};
+use super::super::world::Rig;
 use super::client::{Answer, Client, Halves, Op};
 use super::plan::Framed;
 
