@@ -175,6 +175,11 @@ impl Line {
         self.poison.map_or(whole, |(before, _)| whole.min(before))
     }
 
+    /// Returns where the frame of item `n`, counted from 1, ends in what has arrived.
+    pub fn end_of(&self, n: usize) -> usize {
+        n.checked_sub(1).map_or(0, |at| self.ends[at])
+    }
+
     /// Everything that has arrived so far has to be delivered if the connection is lost later.
     pub fn note_arrived(&mut self) {
         self.must = self.must.max(self.consumed + self.arriving.len());

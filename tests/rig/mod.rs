@@ -23,6 +23,7 @@ pub mod settings;
 pub mod socket;
 pub mod task;
 pub mod threads;
+mod unread;
 pub mod world;
 
 pub use random::Random;
