@@ -9,6 +9,7 @@ use super::super::reading::{PASSING_READ, PASSING_WRITE};
 use super::super::settings::Offline;
 use super::super::world::World;
 use super::client::{Answer, Client, Halves, Op};
+use super::newer;
 use super::plan::Confirming;
 
 impl Client {
@@ -120,6 +121,9 @@ impl Client {
                 self.has_pending_answers = true;
             }
             (Halves::Split(..), false) => confirmations.confirm(n),
+        }
+        if let Halves::Whole(framed) = &self.halves {
+            newer::check_unconfirmed(&self.rig, framed);
         }
     }
 

@@ -102,6 +102,8 @@ impl Client {
     }
 }
 
+const READ_AHEAD: usize = 64 * 1024;
+
 type Verdict = Result<(), String>;
 
 fn fail_if(fails: bool, why: impl Into<String>) -> Verdict {
@@ -219,6 +221,19 @@ impl World {
             line.left < line.frames.owed_end,
             "owed-unflushed: \"What a connection owes is flushed whoever polls\"",
         )
+    }
+}
+
+impl World {
+    /// "While a connection lives the read ahead is bounded by 64 KiB".
+    pub fn check_read_ahead(&mut self) {
+        let Some(line) = self.live().filter(|line| !line.noticed) else {
+            return;
+        };
+        let waits = line.consumed - line.end_of(self.reading.got(line)).min(line.consumed);
+        if waits > READ_AHEAD {
+            self.fail(format!("read-ahead: {waits} bytes: \"bounded by 64 KiB\""));
+        }
     }
 }
 

@@ -128,7 +128,9 @@ impl Client {
         }));
         let polled = polled.unwrap_or(Ok(Poll::Ready(Answer::Panicked)));
         trace(|| format!("{role:?} {op:?}: {polled:?}"));
-        newer::note_dropped(&self.rig, &self.halves);
+        if let Halves::Whole(framed) = &self.halves {
+            newer::note_dropped(&self.rig, framed);
+        }
         match polled {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(answer)) => {
@@ -180,6 +182,10 @@ impl Client {
         if self.rig.world().violation().is_none() && self.is_quiet() {
             self.check_quiet();
         }
+        if let Halves::Whole(framed) = &self.halves {
+            newer::check_unconfirmed(&self.rig, framed);
+        }
+        self.rig.world().check_read_ahead();
         let world = self.rig.world();
         match world.violation() {
             Some(why) => Err(Failure {
