@@ -1,0 +1,1 @@
+//! Codecs that do what a test wants.
