@@ -77,7 +77,10 @@ impl<U> Pump<'_, U> {
         mut io: Pin<&mut Io>,
     ) -> Poll<Result<(), Failure>> {
         while self.may_read() {
-            if ready!(self.poll_read_some(io.as_mut()))? == 0 {
+            let Poll::Ready(read) = self.poll_read_some(io.as_mut()) else {
+                break;
+            };
+            if read? == 0 {
                 if let Some(buffer) = self.core.recv.current_mut() {
                     buffer.on_end();
                 }
@@ -117,29 +120,25 @@ impl<U> Pump<'_, U> {
         Poll::Ready(result.map_err(|error| Failure::Error(Phase::Read, error)))
     }
 
-    /// Writes and flushes. If that meets the loss, what had arrived before it is taken: a write
-    /// fails with a reset while bytes that came before it can still be read (measured on Linux).
+    /// Writes and flushes, if there is something to write.
     #[inline]
-    pub(super) fn poll_write<Io: AsyncRead + AsyncWrite>(
+    pub(super) fn poll_write<Io: AsyncWrite>(
         &mut self,
-        mut io: Pin<&mut Io>,
+        io: Pin<&mut Io>,
     ) -> Poll<Result<(), Failure>> {
         if !self.wants_write() || !self.readiness.write().is_ready() {
             return Poll::Pending;
         }
-        match write_out(io.as_mut(), &mut self.core.send, self.readiness) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err((phase, error))) => {
-                self.readiness.write().set();
-                self.drain(io);
-                Poll::Ready(Err(Failure::Error(phase, error)))
-            }
-        }
+        let written = ready!(write_out(io, &mut self.core.send, self.readiness));
+        Poll::Ready(written.map_err(|(phase, error)| {
+            self.readiness.write().set();
+            Failure::Error(phase, error)
+        }))
     }
 
     /// Takes what the kernel still has of a connection that is lost, as far as the limits of what
-    /// waits for the reader allow.
+    /// waits for the reader allow. A write fails with a reset while bytes that came before it can
+    /// still be read (measured on Linux).
     ///
     /// An error that passes hides nothing behind it, and bytes may arrive while it looks: it tries
     /// again, a few times.
@@ -317,8 +316,9 @@ where
         op: Op,
         failure: Failure,
     ) -> Result<(), NoProgress> {
-        let transfer = self.as_mut().project().transfer;
-        match transfer.on_failure(op, failure) {
+        let this = self.as_mut().project();
+        let mut pump = Pump::new(op, this.core, this.readiness);
+        match this.transfer.on_failure(op, failure, &mut pump) {
             Ok(()) => Err(NoProgress::Changed),
             Err(no_progress) => self.on_no_progress(op, no_progress),
         }
@@ -338,7 +338,12 @@ where
             self.as_mut().sync();
             let this = self.as_mut().project();
             this.core.apply_confirms();
+            this.core.recv.retry_reading();
             if let Some(error) = this.core.take_send_error() {
+                if this.core.send.has_backlog() {
+                    // The reader, which stopped at this error, writes what is owed.
+                    this.transfer.wake_others(Role::Write);
+                }
                 return Poll::Ready(Err(error));
             }
             if let Some(result) = self.as_mut().goal_result(goal) {

@@ -63,7 +63,7 @@ pub(super) struct RecvBuffer<U> {
     has_ended: bool,
     /// An error of a read that is the reader's and did not end the connection.
     error: Option<io::Error>,
-    /// There was another one before the reader took the first: only the reader tries again.
+    /// There was another one before the reader took the first. The polling task stops reading.
     is_failing: bool,
 }
 
@@ -278,6 +278,22 @@ impl<U> RecvQueue<U> {
         bytes.is_some_and(|bytes| bytes <= self.limits.bytes)
     }
 
+    /// Returns whether reading ahead has stopped because of errors.
+    #[inline]
+    pub(super) fn is_failing(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|buffer| buffer.is_failing)
+    }
+
+    /// Lets a sender try again to read ahead: it has to see the end of the connection although no
+    /// reader takes the errors.
+    pub(super) fn retry_reading(&mut self) {
+        if let Some(buffer) = &mut self.current {
+            buffer.is_failing = false;
+        }
+    }
+
     /// A connection begins, with the bytes that were read beyond its handshake.
     pub(super) fn begin_connection(&mut self, codec: U, bytes: BytesMut) {
         debug_assert!(self.current.is_none());
@@ -288,8 +304,15 @@ impl<U> RecvQueue<U> {
 
     /// The current connection is gone: lost, or closed in order. `given` is what it was given to
     /// send.
-    pub(super) fn end_connection(&mut self, lost: Option<ConnectionLost>, given: Given) {
+    pub(super) fn end_connection(&mut self, mut lost: Option<ConnectionLost>, given: Given) {
         let mut buffer = self.current.take();
+        if let (Some(lost), Some(buffer)) = (&mut lost, &buffer) {
+            let is_cut_off = buffer.is_exhausted() && buffer.bytes.len() > self.limits.bytes;
+            if is_cut_off {
+                // The rest of this message was not taken from the kernel.
+                lost.dropped_bytes += buffer.bytes.len() as u64;
+            }
+        }
         if lost.is_some() {
             // It was cut: half of a message is dropped, and no `decode_eof` makes one of it.
             if let Some(buffer) = &mut buffer {

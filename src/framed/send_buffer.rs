@@ -334,6 +334,7 @@ impl SendBuffer {
             }
             self.first_seq += 1;
         }
+        self.has_backlog &= !self.is_flushed();
     }
 
     /// Returns how many messages are kept that are not confirmed if every one before

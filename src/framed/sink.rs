@@ -84,7 +84,8 @@ where
     #[inline]
     fn try_flush(mut self: Pin<&mut Self>) -> io::Result<bool> {
         let this = self.as_mut().project();
-        if this.core.acks.has_pending() || this.core.has_send_error() {
+        if this.core.acks.has_pending() || this.core.has_send_error() || this.core.recv.is_failing()
+        {
             return Ok(false);
         }
         let ends_at_eof = !this.transfer.policy().passes_eof();

@@ -14,7 +14,7 @@ use super::ReconnectingStream;
 use crate::connect::Connect;
 use crate::error::kind_of;
 use crate::policy::Verdict;
-use crate::transfer::{Failure, NoProgress, Op, Transfer};
+use crate::transfer::{Failure, NoProgress, NothingToTake, Op, Transfer};
 
 /// A connection that is a [`Stream`] and [`Sink`] of messages (a WebSocket), with the
 /// classification of its errors.
@@ -201,7 +201,9 @@ where
         match sent {
             Poll::Ready(Ok(result)) => result,
             Poll::Ready(Err(failure)) => {
-                let lost = transfer.as_mut().on_failure(Op::Write, failure);
+                let lost = transfer
+                    .as_mut()
+                    .on_failure(Op::Write, failure, &mut NothingToTake);
                 lost.map_err(write_error)?;
                 transfer.take_notice(Op::Write).map_err(write_error)?;
                 // The message went with the connection: its sender has to know, seam or not.

@@ -20,7 +20,7 @@ mod shutdown;
 
 pub(crate) use op::{Failure, NoProgress, Op};
 #[cfg(feature = "codec")]
-pub(crate) use poll::Exchange;
+pub(crate) use poll::{Exchange, NothingToTake};
 pub(crate) use poll::{Operation, Transfer};
 #[cfg(feature = "codec")]
 pub(crate) use readiness::Readiness;

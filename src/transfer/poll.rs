@@ -54,7 +54,8 @@ pub(crate) trait Exchange<Io> {
         false
     }
 
-    /// Takes what can still be had of a connection that a command is about to drop.
+    /// Takes what can still be had of a connection that is about to be dropped, because of a
+    /// command or a write that failed.
     fn before_drop(&mut self, _io: Pin<&mut Io>) {}
 }
 
@@ -205,7 +206,8 @@ impl<C: Connect> Transfer<C> {
         match operation.classify(result) {
             Ok(output) => Poll::Ready(Ok(output)),
             Err(failure) => {
-                self.as_mut().on_failure(O::OP, failure)?;
+                let this = self.as_mut();
+                this.on_failure(O::OP, failure, &mut NothingToTake)?;
                 self.poll_io_slow(cx, operation)
             }
         }
@@ -273,7 +275,7 @@ impl<C: Connect> Transfer<C> {
                     return Poll::Ready(Ok(output));
                 }
                 Poll::Ready(Err(failure)) => {
-                    self.on_failure(op, failure)?;
+                    self.on_failure(op, failure, exchange)?;
                     return Poll::Ready(Err(NoProgress::Changed));
                 }
                 Poll::Pending => {
@@ -409,10 +411,11 @@ impl<C: Connect> Transfer<C> {
     }
 
     /// The connection made no progress. `Ok` if it was lost and the caller polls again.
-    pub(crate) fn on_failure(
+    pub(crate) fn on_failure<E: Exchange<C::Io>>(
         self: Pin<&mut Self>,
         op: Op,
         failure: Failure,
+        exchange: &mut E,
     ) -> Result<(), NoProgress> {
         match failure {
             Failure::Empty => Err(NoProgress::End),
@@ -425,14 +428,16 @@ impl<C: Connect> Transfer<C> {
                 Err(NoProgress::End)
             }
             Failure::Eof => self.lose(Some(op), ErrorKind::UnexpectedEof.into()),
-            Failure::Classified(verdict, error) => self.apply(op, op.phase(), verdict, error),
+            Failure::Classified(verdict, error) => {
+                self.apply(op, op.phase(), verdict, error, exchange)
+            }
             Failure::Error(phase, error) => {
                 let policy = self.policy();
                 match catch_unwind(AssertUnwindSafe(|| policy.verdict(&error, phase))) {
-                    Ok(verdict) => self.apply(op, phase, verdict, error),
+                    Ok(verdict) => self.apply(op, phase, verdict, error, exchange),
                     Err(panic) => {
                         // Unclassified, the connection can't be used any more.
-                        let _ = self.apply(op, phase, Verdict::Lost, error);
+                        let _ = self.apply(op, phase, Verdict::Lost, error, exchange);
                         resume_unwind(panic)
                     }
                 }
@@ -440,13 +445,20 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    fn apply(
-        self: Pin<&mut Self>,
+    fn apply<E: Exchange<C::Io>>(
+        mut self: Pin<&mut Self>,
         op: Op,
         phase: Phase,
         verdict: Verdict,
         error: io::Error,
+        exchange: &mut E,
     ) -> Result<(), NoProgress> {
+        let is_dead = verdict != Verdict::Surface;
+        if is_dead && matches!(phase, Phase::Write | Phase::Flush) {
+            if let Some(io) = self.as_mut().connection() {
+                exchange.before_drop(io);
+            }
+        }
         match verdict {
             Verdict::Surface => Err(NoProgress::Surfaced(phase, error)),
             Verdict::Lost => self.lose(Some(op), error),

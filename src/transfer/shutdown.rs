@@ -45,7 +45,7 @@ impl<C: Connect> Transfer<C> {
             match shutdown.poll(io, cx) {
                 Poll::Ready(Ok(())) => self.link.flags().set(SHUT_DOWN),
                 Poll::Ready(Err(failure)) => {
-                    let lost = self.as_mut().on_failure(op, failure);
+                    let lost = self.as_mut().on_failure(op, failure, shutdown);
                     lost.map_err(NoProgress::into_write_error)?;
                 }
                 Poll::Pending => {
