@@ -1,8 +1,5 @@
 //! Losses that nothing will replace, on sockets with a real RST: TCP behind a buffer, and TLS.
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
-
 use reconnecting_stream::{Connect, ReconnectingStream, Seam, State};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, Interest};
 use tokio::net::{TcpListener, TcpStream};
@@ -146,6 +143,8 @@ async fn a_reset_in_an_outage_that_a_shutdown_over_tcp_ends_is_told_whatever_the
 
 #[cfg(feature = "rustls")]
 mod tls {
+    use std::io::ErrorKind;
+    use std::net::SocketAddr;
     use std::sync::Arc;
 
     use reconnecting_stream::{Attempt, TlsConnector};
