@@ -80,7 +80,7 @@
 //! - `metrics` (off): `Metrics`, an observer that counts for the `metrics` facade.
 //! - `rustls` (off): `TlsConnector`, a TLS handshake on top of any connection. The provider of
 //!   its cryptography is yours to choose.
-//! - `testing` (off): a TCP proxy that commits faults, for the tests of services.
+//! - `testing` (off): a TCP proxy that injects faults, for the tests of services.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
 

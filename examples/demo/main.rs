@@ -1,7 +1,7 @@
 //! A client that goes on working while its server fails it in every way a TCP server can.
 //!
 //! `cargo run --example demo` starts a server on a loopback port, and a client that sends it one
-//! numbered request after another. The server commits its faults by turns, three times each:
+//! numbered request after another. The server injects its faults by turns, three times each:
 //!
 //! | the server | the client sees | and gets over it by |
 //! |---|---|---|

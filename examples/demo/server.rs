@@ -47,7 +47,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Answers requests, and commits faults.
+/// Answers requests, and injects faults.
 pub(crate) struct Server {
     address: SocketAddr,
     /// What the client has seen so far.
@@ -64,20 +64,20 @@ impl Server {
         }
     }
 
-    /// Commits every fault in every round; each one in place of an answer. From then on only
+    /// Injects every fault in every round; each one in place of an answer. From then on only
     /// answers.
     pub(crate) async fn run(mut self, mut listener: TcpListener) -> io::Result<()> {
         for fault in (0..ROUNDS).flat_map(|_| Fault::ALL) {
             let (io, request) = serve(&listener, REQUESTS).await?;
             self.console.say("server", fault);
-            listener = self.commit(fault, io, &request, listener).await?;
+            listener = self.inject(fault, io, &request, listener).await?;
         }
         tokio::spawn(async move { serve(&listener, u32::MAX).await });
         Ok(())
     }
 
     /// Returns the listener that the client shall find next.
-    async fn commit(
+    async fn inject(
         &mut self,
         fault: Fault,
         mut io: TcpStream,

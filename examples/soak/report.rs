@@ -101,7 +101,10 @@ pub(crate) fn table(elapsed: Duration, workers: &[Worker]) -> String {
         ("stalls", sum.stats(|stats| stats.stalls)),
         ("half-open", sum.stats(|stats| stats.half_opens)),
         ("refusals", sum.stats(|stats| stats.refusals)),
-        ("one byte at a time", sum.stats(|stats| stats.crawls)),
+        (
+            "one byte at a time",
+            sum.stats(|stats| stats.one_byte_at_a_time),
+        ),
         ("delays", sum.stats(|stats| stats.delays)),
         ("bytes to servers", sum.stats(|stats| stats.to_server)),
         ("bytes to clients", sum.stats(|stats| stats.to_client)),

@@ -58,7 +58,7 @@ impl Site {
         stop: watch::Receiver<bool>,
     ) -> io::Result<Self> {
         let proxy = FaultProxy::start(server).await?;
-        proxy.otherwise(move |connection| {
+        proxy.default_plan(move |connection| {
             Plan::from_seed(seed, connection).after(LONGEST, Direction::ToClient, Fault::Reset)
         });
         Ok(Self {
@@ -73,9 +73,9 @@ impl Site {
     pub(crate) async fn calm(&self) {
         // An error is an end, too.
         let _ = self.stop.clone().wait_for(|is_over| *is_over).await;
-        self.proxy.otherwise(|_| Plan::new());
+        self.proxy.default_plan(|_| Plan::new());
         self.proxy.accept().await;
-        self.proxy.commit(Fault::Reset).await;
+        self.proxy.inject(Fault::Reset).await;
     }
 }
 

@@ -92,6 +92,7 @@ impl<U> Core<U> {
         self.generation = Some(generation);
         self.acks.apply(&mut self.send);
         self.send.begin_connection();
+        self.send.set_blocked(self.send_error.is_some());
         self.recv.begin_connection(new.codec, new.read);
     }
 
@@ -102,6 +103,7 @@ impl<U> Core<U> {
         let given = self.send.given();
         self.acks.end_connection(given);
         self.send.end_connection(self.keeps_unsent);
+        self.send.set_blocked(true);
         self.recv.end_connection(lost, given);
     }
 
@@ -119,10 +121,13 @@ impl<U> Core<U> {
     /// Keeps an error for the sender.
     pub(super) fn set_send_error(&mut self, error: io::Error) {
         self.send_error = Some(error);
+        self.send.set_blocked(true);
     }
 
     pub(super) fn take_send_error(&mut self) -> Option<io::Error> {
-        self.send_error.take()
+        let error = self.send_error.take()?;
+        self.send.set_blocked(self.generation.is_none());
+        Some(error)
     }
 
     #[inline]
@@ -139,7 +144,8 @@ impl<U> Core<U> {
                 (Kind::Transient, _) => return true,
                 (Kind::Lasting, OfflineQueue::Refuse) => return false,
                 (Kind::Lasting, OfflineQueue::DropOldest) => {
-                    while !self.send.has_room(kind) && self.send.drop_oldest() {}
+                    self.send.drop_oldest_above_limit();
+                    return true;
                 }
                 (Kind::Lasting, OfflineQueue::Keep) => {}
             }

@@ -355,28 +355,28 @@ impl<U> RecvQueue<U> {
             .chain(&self.current)
             .map(|buffer| buffer.bytes.len())
             .sum();
-        let mut next = 0;
-        while bytes > self.limits.bytes && next < self.past.len() {
-            bytes -= self.past[next].drop_remainder();
-            next += 1;
+        for past in &mut self.past {
+            if bytes > self.limits.bytes && past.may_be_dropped() {
+                bytes -= past.drop_remainder();
+            }
         }
         let limit = self.limits.connections.max(1);
-        let mut remainders = self
-            .past
-            .iter()
-            .filter(|past| past.buffer.is_some())
-            .count();
-        while remainders > limit && self.drop_oldest_remainder() {
-            remainders -= 1;
+        let has_bytes = |past: &&Past<U>| past.has_bytes();
+        let mut remainders = self.past.iter().filter(has_bytes).count();
+        for past in &mut self.past {
+            if remainders > limit && past.may_be_dropped() {
+                past.drop_remainder();
+                remainders -= 1;
+            }
         }
         while self.past.len() > limit + MAX_SEAMS && self.merge_oldest_seams() {}
     }
 
-    /// Merges the oldest seam that has no items between it and the next one into that.
+    /// Merges the oldest seam that has no bytes between it and the next one into that.
     fn merge_oldest_seams(&mut self) -> bool {
-        let has_no_items = |past: &Past<U>| past.buffer.is_none();
+        let is_seam = |past: &Past<U>| !past.has_bytes() && past.lost.is_some();
         let mut pairs = self.past.iter().zip(self.past.iter().skip(1));
-        let Some(oldest) = pairs.position(|(a, b)| has_no_items(a) && has_no_items(b)) else {
+        let Some(oldest) = pairs.position(|(a, b)| is_seam(a) && is_seam(b)) else {
             return false;
         };
         let merged = self.past.remove(oldest).and_then(|past| past.lost);
@@ -389,14 +389,20 @@ impl<U> RecvQueue<U> {
         }
         true
     }
-
-    fn drop_oldest_remainder(&mut self) -> bool {
-        let oldest = self.past.iter_mut().find(|past| past.buffer.is_some());
-        oldest.map(Past::drop_remainder).is_some()
-    }
 }
 
 impl<U> Past<U> {
+    fn has_bytes(&self) -> bool {
+        self.buffer
+            .as_ref()
+            .is_some_and(|buffer| !buffer.bytes.is_empty())
+    }
+
+    /// Returns whether dropping the remainder frees anything, and a seam can tell of it.
+    fn may_be_dropped(&self) -> bool {
+        self.has_bytes() && self.lost.is_some()
+    }
+
     /// Drops what was not delivered, and notes how much that was on the seam.
     fn drop_remainder(&mut self) -> usize {
         let dropped = self.buffer.take().map_or(0, |buffer| buffer.bytes.len());
@@ -452,8 +458,9 @@ impl<U: Decoder> RecvQueue<U> {
             }
         }
         if self.current.is_some() {
-            on_move(None);
-            self.is_behind = false;
+            if std::mem::take(&mut self.is_behind) {
+                on_move(None);
+            }
             return self.next_current();
         }
         match self.unreplaced.take() {

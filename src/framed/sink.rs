@@ -59,9 +59,16 @@ where
         kind: Kind,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.as_mut().project();
-        let is_usable = this.transfer.fast_path(Op::Send).is_some();
-        if is_usable && this.core.send.has_room(kind) && !this.core.has_send_error() {
+        let may_push = kind == Kind::Lasting && self.core.send.may_push();
+        if may_push && self.transfer.may_use_fast_path(Op::Send) {
+            return Poll::Ready(Ok(()));
+        }
+        // Room is made by writing.
+        if self.core.generation().is_some()
+            && self.as_mut().try_flush()?
+            && kind == Kind::Lasting
+            && self.core.send.may_push()
+        {
             return Poll::Ready(Ok(()));
         }
         self.poll_goal(Goal::Room(kind), cx)
@@ -142,7 +149,7 @@ where
     where
         U: Encoder<I>,
     {
-        if self.core.recv.current().is_none() || !self.transfer.is_unchanged() {
+        if self.core.recv.current().is_none() {
             return self.accept_slow(kind, message);
         }
         let mut guard = PanicGuard(self.as_mut());

@@ -13,7 +13,7 @@ use super::pump::Pump;
 use super::recv_queue::Received;
 use crate::connect::Connect;
 use crate::error::ConnectionLost;
-use crate::link::State;
+use crate::link::{Role, State};
 use crate::seam::Seam;
 use crate::transfer::{NoProgress, Op};
 
@@ -94,11 +94,15 @@ where
     /// Handles what the current connection's codec returned, if it is not an item.
     #[cold]
     fn on_received(mut self: Pin<&mut Self>, received: Received<Item<U>>) -> Received<Item<U>> {
-        let core = self.as_mut().project().core;
+        let this = self.as_mut().project();
         match received {
             Received::Item(Err(error)) => Received::Item(Err(self.on_decode_error(error))),
-            Received::Nothing => match core.recv.take_error() {
-                Some(error) => Received::Item(Err(error.into())),
+            Received::Nothing => match this.core.recv.take_error() {
+                Some(error) => {
+                    // A sender that stopped reading ahead because of it continues.
+                    this.transfer.wake_others(Role::Read);
+                    Received::Item(Err(error.into()))
+                }
                 None => Received::Nothing,
             },
             received => received,
@@ -125,7 +129,7 @@ where
         let is_last = self.core.recv.is_empty();
         match self.state() {
             // Giving up takes the place of the last seam.
-            State::GaveUp if is_last => return None,
+            State::GaveUp if is_last && lost.dropped_bytes == 0 => return None,
             // No connection replaces the one that was lost. An end of the stream would look as if
             // everything had been read.
             State::Closed if is_last && self.transfer.is_shutting_down() => {

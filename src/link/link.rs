@@ -167,6 +167,13 @@ impl<C: Connect> Link<C> {
         registrations.prepare_to_wait(this.shared, role, waker, look)
     }
 
+    /// Returns whether the polling task is registered and there is no command.
+    #[inline]
+    pub(crate) fn is_waiting(&self, role: Role, waker: &Waker) -> bool {
+        let registrations = &self.supervisor.registrations;
+        registrations.is_waiting(&self.shared, role, waker)
+    }
+
     /// Wakes the tasks of all roles but the one that polls.
     pub(crate) fn wake_others(&self, polling: Role) {
         self.shared.wake_others(Some(polling));

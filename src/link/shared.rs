@@ -122,7 +122,11 @@ impl Shared {
             Command::Close => CLOSE,
             Command::Reconnect => RECONNECT,
             Command::Lose(generation, cause) => {
-                lock(&self.marked_lost).get_or_insert_with(|| Box::new((generation, cause)));
+                let mut marked_lost = lock(&self.marked_lost);
+                let is_newer = |marked: &Box<MarkedLost>| generation > marked.0;
+                if marked_lost.as_ref().is_none_or(is_newer) {
+                    *marked_lost = Some(Box::new((generation, cause)));
+                }
                 MARK_LOST
             }
         };
@@ -235,28 +239,37 @@ impl Registrations {
         waker: &Waker,
         look: impl FnOnce() -> bool,
     ) -> bool {
-        let identity = (
-            waker.data().addr(),
-            std::ptr::from_ref(waker.vtable()).addr(),
-        );
-        let flags = shared.flags.0.load(Ordering::Acquire);
-        let last = self.0.get(role as usize);
-        if flags & role.waiting() != 0 && last == Some(&identity) {
-            // One load for both: a command that comes after it finds this waker in its slot.
-            return flags & COMMANDS != 0 || look();
+        if self.is_waiting(shared, role, waker) {
+            return look();
         }
-        self.register(shared, role, waker, identity);
+        self.register(shared, role, waker);
         shared.has_command() || look()
     }
 
+    /// Returns whether this waker is registered and there is no command: one load tells both, so a
+    /// command that comes after it finds the waker in its slot. The fast half of
+    /// [`prepare_to_wait`](Self::prepare_to_wait).
+    #[inline]
+    pub(crate) fn is_waiting(&self, shared: &Shared, role: Role, waker: &Waker) -> bool {
+        let flags = shared.flags.0.load(Ordering::Acquire);
+        flags & (role.waiting() | COMMANDS) == role.waiting()
+            && self.0.get(role as usize) == Some(&identity(waker))
+    }
+
     #[cold]
-    fn register(&mut self, shared: &Shared, role: Role, waker: &Waker, identity: (usize, usize)) {
+    fn register(&mut self, shared: &Shared, role: Role, waker: &Waker) {
         shared.register(role, waker);
         // A watcher, which waits rarely, is registered each time.
         if let Some(last) = self.0.get_mut(role as usize) {
-            *last = identity;
+            *last = identity(waker);
         }
     }
+}
+
+#[inline]
+fn identity(waker: &Waker) -> (usize, usize) {
+    let vtable = std::ptr::from_ref(waker.vtable());
+    (waker.data().addr(), vtable.addr())
 }
 
 /// The link's own reference. When it is dropped, the handles see the link closed.

@@ -1,85 +1,88 @@
-//! The task that accepts connections, and owns theirs.
+//! The task that begins the connections of a proxy, and owns their tasks.
 
-use std::future::Future;
-use std::io;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{JoinSet, spawn_blocking};
 
-use super::connection::Connection;
-use super::either;
-use super::port::{Port, Wanted};
+use super::connection::{Connection, Request};
+use super::plan::Plan;
 use super::shared::Shared;
+use super::socket::reset;
 
-/// How long to leave a listener alone that can't accept, as when descriptors run out.
-const REST: Duration = Duration::from_millis(10);
-
-enum Event {
-    Accepted(io::Result<TcpStream>),
-    /// Something else is wanted, perhaps.
-    Told,
+/// A connection whose plan is not known yet.
+pub(super) struct Accepted {
+    pub(super) client: TcpStream,
+    pub(super) number: u64,
+    pub(super) plan: Box<dyn FnOnce() -> Plan + Send>,
+    pub(super) connection: Connection,
+    pub(super) requests: UnboundedReceiver<Request>,
 }
 
-/// Runs until it is aborted, and its connections with it; or until the port is lost.
-pub(super) async fn accept(mut port: Port, shared: Arc<Shared>) -> io::Result<()> {
-    let mut connections = JoinSet::new();
-    let mut wanted = shared.wanted();
-    loop {
-        let now = *wanted.borrow_and_update();
-        port = match now {
-            Wanted::Listen => port.listen()?,
-            Wanted::RefuseUntil(_) | Wanted::Refuse => port.refuse().await?,
-        };
-        shared.obeyed(now);
-        match event(&port, now, &mut wanted, &shared).await {
-            Event::Told => {}
-            Event::Accepted(Ok(client)) => {
-                while connections.try_join_next().is_some() {}
-                connections.spawn(begin(client, &shared));
+/// Aborting its task ends its connections, too.
+pub(super) struct Acceptor {
+    shared: Arc<Shared>,
+    connections: JoinSet<()>,
+}
+
+impl Acceptor {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            connections: JoinSet::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            while let Some(accepted) = self.shared.next_accepted() {
+                self.begin(accepted);
             }
-            Event::Accepted(Err(_)) => sleep(REST).await,
+            self.shared.attend_port().await;
+        }
+    }
+
+    /// Makes the plan without a lock held, so that the user's function may use the proxy.
+    fn begin(&mut self, accepted: Accepted) {
+        while self.connections.try_join_next().is_some() {}
+        let client = accepted.client;
+        match catch_unwind(AssertUnwindSafe(accepted.plan)) {
+            Ok(plan) => {
+                let connection = accepted.connection.run(client, plan, accepted.requests);
+                self.connections.spawn(connection);
+            }
+            Err(panic) => {
+                let (number, message) = (accepted.number, message(&*panic));
+                let failure = format!("the plan of connection {number} panicked: {message}");
+                self.shared.fail(failure);
+                reset(client);
+            }
         }
     }
 }
 
-async fn event(
-    port: &Port,
-    now: Wanted,
-    wanted: &mut watch::Receiver<Wanted>,
-    shared: &Shared,
-) -> Event {
-    let accepted = async {
-        match port {
-            Port::Listening(listener) => {
-                Event::Accepted(listener.accept().await.map(|(client, _)| client))
-            }
-            Port::Refusing(_) => std::future::pending().await,
-        }
-    };
-    let told = async {
-        let _ = wanted.changed().await;
-        Event::Told
-    };
-    let over = async {
-        match now {
-            Wanted::RefuseUntil(time) => {
-                sleep_until(time).await;
-                shared.refused(time);
-                Event::Told
-            }
-            Wanted::Listen | Wanted::Refuse => std::future::pending().await,
-        }
-    };
-    either(accepted, either(told, over)).await
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.shared.close();
+        self.shared
+            .fail("the runtime of the proxy was shut down".into());
+    }
 }
 
-fn begin(client: TcpStream, shared: &Arc<Shared>) -> impl Future<Output = ()> + use<> {
-    // Without it nothing would go byte by byte. If it fails, the client is gone already.
-    let _ = client.set_nodelay(true);
-    let (plan, orders) = shared.register();
-    Connection::new(Arc::clone(shared), &plan).run(client, plan, orders)
+/// Waits before the system is asked again for what it has refused. It takes real time: Tokio's
+/// paused clock would be advanced, and the wait be over, as long as the system refuses.
+pub(super) async fn rest() {
+    let _ = spawn_blocking(|| thread::sleep(Duration::from_millis(10))).await;
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    match panic.downcast_ref::<String>() {
+        Some(message) => message,
+        None => panic.downcast_ref::<&str>().unwrap_or(&"no message"),
+    }
 }

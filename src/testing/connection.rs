@@ -1,24 +1,38 @@
 //! One connection through the proxy.
 
+use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 use super::either;
 use super::flow::{Flow, Pace, Step};
-use super::order::{Command, Order};
 use super::plan::{Direction, Fault, Plan};
-use super::shared::Shared;
-use super::socket::{afresh, close, dial, finish, gone, reset};
+use super::shared::{Shared, after};
+use super::socket::{close, dial, finish, gone, register_again, reset};
+
+/// A command to one connection, and the sender by which it says that it has carried it out.
+#[derive(Debug)]
+pub(super) struct Request(pub(super) Command, pub(super) oneshot::Sender<()>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    Inject(Fault),
+    Resume,
+}
 
 /// The sockets that there are.
 enum State {
-    /// The server is not dialed yet.
-    Accepted {
+    Dialing {
         client: TcpStream,
+        /// Kept, since the server may have accepted it before the proxy knows.
+        server: Dial,
     },
     Relaying {
         client: TcpStream,
@@ -35,31 +49,35 @@ enum State {
     Ended,
 }
 
+type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
 enum Event {
     Dialed(io::Result<TcpStream>),
     Step(io::Result<Step>),
     /// The client has gone, as far as can be told without reading.
     Gone,
-    Ordered(Option<Order>),
+    Requested(Option<Request>),
 }
 
 pub(super) struct Connection {
     shared: Arc<Shared>,
     pace: Pace,
-    /// `None` after its end.
+    /// `None` before it begins and after its end.
     up: Option<Flow>,
     down: Option<Flow>,
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, plan: &Plan) -> Self {
-        shared.count(|stats| stats.open += 1);
-        let flow = |direction| Some(Flow::new(direction, plan.later(direction)));
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        shared.count(|stats| {
+            stats.accepted += 1;
+            stats.open += 1;
+        });
         Self {
             shared,
             pace: Pace::default(),
-            up: flow(Direction::ToServer),
-            down: flow(Direction::ToClient),
+            up: None,
+            down: None,
         }
     }
 
@@ -67,15 +85,19 @@ impl Connection {
         mut self,
         client: TcpStream,
         plan: Plan,
-        mut orders: UnboundedReceiver<Order>,
+        mut requests: UnboundedReceiver<Request>,
     ) {
-        let mut state = State::Accepted { client };
-        for fault in plan.faults_at_once() {
-            state = self.commit(*fault, state);
+        // Without it nothing would go byte by byte. If it fails, the client is gone already.
+        let _ = client.set_nodelay(true);
+        let flow = |direction| Some(Flow::new(direction, plan.later(direction)));
+        (self.up, self.down) = (flow(Direction::ToServer), flow(Direction::ToClient));
+        let mut state = State::dialing(client, self.shared.upstream);
+        for fault in plan.faults_on_accept() {
+            state = self.inject(*fault, state);
         }
         while !matches!(state, State::Ended) {
-            let ordered = async { Event::Ordered(orders.recv().await) };
-            let event = either(self.event(&state), ordered).await;
+            let requested = async { Event::Requested(requests.recv().await) };
+            let event = either(self.event(&mut state), requested).await;
             state = self.next(state, event);
             // A busy connection leaves time for the rest of its runtime.
             yield_now().await;
@@ -83,9 +105,9 @@ impl Connection {
     }
 
     /// What happens to the sockets. Cancel safe.
-    async fn event(&mut self, state: &State) -> Event {
+    async fn event(&mut self, state: &mut State) -> Event {
         match state {
-            State::Accepted { .. } => Event::Dialed(dial(self.shared.upstream()).await),
+            State::Dialing { server, .. } => Event::Dialed(server.await),
             State::Relaying { client, server } => {
                 let up = step(&mut self.up, client, server, self.pace);
                 let down = step(&mut self.down, server, client, self.pace);
@@ -101,7 +123,7 @@ impl Connection {
 
     fn next(&mut self, state: State, event: Event) -> State {
         match (state, event) {
-            (State::Accepted { client }, Event::Dialed(Ok(server))) => {
+            (State::Dialing { client, .. }, Event::Dialed(Ok(server))) => {
                 State::Relaying { client, server }
             }
             (state, Event::Dialed(Ok(_))) => state,
@@ -113,18 +135,18 @@ impl Connection {
                 self.shared.count(|stats| stats.relayed(bytes, direction));
                 state
             }
-            (state, Event::Step(Ok(Step::Due(fault)))) => self.commit(fault, state),
+            (state, Event::Step(Ok(Step::Due(fault)))) => self.inject(fault, state),
             (state, Event::Step(Ok(Step::Ended(direction)))) => self.end(direction, state),
             // A reset of one side is passed on to the other.
             (state, Event::Step(Err(_)) | Event::Gone) => state.reset(),
-            (state, Event::Ordered(None)) => state.reset(),
-            (state, Event::Ordered(Some(Order(command, obeyed)))) => {
+            (state, Event::Requested(None)) => state.reset(),
+            (state, Event::Requested(Some(Request(command, done)))) => {
                 let next = match command {
-                    Command::Commit(fault) => self.commit(fault, state),
-                    Command::Resume => state.resume(),
+                    Command::Inject(fault) => self.inject(fault, state),
+                    Command::Resume => state.resume(self.shared.upstream),
                 };
                 // It fails if the user does not wait.
-                let _ = obeyed.send(());
+                let _ = done.send(());
                 next
             }
         }
@@ -147,12 +169,12 @@ impl Connection {
         }
     }
 
-    fn commit(&mut self, fault: Fault, state: State) -> State {
+    fn inject(&mut self, fault: Fault, state: State) -> State {
         let next = match (fault, state) {
             (_, State::Ended) => return State::Ended,
             (Fault::Reset, state) => state.reset(),
             (Fault::Refuse(time), state) => {
-                self.shared.refuse_for(time);
+                self.shared.refuse(Some(after(time)));
                 state.reset()
             }
             (Fault::Fin, state) => state.close(),
@@ -171,7 +193,7 @@ impl Connection {
                 state
             }
         };
-        self.shared.count(|stats| stats.committed(fault));
+        self.shared.count(|stats| stats.injected(fault));
         next
     }
 }
@@ -183,9 +205,14 @@ impl Drop for Connection {
 }
 
 impl State {
+    fn dialing(client: TcpStream, server: SocketAddr) -> Self {
+        let server = Box::pin(dial(server));
+        Self::Dialing { client, server }
+    }
+
     fn into_sides(self) -> (Option<TcpStream>, Option<TcpStream>) {
         match self {
-            Self::Accepted { client } | Self::HalfOpen { client } => (Some(client), None),
+            Self::Dialing { client, .. } | Self::HalfOpen { client } => (Some(client), None),
             Self::Relaying { client, server } => (Some(client), Some(server)),
             Self::Stalled { client, server } => (Some(client), server),
             Self::Ended => (None, None),
@@ -215,15 +242,15 @@ impl State {
         client.map_or(Self::Ended, |client| Self::Stalled { client, server })
     }
 
-    fn resume(self) -> Self {
+    fn resume(self, upstream: SocketAddr) -> Self {
         let Self::Stalled { client, server } = self else {
             return self;
         };
-        let Ok(client) = afresh(client) else {
+        let Ok(client) = register_again(client) else {
             return Self::Ended;
         };
-        match server.map(afresh) {
-            None => Self::Accepted { client },
+        match server.map(register_again) {
+            None => Self::dialing(client, upstream),
             Some(Ok(server)) => Self::Relaying { client, server },
             Some(Err(_)) => Self::Ended,
         }

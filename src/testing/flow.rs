@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep_until};
 use super::plan::{Direction, Fault, Later};
 use super::shared::after;
 
-/// What is read at once at most.
+/// The most that is read in one call.
 const CHUNK: usize = 16 * 1024;
 
 /// How bytes are relayed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// What is written at once at most.
+    /// The most that is written in one call.
     pub(super) most: usize,
     pub(super) delay: Duration,
 }

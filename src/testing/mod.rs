@@ -1,4 +1,4 @@
-//! "Does my service survive a reset?" A TCP proxy that commits faults, for the tests of programs
+//! "Does my service survive a reset?" A TCP proxy that injects faults, for the tests of programs
 //! that use this crate, or any other way to stay connected.
 //!
 //! A [`FaultProxy`] listens on a free port of the loopback interface and relays to a server. Give
@@ -8,7 +8,7 @@
 //! | the fault | is how one sees |
 //! |---|---|
 //! | [`Reset`](Fault::Reset) after some bytes | a crash in the middle of a message |
-//! | [`Reset`](Fault::Reset) at once | a peer that accepts and resets: a load balancer without a backend |
+//! | [`Reset`](Fault::Reset) on accept | a peer that accepts and resets: a load balancer without a backend |
 //! | [`Fin`](Fault::Fin) | a server that closes: a deploy, an idle limit |
 //! | [`Stall`](Fault::Stall) | a server that hangs; [`resume`](FaultProxy::resume) ends it |
 //! | [`HalfOpen`](Fault::HalfOpen) | a NAT that forgot the flow, a host that lost its power |
@@ -81,7 +81,6 @@
 mod acceptor;
 mod connection;
 mod flow;
-mod order;
 mod plan;
 mod port;
 mod proxy;

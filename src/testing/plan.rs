@@ -8,14 +8,14 @@ use fastrand::Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Both sides get a reset (RST). At once, the server never hears of the connection.
+    /// Both sides get a reset (RST). On accept, the server never sees the connection.
     Reset,
     /// Both sides are closed in order (FIN). What the client still sends is answered with a
     /// reset by the kernel, as after the close of any socket, so a client that is writing may
     /// see the reset first.
     Fin,
     /// Both sides stay open, and nothing is relayed any more, not even an end, until
-    /// [`FaultProxy::resume`](super::FaultProxy::resume). At once, the server is dialed only
+    /// [`FaultProxy::resume`](super::FaultProxy::resume). On accept, the server is dialed only
     /// then.
     Stall,
     /// The server's side is reset, the client's side is kept open and silent: nothing is read
@@ -51,14 +51,14 @@ pub enum Direction {
 /// use reconnecting_stream::testing::{Direction, Fault, Plan};
 ///
 /// let plan = Plan::new()
-///     .at_once(Fault::Delay(Duration::from_millis(5)))
+///     .on_accept(Fault::Delay(Duration::from_millis(5)))
 ///     .after(1500, Direction::ToClient, Fault::Reset);
 /// # let _ = plan;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Plan {
-    at_once: Vec<Fault>,
+    on_accept: Vec<Fault>,
     later: Vec<Later>,
 }
 
@@ -74,14 +74,14 @@ impl Plan {
     /// No fault: everything is relayed, ends and resets of either side included.
     pub const fn new() -> Self {
         Self {
-            at_once: Vec::new(),
+            on_accept: Vec::new(),
             later: Vec::new(),
         }
     }
 
     /// The fault happens when the connection is accepted, before the server is dialed.
-    pub fn at_once(mut self, fault: Fault) -> Self {
-        self.at_once.push(fault);
+    pub fn on_accept(mut self, fault: Fault) -> Self {
+        self.on_accept.push(fault);
         self
     }
 
@@ -101,7 +101,7 @@ impl Plan {
     ///
     /// Of 16 plans, about 6 reset, 4 close in order, 1 stalls, 1 is half-open, 2 reset and
     /// refuse for up to 50 ms, and 2 go on; after up to 64 KiB in either direction, mostly much
-    /// fewer, or at once in one of 8. One of 8 also delays by up to 5 ms, one of 8 sends each
+    /// fewer, or on accept in one of 8. One of 8 also delays by up to 5 ms, one of 8 sends each
     /// byte by itself. Some stay silent for ever, so the client needs an
     /// [idle timeout](crate::Policy::idle_timeout) or a deadline of its own.
     ///
@@ -113,7 +113,7 @@ impl Plan {
     /// # async fn example(service: std::net::SocketAddr) -> std::io::Result<()> {
     /// let seed = 42; // print it, so that a failure can be replayed
     /// let proxy = FaultProxy::start(service).await?;
-    /// proxy.otherwise(move |connection| Plan::from_seed(seed, connection));
+    /// proxy.default_plan(move |connection| Plan::from_seed(seed, connection));
     /// # Ok(())
     /// # }
     /// ```
@@ -122,8 +122,8 @@ impl Plan {
         let mut rng =
             Rng::with_seed(seed.wrapping_add(connection.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         let plan = match rng.u8(0..8) {
-            0 => Self::new().at_once(Fault::Delay(Duration::from_millis(rng.u64(1..=5)))),
-            1 => Self::new().at_once(Fault::OneByteAtATime),
+            0 => Self::new().on_accept(Fault::Delay(Duration::from_millis(rng.u64(1..=5)))),
+            1 => Self::new().on_accept(Fault::OneByteAtATime),
             _ => Self::new(),
         };
         let fault = match rng.u8(0..16) {
@@ -135,7 +135,7 @@ impl Plan {
             _ => return plan,
         };
         if rng.u8(0..8) == 0 {
-            return plan.at_once(fault);
+            return plan.on_accept(fault);
         }
         let direction = match rng.bool() {
             true => Direction::ToServer,
@@ -146,8 +146,8 @@ impl Plan {
         plan.after(rng.u64(0..=1 << magnitude), direction, fault)
     }
 
-    pub(super) fn faults_at_once(&self) -> &[Fault] {
-        &self.at_once
+    pub(super) fn faults_on_accept(&self) -> &[Fault] {
+        &self.on_accept
     }
 
     /// Those of a direction, the last one first.
@@ -160,10 +160,10 @@ impl Plan {
     }
 }
 
-/// The fault, at once.
+/// The fault, on accept.
 impl From<Fault> for Plan {
     fn from(fault: Fault) -> Self {
-        Self::new().at_once(fault)
+        Self::new().on_accept(fault)
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
         for connection in 0..16_000 {
             let plan = Plan::from_seed(3, connection);
             let later = plan.later.iter().map(|later| later.fault);
-            for fault in plan.at_once.iter().copied().chain(later) {
+            for fault in plan.on_accept.iter().copied().chain(later) {
                 drawn[match fault {
                     Fault::Reset => 0,
                     Fault::Fin => 1,

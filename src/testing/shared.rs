@@ -1,149 +1,261 @@
 //! What the proxy and its tasks share.
 
 use std::collections::VecDeque;
+use std::future::{pending, poll_fn};
+use std::io;
+use std::mem;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
-use super::order::{Command, Order};
+use super::acceptor::{Accepted, rest};
+use super::connection::{Command, Connection, Request};
+use super::either;
 use super::plan::Plan;
-use super::port::Wanted;
+use super::port::{BACKLOG, Port};
 use super::stats::Stats;
 
-/// What the proxy and its tasks have in common.
+/// How often a command tries to listen, with rests between them.
+const TRIES: u32 = 100;
+
 pub(super) struct Shared {
-    upstream: SocketAddr,
-    plans: Mutex<Plans>,
-    /// To the connections, some of which have ended.
-    orders: Mutex<Vec<mpsc::UnboundedSender<Order>>>,
+    pub(super) upstream: SocketAddr,
+    /// Of the tasks and sockets, whichever runtime a command comes from.
+    runtime: Handle,
     stats: watch::Sender<Stats>,
-    wanted: watch::Sender<Wanted>,
-    /// The last of `wanted` that the port has obeyed.
-    obeyed: watch::Sender<Wanted>,
+    frontend: Mutex<Frontend>,
+    /// Wakes the acceptor after the frontend was changed by another task.
+    changed: Notify,
 }
 
-struct Plans {
+/// The side of the clients. No code of the user runs, and nothing of the user is dropped, while it
+/// is locked.
+struct Frontend {
+    port: Port,
     scripted: VecDeque<Plan>,
-    otherwise: Otherwise,
+    default_plan: DefaultPlan,
+    /// What the acceptor has not begun yet.
+    accepted: VecDeque<Accepted>,
+    /// Some of them have ended.
+    connections: Vec<UnboundedSender<Request>>,
+    /// Why every command panics.
+    failure: Option<String>,
 }
 
-/// The plan of a connection that has none scripted.
-type Otherwise = Box<dyn FnMut(u64) -> Plan + Send>;
+/// Makes the plan of a connection that has none scripted.
+pub(super) type DefaultPlan = Arc<Mutex<dyn FnMut(u64) -> Plan + Send>>;
+
+type Answer = oneshot::Receiver<()>;
 
 impl Shared {
-    pub(super) fn new(upstream: SocketAddr) -> Self {
+    pub(super) fn new(upstream: SocketAddr, port: Port) -> Self {
         Self {
             upstream,
-            plans: Mutex::new(Plans {
-                scripted: VecDeque::new(),
-                otherwise: Box::new(|_| Plan::new()),
-            }),
-            orders: Mutex::default(),
+            runtime: Handle::current(),
             stats: watch::Sender::default(),
-            wanted: watch::Sender::new(Wanted::Listen),
-            obeyed: watch::Sender::new(Wanted::Listen),
+            frontend: Mutex::new(Frontend {
+                port,
+                scripted: VecDeque::new(),
+                default_plan: Arc::new(Mutex::new(|_| Plan::new())),
+                accepted: VecDeque::new(),
+                connections: Vec::new(),
+                failure: None,
+            }),
+            changed: Notify::new(),
         }
     }
 
-    pub(super) fn upstream(&self) -> SocketAddr {
-        self.upstream
+    pub(super) fn script(self: &Arc<Self>, plans: impl IntoIterator<Item = Plan>) {
+        let plans: Vec<_> = plans.into_iter().collect();
+        self.frontend().scripted.extend(plans);
     }
 
-    pub(super) fn script(&self, plans: impl IntoIterator<Item = Plan>) {
-        self.plans().scripted.extend(plans);
+    pub(super) fn set_default_plan(self: &Arc<Self>, plan: DefaultPlan) {
+        let former = mem::replace(&mut self.frontend().default_plan, plan);
+        drop(former);
     }
 
-    pub(super) fn otherwise(&self, plan: Otherwise) {
-        self.plans().otherwise = plan;
-    }
-
-    pub(super) fn stats(&self) -> watch::Receiver<Stats> {
+    pub(super) fn stats(self: &Arc<Self>) -> watch::Receiver<Stats> {
+        drop(self.frontend());
         self.stats.subscribe()
-    }
-
-    pub(super) fn wanted(&self) -> watch::Receiver<Wanted> {
-        self.wanted.subscribe()
-    }
-
-    pub(super) fn obeyed(&self, wanted: Wanted) {
-        self.obeyed.send_replace(wanted);
     }
 
     pub(super) fn count(&self, count: impl FnOnce(&mut Stats)) {
         self.stats.send_modify(count);
     }
 
-    /// A connection was accepted: its plan, and where its orders come from.
-    pub(super) fn register(&self) -> (Plan, mpsc::UnboundedReceiver<Order>) {
-        self.count(|stats| stats.accepted += 1);
-        let number = self.stats.borrow().accepted;
-        let mut plans = self.plans();
-        let plan = match plans.scripted.pop_front() {
-            Some(plan) => plan,
-            None => (plans.otherwise)(number),
-        };
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let mut orders = self.orders();
-        orders.retain(|sender| !sender.is_closed());
-        orders.push(sender);
-        (plan, receiver)
-    }
-
-    /// The longest of several faults counts, and a command of the user before them.
-    pub(super) fn refuse_for(&self, time: Duration) {
-        let until = after(time);
-        self.wanted.send_modify(|wanted| {
-            *wanted = match *wanted {
-                Wanted::Listen => Wanted::RefuseUntil(until),
-                Wanted::RefuseUntil(other) => Wanted::RefuseUntil(until.max(other)),
-                Wanted::Refuse => Wanted::Refuse,
-            };
-        });
-    }
-
-    /// The time of a refusal is over, unless something else is wanted meanwhile.
-    pub(super) fn refused(&self, until: Instant) {
-        self.wanted.send_if_modified(|wanted| {
-            let is_over = *wanted == Wanted::RefuseUntil(until);
-            if is_over {
-                *wanted = Wanted::Listen;
-            }
-            is_over
-        });
-    }
-
-    pub(super) async fn want(&self, wanted: Wanted) {
-        let mut obeyed = self.obeyed.subscribe();
-        self.wanted.send_replace(wanted);
-        // It fails without a sender, and the sender is ours.
-        let _ = obeyed.wait_for(|obeyed| *obeyed == wanted).await;
-    }
-
-    /// Returns how many connections have obeyed.
-    pub(super) async fn order(&self, command: Command) -> usize {
-        let (obeyed, mut obedient) = mpsc::unbounded_channel();
-        for connection in self.orders().iter() {
-            // It fails if the connection has ended.
-            let _ = connection.send(Order(command, obeyed.clone()));
-        }
-        drop(obeyed);
+    /// Returns how many connections have carried out the command.
+    pub(super) async fn command(self: &Arc<Self>, command: Command) -> usize {
         let mut count = 0;
-        while obedient.recv().await.is_some() {
-            count += 1;
+        for (connection, mut answer) in self.send(command) {
+            let done = async { (&mut answer).await.is_ok() };
+            // A request that is sent while its receiver is dropped is neither received nor
+            // dropped, and would be waited for in vain.
+            let ended = async {
+                connection.closed().await;
+                false
+            };
+            let is_done = either(done, ended).await || answer.try_recv().is_ok();
+            count += usize::from(is_done);
         }
+        self.check();
         count
     }
 
-    fn plans(&self) -> MutexGuard<'_, Plans> {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    fn send(self: &Arc<Self>, command: Command) -> Vec<(UnboundedSender<Request>, Answer)> {
+        let mut sent = Vec::new();
+        for connection in &self.frontend().connections {
+            let (done, answer) = oneshot::channel();
+            // It fails if the connection has ended.
+            if connection.send(Request(command, done)).is_ok() {
+                sent.push((connection.clone(), answer));
+            }
+        }
+        sent
     }
 
-    fn orders(&self) -> MutexGuard<'_, Vec<mpsc::UnboundedSender<Order>>> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Refuses until that time, or without one until `listen`.
+    pub(super) fn refuse(self: &Arc<Self>, until: Option<Instant>) {
+        self.frontend().port.refuse(until);
+        self.changed.notify_one();
     }
+
+    pub(super) async fn listen(&self) {
+        for _ in 0..TRIES {
+            let result = self.try_listen();
+            self.check();
+            if result.is_ok() {
+                return;
+            }
+            rest().await;
+        }
+        if let Err(error) = self.try_listen() {
+            self.fail(format!("the proxy can't listen again: {error}"));
+        }
+        self.check();
+    }
+
+    fn try_listen(&self) -> io::Result<()> {
+        let _context = self.runtime.enter();
+        let result = self.lock().port.listen();
+        self.changed.notify_one();
+        result
+    }
+
+    /// Nothing is accepted any more.
+    pub(super) fn close(&self) {
+        let accepted = {
+            let mut frontend = self.lock();
+            frontend.port.close();
+            mem::take(&mut frontend.accepted)
+        };
+        drop(accepted);
+    }
+
+    /// Every command panics from now on. The first reason counts.
+    pub(super) fn fail(&self, reason: String) {
+        self.lock().failure.get_or_insert(reason);
+        // Wakes those who wait for something else.
+        self.count(|_| {});
+    }
+
+    /// Panics if the proxy has failed.
+    #[expect(clippy::panic, reason = "it fails the test that waits")]
+    pub(super) fn check(&self) {
+        let failure = self.lock().failure.clone();
+        if let Some(failure) = failure {
+            panic!("{failure}");
+        }
+    }
+
+    pub(super) fn next_accepted(&self) -> Option<Accepted> {
+        self.lock().accepted.pop_front()
+    }
+
+    /// Accepts a connection, listens if a refusal is over, or returns after a change.
+    pub(super) async fn attend_port(self: &Arc<Self>) {
+        let until = self.lock().port.until();
+        let refused = async {
+            match until {
+                Some(time) => sleep_until(time).await,
+                None => pending().await,
+            }
+            self.try_listen()
+        };
+        let accepted = poll_fn(|cx| self.poll_accept(cx));
+        let changed = async {
+            self.changed.notified().await;
+            Ok(())
+        };
+        if either(changed, either(refused, accepted)).await.is_err() {
+            // As when there are no descriptors left.
+            rest().await;
+        }
+    }
+
+    fn poll_accept(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut frontend = self.lock();
+        let client = ready!(frontend.port.poll_accept(cx))?;
+        self.admit(&mut frontend, client);
+        Poll::Ready(Ok(()))
+    }
+
+    fn admit(self: &Arc<Self>, frontend: &mut Frontend, client: TcpStream) {
+        let (sender, requests) = unbounded_channel();
+        frontend.connections.retain(|sender| !sender.is_closed());
+        frontend.connections.push(sender);
+        let connection = Connection::new(Arc::clone(self));
+        let number = self.stats.borrow().accepted;
+        let plan = frontend.plan_of(number);
+        frontend.accepted.push_back(Accepted {
+            client,
+            number,
+            plan,
+            connection,
+            requests,
+        });
+        self.changed.notify_one();
+    }
+
+    /// Locks it, after every connection is admitted whose `connect` has returned: the kernel has
+    /// established it before.
+    fn frontend(self: &Arc<Self>) -> MutexGuard<'_, Frontend> {
+        let _context = self.runtime.enter();
+        let mut frontend = self.lock();
+        // No more than these have waited.
+        for _ in 0..=BACKLOG {
+            let Some(client) = frontend.port.try_accept() else {
+                break;
+            };
+            self.admit(&mut frontend, client);
+        }
+        frontend
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Frontend> {
+        lock(&self.frontend)
+    }
+}
+
+impl Frontend {
+    fn plan_of(&mut self, number: u64) -> Box<dyn FnOnce() -> Plan + Send> {
+        if let Some(plan) = self.scripted.pop_front() {
+            return Box::new(|| plan);
+        }
+        let default_plan = Arc::clone(&self.default_plan);
+        Box::new(move || lock(&default_plan)(number))
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Never, if that is beyond the clock.

@@ -57,7 +57,7 @@ pub(super) fn close(socket: TcpStream) {
 }
 
 /// Registers the socket with the reactor again: what `gone` has seen would not be told twice.
-pub(super) fn afresh(socket: TcpStream) -> io::Result<TcpStream> {
+pub(super) fn register_again(socket: TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(socket.into_std()?)
 }
 

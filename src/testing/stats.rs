@@ -4,7 +4,7 @@ use super::{Direction, Fault};
 
 /// What a proxy has done so far, so that a test can assert that its fault has happened.
 ///
-/// Refused connections are not among it: the kernel refuses them and tells nobody.
+/// Refused connections are not among it: the kernel refuses them, and the proxy does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Stats {
@@ -27,7 +27,7 @@ pub struct Stats {
     /// [`Fault::HalfOpen`]s.
     pub half_opens: u64,
     /// [`Fault::OneByteAtATime`]s.
-    pub crawls: u64,
+    pub one_byte_at_a_time: u64,
     /// [`Fault::Delay`]s.
     pub delays: u64,
     /// [`Fault::Refuse`]s, and commands to refuse.
@@ -35,25 +35,25 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// How many faults were committed, of all kinds.
+    /// How many faults were injected, of all kinds.
     #[must_use]
     pub const fn faults(&self) -> u64 {
         self.resets
             + self.fins
             + self.stalls
             + self.half_opens
-            + self.crawls
+            + self.one_byte_at_a_time
             + self.delays
             + self.refusals
     }
 
-    pub(super) fn committed(&mut self, fault: Fault) {
+    pub(super) fn injected(&mut self, fault: Fault) {
         *match fault {
             Fault::Reset => &mut self.resets,
             Fault::Fin => &mut self.fins,
             Fault::Stall => &mut self.stalls,
             Fault::HalfOpen => &mut self.half_opens,
-            Fault::OneByteAtATime => &mut self.crawls,
+            Fault::OneByteAtATime => &mut self.one_byte_at_a_time,
             Fault::Delay(_) => &mut self.delays,
             Fault::Refuse(_) => &mut self.refusals,
         } += 1;

@@ -145,10 +145,10 @@ impl<C: Connect> Transfer<C> {
     }
 
     /// Runs an operation on the connection. This is the fast path; anything but progress
-    /// continues in one of the two slow ones.
+    /// continues in one of the cold ones.
     ///
-    /// The slow paths have their own result type, which keeps the conversion of errors out of the
-    /// fast path (`benches/instructions` counts it).
+    /// Those have their own result type, which keeps the conversion of errors out of the fast path
+    /// (`benches/instructions` counts it).
     #[inline]
     pub(crate) fn poll_io<O: Operation<C::Io>>(
         mut self: Pin<&mut Self>,
@@ -161,7 +161,7 @@ impl<C: Connect> Transfer<C> {
                 Poll::Ready(Ok(output)) if operation.has_moved(&output) => {
                     return Poll::Ready(Ok(output));
                 }
-                Poll::Ready(result) => self.poll_io_failed(result, cx, operation),
+                Poll::Ready(result) => self.poll_io_unmoved(result, cx, operation),
                 Poll::Pending => self.poll_io_pending(cx, operation),
             },
             None => self.poll_io_slow(cx, operation),
@@ -170,8 +170,23 @@ impl<C: Connect> Transfer<C> {
     }
 
     /// Waits for the connection, if there is nothing else to do.
+    #[cold]
     #[inline(never)]
     fn poll_io_pending<O: Operation<C::Io>>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        operation: O,
+    ) -> Poll<Result<O::Output, NoProgress>> {
+        let has_no_limit = self.idle_limit(O::OP).is_none();
+        if has_no_limit && self.link.is_waiting(O::OP.role(), cx.waker()) {
+            return Poll::Pending;
+        }
+        self.poll_io_unregistered(cx, operation)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_io_unregistered<O: Operation<C::Io>>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         operation: O,
@@ -195,9 +210,10 @@ impl<C: Connect> Transfer<C> {
         !self.prepare_to_wait(op.role(), waker, || has_limit || look())
     }
 
+    /// Continues after the connection has moved nothing.
     #[cold]
     #[inline(never)]
-    fn poll_io_failed<O: Operation<C::Io>>(
+    fn poll_io_unmoved<O: Operation<C::Io>>(
         mut self: Pin<&mut Self>,
         result: io::Result<O::Output>,
         cx: &mut Context<'_>,
@@ -220,14 +236,11 @@ impl<C: Connect> Transfer<C> {
         cx: &mut Context<'_>,
         mut operation: O,
     ) -> Poll<Result<O::Output, NoProgress>> {
-        self.poll_op(
-            O::OP,
-            cx,
-            &mut |io: Pin<&mut C::Io>, cx: &mut Context<'_>| {
-                let polled = operation.poll(io, cx);
-                polled.map(|result| operation.classify(result))
-            },
-        )
+        let exchange = &mut |io: Pin<&mut C::Io>, cx: &mut Context<'_>| {
+            let polled = operation.poll(io, cx);
+            polled.map(|result| operation.classify(result))
+        };
+        self.poll_op(O::OP, cx, exchange)
     }
 
     /// Runs an exchange on the connection or on the next, and the next, until it makes progress.
@@ -300,6 +313,12 @@ impl<C: Connect> Transfer<C> {
     #[inline]
     pub(crate) fn fast_path(self: Pin<&mut Self>, op: Op) -> Option<Pin<&mut C::Io>> {
         self.project().link.connection_unless(op.slow_flags())
+    }
+
+    /// Returns whether no flag keeps this operation from the fast path.
+    #[inline]
+    pub(crate) fn may_use_fast_path(&self, op: Op) -> bool {
+        !self.link.flags().any(op.slow_flags())
     }
 
     /// Waits until there is a connection that this operation may use: the half has been told of

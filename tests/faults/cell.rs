@@ -90,10 +90,10 @@ impl Cell {
     /// On a busy machine a connection may be lost before it has come to its fault.
     pub(crate) async fn run(self) -> Result<Report, Wrong> {
         for _ in 0..10 {
-            let (report, committed) = self.try_once().await?;
+            let (report, injected) = self.try_once().await?;
             // Slow connections are not replaced.
-            let is_slow = report.losses == 0 && committed > 0;
-            if is_slow || committed >= FAULTY as u64 {
+            let is_slow = report.losses == 0 && injected > 0;
+            if is_slow || injected >= FAULTY as u64 {
                 return Ok(report);
             }
         }
@@ -112,10 +112,10 @@ impl Cell {
             Operation::Flush => self.talk(&server, &proxy, BufWriter::new).await?,
             Operation::Shutdown => self.finish(&server, &proxy).await?,
         };
-        let committed = proxy.stats().faults();
+        let injected = proxy.stats().faults();
         drop(proxy);
         report.to_server = server.finish().await?;
-        Ok((report, committed))
+        Ok((report, injected))
     }
 
     fn terms(&self) -> Terms {

@@ -22,7 +22,7 @@ const MS: Duration = Duration::from_millis(1);
 /// In the middle of a request: after the number of the connection and one of the shortest.
 const IN_REQUEST: (u64, Direction) = (28, Direction::ToServer);
 const IN_ANSWER: (u64, Direction) = (700, Direction::ToClient);
-/// Shortly before it is enough, since a debug build crawls indeed.
+/// Shortly before it is enough, since a debug build is slow with single bytes.
 const LATE: (u64, Direction) = (1100, Direction::ToClient);
 
 const OPERATIONS: [Operation; 5] = [
