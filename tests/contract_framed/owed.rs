@@ -1,0 +1,150 @@
+//! What a connection owes, queued or unconfirmed before it began, goes out whoever polls.
+
+use futures::SinkExt;
+use reconnecting_stream::Connect;
+use tokio::time::{advance, timeout};
+
+use super::contract::{Net, Op};
+use super::support::Task;
+use super::*;
+
+/// A stream that has lost its first connection and owes a message, from before the loss, to the
+/// second one. From there on bytes leave by a flush only.
+async fn owing(
+    net: &Net,
+    resend: Resend,
+) -> Framed<impl Connect<Io = Socket, Future: Send> + Send + Sync> {
+    net.greet(|generation, peer| {
+        if generation == 2 {
+            peer.buffer();
+        }
+    });
+    let mut framed = build(net).resend(resend).connect().await.unwrap();
+    if resend == Resend::Torn {
+        framed.feed("owed").await.unwrap();
+    } else {
+        framed.send("owed").await.unwrap();
+    }
+    framed.mark_lost(io::Error::other("bad"));
+    framed
+}
+
+/// Polls a task that only reads, when it is woken, until nothing more happens.
+async fn read_on<C: Connect<Io = Socket>>(framed: &mut Framed<C>, task: &Task) {
+    for _ in 0..10 {
+        while task.poll(|cx| poll_next(framed, cx)).is_ready() || task.is_woken() {}
+        advance(SECOND).await;
+        tokio::task::yield_now().await;
+        if !task.is_woken() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_owes_is_written_and_flushed_by_a_task_that_only_reads() {
+    for resend in [Resend::Torn, UNCONFIRMED] {
+        let net = Net::new();
+        let mut framed = owing(&net, resend).await;
+        read_on(&mut framed, &Task::new()).await;
+        assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_owes_is_written_and_flushed_by_a_sender_that_only_waits_for_room() {
+    for resend in [Resend::Torn, Resend::Unconfirmed { max_bytes: 4 }] {
+        let net = Net::new();
+        net.greet(|generation, peer| {
+            if generation == 2 {
+                peer.buffer();
+            }
+        });
+        let builder = build(&net).resend(resend).max_queued(4);
+        let mut framed = builder.connect().await.unwrap();
+        framed.feed("owed").await.unwrap();
+        framed.mark_lost(io::Error::other("bad"));
+        let ready = std::future::poll_fn(|cx| poll_ready(&mut framed, cx));
+        let _ = timeout(3 * SECOND, ready).await;
+        assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_owes_goes_on_when_the_senders_future_is_dropped() {
+    for resend in [Resend::Torn, UNCONFIRMED] {
+        for stalled in [Op::Write, Op::Flush] {
+            let net = Net::new();
+            let mut framed = owing(&net, resend).await;
+            framed.connected().await.unwrap();
+            net.peer(2).stall(stalled);
+            let (reader, sender) = (Task::new(), Task::new());
+            while reader.poll(|cx| poll_next(&mut framed, cx)).is_ready() {}
+            assert!(sender.poll(|cx| poll_flush(&mut framed, cx)).is_pending());
+            // The sender is gone; its waker is woken in vain.
+            reader.take_wakes();
+            net.peer(2).resume(stalled);
+            assert!(reader.is_woken(), "{resend:?}, {stalled:?}");
+            read_on(&mut framed, &reader).await;
+            assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}, {stalled:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_owes_goes_on_when_the_sender_has_room() {
+    for resend in [Resend::Torn, UNCONFIRMED] {
+        let net = Net::new();
+        let mut framed = owing(&net, resend).await;
+        framed.connected().await.unwrap();
+        net.peer(2).stall(Op::Flush);
+        let (reader, sender) = (Task::new(), Task::new());
+        while reader.poll(|cx| poll_next(&mut framed, cx)).is_ready() {}
+        let ready = sender.poll(|cx| poll_ready(&mut framed, cx));
+        assert!(matches!(ready, Poll::Ready(Ok(()))));
+        reader.take_wakes();
+        net.peer(2).resume(Op::Flush);
+        assert!(reader.is_woken(), "{resend:?}");
+        read_on(&mut framed, &reader).await;
+        assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_owes_goes_on_when_it_was_given_up_at_a_deadline() {
+    for resend in [Resend::Torn, UNCONFIRMED] {
+        let net = Net::new();
+        let mut framed = owing(&net, resend).await;
+        assert!(timeout(SECOND / 2, framed.flush()).await.is_err());
+        assert_eq!(describe(framed.next().await), "lost 1");
+        read_on(&mut framed, &Task::new()).await;
+        assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_was_cut_goes_whole_to_the_next_connection_by_a_task_that_only_reads() {
+    let net = Net::new();
+    let mut framed = connect(&net).await;
+    net.peer(1).set_room(3);
+    framed.feed("message").await.unwrap();
+    assert!(framed.flush().now_or_never().is_none());
+    net.peer(1).reset();
+    read_on(&mut framed, &Task::new()).await;
+    assert_eq!(net.peer(1).text(), "mes");
+    assert_eq!(net.peer(2).text(), "message\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_only_reads_flushes_what_a_sender_that_is_gone_had_written_of_it() {
+    let net = Net::new();
+    let mut framed = owing(&net, Resend::Torn).await;
+    framed.connected().await.unwrap();
+    // The sender has written it and waits for the flush.
+    net.peer(2).stall(Op::Flush);
+    let sender = Task::new();
+    assert!(sender.poll(|cx| poll_flush(&mut framed, cx)).is_pending());
+    net.peer(2).resume(Op::Flush);
+    read_on(&mut framed, &Task::new()).await;
+    assert_eq!(net.peer(2).text(), "owed\n");
+}

@@ -1,0 +1,143 @@
+//! Section 4 of the contract: the behaviour of `ReconnectingStream`, sentence by sentence.
+//!
+//! A test here has the sentence as its name. Sentences that another test shows already are listed
+//! with it and not tested twice. `*` stands for several tests of the same beginning.
+//!
+//! | sentence | test |
+//! |---|---|
+//! | an error of a lost kind drops the connection at once, before the backoff | `table.rs::errors::an_error_of_a_lost_kind_drops_the_connection_at_once`, `sockets.rs::the_dead_socket_is_closed_before_the_backoff_begins` |
+//! | a loss wakes both halves | `waking.rs::a_loss_wakes_the_other_half_at_once` |
+//! | the outage begins or continues | `table.rs::attempts::success_resets_the_backoff_only_once_stable` |
+//! | lost kinds | `table.rs::errors::lost_kinds_by_default`, `policy/loss.rs::lost_errnos_are_a_loss` |
+//! | never a loss | `table.rs::errors::never_a_loss`, `policy/loss.rs::a_lack_of_resources_is_not_a_loss` |
+//! | the end of the stream | `table.rs::eof::*` |
+//! | a read into an empty buffer, a write of an empty slice | `table.rs::empty::*` |
+//! | the other half never touches the old connection again | `table.rs::halves::a_loss_seen_by_one_half_keeps_the_other_off_the_old_connection` |
+//! | a read that waits longer than the idle timeout | `table.rs::idle::*` |
+//! | an attempt that fails or times out is repeated after the backoff | `table.rs::attempts::a_failed_attempt_is_repeated_after_the_backoff`, `an_attempt_that_hangs_times_out` |
+//! | errors that end an outage | `table.rs::attempts::errors_that_repeating_cannot_cure_end_the_outage`, `a_denied_permission_is_final_before_the_first_success` |
+//! | both halves continue on the new connection | `waking.rs::current_thread`, `waking.rs::multi_thread` |
+//! | backoff and counter are reset only once it is stable | `table.rs::attempts::success_resets_the_backoff_only_once_stable` |
+//! | `GaveUp`: every later poll of either half answers the same | `table.rs::cap::every_later_poll_of_either_half_answers_the_same` |
+//! | `handle.reconnect()` starts afresh | `table.rs::cap::a_reconnect_on_demand_starts_afresh` |
+//! | no reconnect ever after a shutdown | `table.rs::shutdown::no_command_brings_a_finished_stream_back`, `unreplaced::no_command_dials_again_after_a_permanent_verdict_in_a_shutdown` |
+//! | reads continue until the end | `table.rs::shutdown::reads_go_on_until_the_end_and_nothing_reconnects`, `sockets.rs::half_close_works` |
+//! | twice: the same answer | `unreplaced::a_second_shutdown_gives_the_same_answer_as_the_first` |
+//! | writes after it: `BrokenPipe` | `table.rs::shutdown::twice_is_fine_and_writes_after_it_are_a_broken_pipe` |
+//! | during an outage the attempt is canceled | `table.rs::shutdown::during_an_outage_it_cancels_the_attempt` |
+//! | a loss that nothing will replace is told whatever the seam | `unreplaced::a_loss_*`, `an_idle_timeout_*`, `a_reader_that_waits_*`, `a_shutdown_that_waits_*` |
+//! | ... a connection that is marked lost | `unreplaced::a_connection_that_is_marked_lost_while_it_is_shut_down_is_told_whatever_the_seam` |
+//! | ... the same for a buffered connection, and for TLS | `real::a_reset_*`, `real::tls::*` |
+//! | ... for a permanent verdict in the shutdown | `unreplaced::a_permanent_verdict_in_a_shutdown_is_told_to_both_halves_whatever_the_seam` |
+//! | `reconnect()` dials at once; asking again changes nothing | `commands::a_reconnect_that_is_repeated_*` |
+//! | one `Retrying` for each attempt | `commands::there_is_one_retrying_for_each_attempt` |
+//! | `mark_lost` is a loss like any other, under the backoff | `mark_lost::*` |
+//! | the observer panics | `panics::an_observer_*`, `a_connection_whose_event_*`, `a_shutdown_whose_events_*`, `a_half_that_waits_*`, `giving_up_for_good_*` |
+//! | the judge panics | `panics::a_judge_*` |
+//! | a connector, or the delays, panic | `panics::a_connector_*`, `a_shutdown_holds_*`, `delays_*`, `connectors.rs::*` |
+//! | a drop panics | `panics_of_drops::*` |
+//! | at `Lost` the state that handles see is no longer `Connected` | `outage::at_the_event_lost_*`, `at_every_event_*` |
+//! | `max_outage` below `stable_after` | `outage::a_connection_that_has_lived_longer_*`, `a_connection_that_has_not_*` |
+//! | `handle.close()` | `table.rs::close::*`, `waking.rs::a_command_wakes_halves_that_wait_for_a_healthy_connection` |
+//! | drop leaves nothing behind | `table.rs::dropping::nothing_is_left_behind`, `hygiene.rs::nothing_is_left_after_a_drop` |
+//! | a poll future is dropped | `table.rs::dropping::a_dropped_poll_future_loses_nothing`, `framed.rs::both_halves_complete_in_every_order_whoever_goes` |
+//! | `Seam::Hidden` | `seams.rs::hidden_is_seen_by_neither`, `what_hidden_does_to_a_message` |
+//! | `Seam::Error`: exactly one, before anything waits | `seams.rs::error_is_one_error_for_each_half_before_anything_waits`, `error_comes_before_the_next_connection_is_used_though_it_is_there_already` |
+//! | its next operation drives the reconnect | `seams.rs::a_half_that_waits_is_woken_to_hear_of_the_loss` |
+//! | several seams between two operations are one error | `seams.rs::several_seams_between_two_operations_are_one_error` |
+//! | `Seam::Eof` | `seams.rs::eof_is_an_end_for_the_reader_and_an_error_for_the_writer` |
+//! | the stream moves only when it is polled | `outage::a_stream_moves_only_when_it_is_polled` |
+//! | `connected()` moves no data | `outage::connected_drives_a_stream_to_the_next_connection_without_moving_data` |
+//! | the defaults | `outage::by_default_*`, `policy/schedule.rs::full_jitter_spreads_from_the_floor_to_the_delay_and_the_first_one_too`, `no_delay_is_ever_above_the_cap_and_zero_only_if_asked` |
+
+#[cfg(feature = "rustls")]
+#[path = "support/tls.rs"]
+mod certificates;
+mod contract;
+mod support;
+
+#[path = "contract_stream/commands.rs"]
+mod commands;
+#[path = "contract_stream/mark_lost.rs"]
+mod mark_lost;
+#[path = "contract_stream/outage.rs"]
+mod outage;
+#[path = "contract_stream/panics.rs"]
+mod panics;
+#[path = "contract_stream/panics_of_drops.rs"]
+mod panics_of_drops;
+#[path = "contract_stream/real.rs"]
+mod real;
+#[path = "contract_stream/unreplaced.rs"]
+mod unreplaced;
+
+use std::future::Future;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use contract::{Net, Recorder, Socket};
+use futures::FutureExt;
+use reconnecting_stream::{Backoff, Builder, Connect, Policy, ReconnectingStream, Seam};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const SEAMS: [Seam; 3] = [Seam::Hidden, Seam::Error, Seam::Eof];
+
+fn policy() -> Policy {
+    Policy::default().backoff(Backoff::constant(SECOND))
+}
+
+fn build(net: &Net, seam: Seam) -> Builder<impl Connect<Io = Socket, Future: Send> + Send + Sync> {
+    ReconnectingStream::builder(net.connector())
+        .policy(policy())
+        .seam(seam)
+}
+
+async fn connect(
+    net: &Net,
+    seam: Seam,
+) -> ReconnectingStream<impl Connect<Io = Socket, Future: Send> + Send + Sync> {
+    build(net, seam).connect().await.unwrap()
+}
+
+async fn read(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut buf = [0; 64];
+    let n = reader.read(&mut buf).await?;
+    Ok(buf[..n].to_vec())
+}
+
+fn is_lost<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|e| support::lost(e).is_some())
+}
+
+fn has_given_up<T>(result: &io::Result<T>) -> bool {
+    result
+        .as_ref()
+        .is_err_and(|e| support::gave_up(e).is_some())
+}
+
+/// Runs a future to its end, or to its panic.
+async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(future).catch_unwind().await.ok()
+}
+
+fn observed(net: &Net, seam: Seam) -> (Builder<impl Connect<Io = Socket> + Send>, Recorder) {
+    let recorder = Recorder::new();
+    let builder = build(net, seam).on_event(recorder.observer());
+    (builder, recorder)
+}
+
+/// Polls a read of a stream that is not split: a panic would poison the lock of its halves.
+fn poll_read(
+    stream: &mut ReconnectingStream<impl Connect<Io = Socket>>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Vec<u8>>> {
+    let mut bytes = [0; 64];
+    let mut buf = ReadBuf::new(&mut bytes);
+    let polled = Pin::new(stream).poll_read(cx, &mut buf);
+    polled.map_ok(|()| buf.filled().to_vec())
+}
