@@ -2,6 +2,7 @@
 
 use std::io;
 
+use reconnecting_stream::Verdict;
 use tokio::time::Instant;
 
 use super::reading::{PASSING_READ, PASSING_WRITE};
@@ -47,6 +48,8 @@ pub enum Act {
     Close,
     PassingRead,
     PassingWrite,
+    /// The next operation of this kind fails, and the judge says this.
+    Fail(Op, Verdict),
     StallShutdown(bool),
 }
 
@@ -101,12 +104,10 @@ impl Rig {
     fn act_as_peer(&self, act: Act) {
         let mut world = self.world();
         let epoch = world.epoch;
-        if matches!(act, Act::Items { .. }) && world.is_of_bytes {
-            world.quiet_for = Some(Instant::now());
-        }
         let Some(line) = world.lines.last_mut().filter(|line| line.is_alive()) else {
             return;
         };
+        let before = line.arrived;
         let wakes = match act {
             Act::Fin => line.finish(epoch),
             Act::Reset => line.reset(epoch),
@@ -134,6 +135,10 @@ impl Rig {
                 line.passing_write = Some(PASSING_WRITE);
                 line.wake_all()
             }
+            Act::Fail(op, verdict) => {
+                line.failure = Some((op, verdict));
+                line.wake_all()
+            }
             Act::StallShutdown(stalls) => {
                 line.stalls_shutdown = stalls;
                 line.wake_all()
@@ -142,6 +147,10 @@ impl Rig {
                 unreachable!("not for a peer")
             }
         };
+        if line.arrived > before {
+            world.quiet_for = Some(Instant::now());
+            world.last_arrival = epoch;
+        }
         drop(world);
         wakes.wake();
     }

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::task::Waker;
 
+use reconnecting_stream::Verdict;
+
 use super::codec;
+use super::hook::Op;
 
 /// How much may have arrived before its end is hidden behind it from a client that never reads.
 const HIDES_AN_END: usize = 48 * 1024;
@@ -50,6 +53,8 @@ pub struct Line {
     pub must: usize,
     pub passing_read: Option<ErrorKind>,
     pub passing_write: Option<ErrorKind>,
+    /// The next operation of this kind fails, and the judge says this.
+    pub failure: Option<(Op, Verdict)>,
     /// Passing errors of reads that the reader has not taken.
     pub passing_untaken: usize,
 
@@ -125,6 +130,7 @@ impl Line {
             must: 0,
             passing_read: None,
             passing_write: None,
+            failure: None,
             passing_untaken: 0,
             ends: Vec::new(),
             poison: None,
@@ -150,7 +156,8 @@ impl Line {
     }
 
     pub fn is_readable(&self) -> bool {
-        !self.arriving.is_empty() || self.has_ended() || self.passing_read.is_some()
+        let fails = self.passing_read.is_some() || self.failure_of(Op::Read).is_some();
+        !self.arriving.is_empty() || self.has_ended() || fails
     }
 
     /// Returns whether a client that never reads may not come to see the end: more has arrived
@@ -159,6 +166,19 @@ impl Line {
     /// ever.
     pub const fn hides_its_end(&self) -> bool {
         self.arrived >= HIDES_AN_END || self.passing_untaken >= 2
+    }
+
+    pub fn fails_to_write(&self) -> bool {
+        self.passing_write.is_some() || self.failure.is_some_and(|(op, _)| op != Op::Read)
+    }
+
+    /// Returns the verdict that is scripted for this operation now. A handshake meets none, and
+    /// what has arrived comes before a loss.
+    pub fn failure_of(&self, op: Op) -> Option<Verdict> {
+        let (of, verdict) = self.failure.filter(|_| self.is_adopted)?;
+        let comes_later =
+            op == Op::Read && verdict != Verdict::Surface && !self.arriving.is_empty();
+        (of == op && !comes_later).then_some(verdict)
     }
 
     pub fn unread(&self) -> usize {

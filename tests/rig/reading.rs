@@ -12,6 +12,8 @@ use super::unread::Unread;
 /// What a read of a connection may fail with, and stay connected.
 pub const PASSING_READ: io::ErrorKind = io::ErrorKind::PermissionDenied;
 pub const PASSING_WRITE: io::ErrorKind = io::ErrorKind::OutOfMemory;
+/// What an attempt may fail with, and the caller gets.
+pub const PASSING_ATTEMPT: io::ErrorKind = io::ErrorKind::AddrInUse;
 
 #[derive(Debug)]
 pub struct Reading {
@@ -23,6 +25,7 @@ pub struct Reading {
     /// Seams that the reader was told of.
     pub seams: u64,
     poison_told: BTreeSet<u64>,
+    poison_excused: BTreeSet<u64>,
     /// Connections whose end the decoder could not read.
     eof_told: BTreeSet<u64>,
     pub passing_told: usize,
@@ -49,6 +52,7 @@ impl Reading {
             next: None,
             seams: 0,
             poison_told: BTreeSet::new(),
+            poison_excused: BTreeSet::new(),
             eof_told: BTreeSet::new(),
             passing_told: 0,
             delivered: 0,
@@ -105,7 +109,9 @@ impl Reading {
             ));
         }
         let is_poisoned = line.poison.is_some_and(|(_, end)| end <= line.must);
-        if is_poisoned && !self.poison_told.contains(&line.generation) {
+        let may_be_told = [&self.poison_told, &self.poison_excused];
+        let is_told = may_be_told.iter().any(|set| set.contains(&line.generation));
+        if is_poisoned && !is_told {
             return Err("poison-untold: the decoder's error was not told".into());
         }
         Ok(())
@@ -195,6 +201,7 @@ impl Reading {
                 self.passing_told += 1;
                 Ok(())
             }
+            CodecError::Io(error) if error.kind() == PASSING_ATTEMPT => Ok(()),
             CodecError::Io(_) if self.passes || self.may_end => self.decode_eof(lines),
             other => Err(format!("strange-item: {other}")),
         }
@@ -249,6 +256,12 @@ impl Reading {
         self.go_to(lines, line.generation)?;
         self.poison_told.insert(line.generation);
         self.check_left(line)
+    }
+
+    /// A panic has taken the place of what the decoder had to say.
+    pub fn forgive_poison(&mut self, lines: &[&Line]) {
+        let lost = lines.iter().filter(|line| line.is_dropped);
+        self.poison_excused.extend(lost.map(|line| line.generation));
     }
 
     /// The stream has answered `None`.

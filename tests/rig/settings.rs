@@ -35,6 +35,8 @@ pub struct Settings {
     /// Each fresh connection brings up to so many items.
     pub banner: usize,
     pub faulty_attempts: bool,
+    /// Errors say what the judge is to say of them.
+    pub has_judge: bool,
 }
 
 /// How much has happened.

@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use reconnecting_stream::Verdict;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::hook::{Op, When};
+use super::judge;
 use super::line::Line;
 use super::reading::{PASSING_READ, PASSING_WRITE};
 use super::run::trace;
@@ -27,6 +29,19 @@ impl Socket {
         self.line
     }
 
+    /// Returns the scripted error of this operation.
+    fn fail(&self, op: Op, world: &mut World) -> Option<io::Error> {
+        let verdict = world.lines[self.line].failure_of(op)?;
+        world.lines[self.line].failure = None;
+        if op != Op::Read {
+            world.forbid_dead(self.line, "used");
+        }
+        if verdict == Verdict::Surface {
+            world.note_passing(self.line, op);
+        }
+        Some(judge::error(&self.rig, verdict, judge::phase_of(op)))
+    }
+
     /// Runs an operation between its hooks; `None` waits.
     fn operate<T>(
         &self,
@@ -37,7 +52,10 @@ impl Socket {
         self.rig.run_hooks(op, When::Before);
         let mut world = self.rig.world();
         world.stats.operations += 1;
-        let answer = run(&mut world, self.line);
+        let answer = self
+            .fail(op, &mut world)
+            .map(Err)
+            .or_else(|| run(&mut world, self.line));
         let line = &mut world.lines[self.line];
         trace(|| {
             let answered = match &answer {
@@ -95,11 +113,20 @@ impl World {
             }
             Err(kind) => {
                 if !is_loss(kind) {
-                    self.lines[at].passing_untaken += 1;
-                    self.passing_met += 1;
+                    self.note_passing(at, Op::Read);
                 }
                 Some(Err(kind.into()))
             }
+        }
+    }
+
+    /// An operation fails, and the connection stays.
+    fn note_passing(&mut self, at: usize, op: Op) {
+        if op == Op::Read {
+            self.lines[at].passing_untaken += 1;
+            self.passing_met += 1;
+        } else {
+            self.has_write_error = true;
         }
     }
 
@@ -107,7 +134,9 @@ impl World {
         self.forbid_dead(at, "written");
         let before = self.lines[at].given.len();
         let answer = self.lines[at].write(bytes)?;
-        self.has_write_error |= answer == Err(PASSING_WRITE);
+        if answer == Err(PASSING_WRITE) {
+            self.note_passing(at, Op::Write);
+        }
         if self.is_of_bytes {
             self.last_write = (at, before, self.lines[at].given.len() - before);
         } else if answer.is_ok() {

@@ -15,6 +15,9 @@ use super::sending::Sending;
 use super::settings::{Offline, Settings, Stats};
 use super::socket::Socket;
 
+/// How long a read waits without a byte, in histories with an idle timeout.
+pub const IDLE: Duration = Duration::from_millis(25);
+
 pub struct World {
     pub settings: Settings,
     pub random: Random,
@@ -43,8 +46,18 @@ pub struct World {
     pub last_write: (usize, usize, usize),
     /// No byte has arrived, and no connection was made, since then.
     pub quiet_for: Option<Instant>,
+    /// The epoch in which a byte arrived last.
+    pub last_arrival: u64,
     /// Bytes, not messages: a dead connection is not even read.
     pub is_of_bytes: bool,
+    /// The judge has said that trying again can't help, and nothing has followed yet.
+    pub is_permanent: bool,
+    /// It has said so of a shutdown.
+    pub shutdown_is_permanent: bool,
+    /// The observer may panic.
+    pub observer_panics: bool,
+    /// What passes of attempts, and was not told yet.
+    pub passing_attempts: usize,
     /// The encoder failed or panicked, and the sink has not answered so yet.
     pub refusals_due: usize,
     pub panics_due: usize,
@@ -102,7 +115,12 @@ impl World {
             last_read: (0, 0, 0),
             last_write: (0, 0, 0),
             quiet_for: None,
+            last_arrival: 0,
             is_of_bytes: false,
+            is_permanent: false,
+            shutdown_is_permanent: false,
+            observer_panics: false,
+            passing_attempts: 0,
             refusals_due: 0,
             panics_due: 0,
             violation: None,

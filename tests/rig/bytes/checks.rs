@@ -5,10 +5,11 @@ use std::io::{self, ErrorKind};
 use reconnecting_stream::{ConnectionLost, Eof, GaveUp, Seam, State};
 
 use super::super::reading::{PASSING_READ, PASSING_WRITE};
-use super::client::{Answer, Client, IDLE, Op};
+use super::super::world::IDLE;
+use super::client::{Answer, Client, Op};
 
 impl Client {
-    pub fn take(&mut self, answer: Answer) {
+    pub fn take(&mut self, op: Op, answer: Answer) {
         match answer {
             Answer::Read(Ok(bytes)) if bytes.is_empty() => self.take_end(),
             Answer::Read(Ok(bytes)) => self.take_bytes(&bytes),
@@ -19,6 +20,8 @@ impl Client {
                 self.take_error(false, &error);
             }
             Answer::ShutDown(answer) => self.take_shutdown(&answer),
+            Answer::Generation(answer) => self.take_generation(op, &answer),
+            Answer::Panicked => self.take_panic(),
         }
         if self.plan.reads_on && self.reader.op.is_none() && !self.reader.is_stopped {
             self.reader.begin(Op::Read(16));
@@ -158,6 +161,34 @@ impl Client {
         }
     }
 
+    fn take_panic(&mut self) {
+        let mut world = self.rig.world();
+        if world.panics_due == 0 {
+            world.fail("panic: not the observer's");
+        }
+        world.panics_due = 0;
+    }
+
+    fn take_generation(&mut self, op: Op, answer: &io::Result<u64>) {
+        let mut world = self.rig.world();
+        match answer {
+            Ok(generation) => {
+                let live = world.live().map(|line| line.generation);
+                if live != Some(*generation) {
+                    world.fail(format!("connected: {generation} instead of {live:?}"));
+                }
+                if op == Op::Crossed {
+                    let before = generation - 1;
+                    self.reader_told.cross(before);
+                    self.writer_told.cross(before);
+                }
+            }
+            Err(error) if GaveUp::find(error).is_some() => self.reader.is_stopped = true,
+            Err(_) if world.is_closing || world.is_killed => {}
+            Err(error) => world.fail(format!("connected: {error}")),
+        }
+    }
+
     fn take_shutdown(&mut self, answer: &io::Result<()>) {
         let failed = answer.is_err();
         let is_killed = self.rig.world().is_killed;
@@ -213,6 +244,9 @@ impl Client {
         let can_write = line.reset || line.habits.room > 0;
         let is_readable = line.is_readable();
         let stalls = writes == Some(Op::Shutdown) && line.stalls_shutdown && !line.reset;
+        if matches!(reads, Some(Op::Connected | Op::Crossed)) {
+            world.fail("hang-connected: there is a connection");
+        }
         if reads.is_some() && is_readable {
             world.fail("hang-reader: its connection can be read, and it was not woken");
         }

@@ -1,10 +1,13 @@
 //! What has to hold when an operation succeeds, and when no task was woken.
 
+use std::time::Duration;
+
 use reconnecting_stream::{Eof, Resend, State};
+use tokio::time::Instant;
 
 use super::super::line::Line;
 use super::super::settings::Offline;
-use super::super::world::World;
+use super::super::world::{IDLE, World};
 use super::client::{Client, Op};
 
 impl World {
@@ -91,10 +94,12 @@ impl Client {
         if reads.is_none() && writes.is_none() {
             return;
         }
+        let idle = self.waits_since.filter(|_| self.plan.has_idle_timeout);
         let verdict = world
             .judge_terminal(&state)
             .and_then(|()| world.judge_handshake())
             .and_then(|()| world.judge_waiting_reader(reads))
+            .and_then(|()| world.judge_idle(reads, idle))
             .and_then(|()| world.judge_waiting_writer(writes, &state))
             .and_then(|()| world.judge_owed(reads == Some(Op::Connected) && writes.is_none()));
         world.check(verdict);
@@ -141,6 +146,21 @@ impl World {
         )
     }
 
+    /// "A read waits longer than `idle_timeout` without a byte": it has waited since then.
+    fn judge_idle(&self, op: Option<Op>, since: Option<Instant>) -> Verdict {
+        let (Some(Op::Next), Some(since), Some(line)) = (op, since, self.live()) else {
+            return Ok(());
+        };
+        // A poll that comes late begins a wait again.
+        let limit = IDLE + Duration::from_millis(40);
+        let quiet = self.quiet_for.map(|quiet| quiet.elapsed());
+        let is_over = since.elapsed() > limit && quiet.is_some_and(|quiet| quiet > limit);
+        fail_if(
+            is_over && !self.is_closing && !line.fin,
+            "idle: a read waits longer than the idle timeout",
+        )
+    }
+
     fn judge_waiting_writer(&self, op: Option<Op>, state: &State) -> Verdict {
         let Some(op) = op else { return Ok(()) };
         let Some(line) = self.live() else {
@@ -170,7 +190,7 @@ impl World {
             sees_end && !is_hidden,
             format!("hang-writer-end: {op:?} waits, and the connection has ended"),
         )?;
-        let may_go_on = line.habits.room > 0 && !line.has_ended() && line.passing_write.is_none();
+        let may_go_on = line.habits.room > 0 && !line.has_ended() && !line.fails_to_write();
         match op {
             Op::Feed { .. } if self.sending.has_transients_to_write(line) => Ok(()),
             Op::Feed { .. } => self.judge_waiting_feed(),
@@ -206,7 +226,7 @@ impl World {
         let Some(line) = self.live() else {
             return Ok(());
         };
-        let is_blocked = line.habits.room == 0 || line.has_ended() || line.passing_write.is_some();
+        let is_blocked = line.habits.room == 0 || line.has_ended() || line.fails_to_write();
         let is_blocked = is_blocked || self.has_write_error;
         if is_blocked || only_waits_for_a_connection || self.is_closing {
             return Ok(());

@@ -61,8 +61,9 @@ impl Client {
             let world = self.rig.world();
             (world.is_killed, world.is_closing)
         };
-        if !is_closing && !is_killed {
-            if matches!(state, State::GaveUp) {
+        let gave_up = matches!(state, State::GaveUp);
+        if !is_killed && (gave_up || !is_closing) {
+            if gave_up {
                 self.rig.act(Act::Reconnect);
             }
             self.revive();
@@ -100,7 +101,8 @@ impl Client {
             Halves::Split(sink, stream) => (sink.is_some(), stream.is_some()),
         };
         let world = self.rig.world();
-        let gave_up = matches!(state, State::GaveUp) && world.is_closing;
+        // After a shutdown that has begun, no reconnect starts again.
+        let gave_up = matches!(state, State::GaveUp) && world.shutdown_is_permanent;
         if world.is_killed || gave_up {
             return self.reader.op.is_none() && self.writer.op.is_none();
         }

@@ -1,7 +1,10 @@
 //! One random step.
 
+use reconnecting_stream::State;
+
 use super::super::codec::Message;
 use super::super::hook::{Act, Hook, Op as SocketOp, When};
+use super::super::judge;
 use super::super::run::trace;
 use super::client::{Client, Halves, Op, Role};
 use super::newer;
@@ -108,7 +111,8 @@ impl Client {
         if self.plan.may_be_killed && self.random.one_in(4) {
             return self.rig.act(Act::Close);
         }
-        if self.rig.world().is_closing {
+        let state = self.rig.handle.get().expect("set").state();
+        if self.rig.world().is_closing && !matches!(state, State::GaveUp) {
             return;
         }
         let is_whole = matches!(self.halves, Halves::Whole(_));
@@ -127,7 +131,7 @@ impl Client {
     /// After a reconnect that was asked for, what had given up goes on.
     pub fn revive(&mut self) {
         let world = self.rig.world();
-        let is_final = world.is_killed || world.is_closing;
+        let is_final = world.is_killed || self.close_answered;
         drop(world);
         let (has_sink, has_stream) = match &self.halves {
             Halves::Whole(_) => (true, true),
@@ -173,6 +177,15 @@ impl Client {
             60..75 => Act::Room(random.pick(&[1, 10, 40, 1000])),
             75..78 => Act::Chunk(random.pick(&[1, 5, 1000])),
             78..82 if self.plan.may_poison => Act::Poison,
+            80..84 if self.plan.settings.has_judge => {
+                let ops = [
+                    SocketOp::Read,
+                    SocketOp::Write,
+                    SocketOp::Flush,
+                    SocketOp::Shutdown,
+                ];
+                Act::Fail(random.pick(&ops), random.pick(&judge::VERDICTS))
+            }
             82..84 if self.plan.passing_errors => Act::PassingRead,
             84..86 if self.plan.passing_errors => Act::PassingWrite,
             86..88 if self.plan.may_burst => Act::Burst {
