@@ -8,8 +8,13 @@ use std::sync::Arc;
 use reconnecting_stream::{Phase, Verdict};
 
 use super::hook::Op;
-use super::reading::{PASSING_ATTEMPT, PASSING_READ, PASSING_WRITE};
 use super::world::Rig;
+
+/// What a read of a connection may fail with, and stay connected.
+pub const PASSING_READ: ErrorKind = ErrorKind::PermissionDenied;
+pub const PASSING_WRITE: ErrorKind = ErrorKind::OutOfMemory;
+/// What an attempt may fail with, and the caller gets.
+pub const PASSING_ATTEMPT: ErrorKind = ErrorKind::AddrInUse;
 
 pub const VERDICTS: [Verdict; 3] = [Verdict::Lost, Verdict::Surface, Verdict::Permanent];
 

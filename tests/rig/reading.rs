@@ -1,19 +1,13 @@
 //! The oracle of what is received: "The reader sees one ordered sequence".
 
 use std::collections::BTreeSet;
-use std::io;
 
 use reconnecting_stream::{ConnectionLost, GaveUp, Seam};
 
 use super::codec::{CodecError, FIRST_TRAILER, Item};
+use super::judge::{PASSING_ATTEMPT, PASSING_READ};
 use super::line::Line;
 use super::unread::Unread;
-
-/// What a read of a connection may fail with, and stay connected.
-pub const PASSING_READ: io::ErrorKind = io::ErrorKind::PermissionDenied;
-pub const PASSING_WRITE: io::ErrorKind = io::ErrorKind::OutOfMemory;
-/// What an attempt may fail with, and the caller gets.
-pub const PASSING_ATTEMPT: io::ErrorKind = io::ErrorKind::AddrInUse;
 
 #[derive(Debug)]
 pub struct Reading {

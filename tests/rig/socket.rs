@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::hook::{Op, When};
 use super::judge;
+use super::judge::{PASSING_READ, PASSING_WRITE};
 use super::line::Line;
-use super::reading::{PASSING_READ, PASSING_WRITE};
 use super::run::trace;
 use super::world::{Rig, World};
 
@@ -57,22 +57,7 @@ impl Socket {
             .map(Err)
             .or_else(|| run(&mut world, self.line));
         let line = &mut world.lines[self.line];
-        trace(|| {
-            let answered = match &answer {
-                None => "Pending".into(),
-                Some(Ok(_)) => "Ok".into(),
-                Some(Err(error)) => format!("{:?}", error.kind()),
-            };
-            format!(
-                "    line {} {op:?}: {answered}; consumed {} of {}, given {}, left {}, room {}",
-                self.line,
-                line.consumed,
-                line.arrived,
-                line.given.len(),
-                line.left,
-                line.habits.room
-            )
-        });
+        trace(|| describe(self.line, line, op, answer.as_ref()));
         if answer.is_none() {
             let slot = match op {
                 Op::Read => &mut line.reader,
@@ -89,6 +74,22 @@ impl Socket {
         self.rig.run_hooks(op, When::After);
         answer.map_or(Poll::Pending, Poll::Ready)
     }
+}
+
+fn describe<T>(at: usize, line: &Line, op: Op, answer: Option<&io::Result<T>>) -> String {
+    let answered = match answer {
+        None => "Pending".into(),
+        Some(Ok(_)) => "Ok".into(),
+        Some(Err(error)) => format!("{:?}", error.kind()),
+    };
+    format!(
+        "    line {at} {op:?}: {answered}; consumed {} of {}, given {}, left {}, room {}",
+        line.consumed,
+        line.arrived,
+        line.given.len(),
+        line.left,
+        line.habits.room
+    )
 }
 
 fn is_loss(kind: ErrorKind) -> bool {

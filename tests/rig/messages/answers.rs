@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use reconnecting_stream::{ConnectionLost, GaveUp, Handle, State};
 
 use super::super::codec::{CodecError, Item, Message, encoded_len};
-use super::super::reading::{PASSING_ATTEMPT, PASSING_READ, PASSING_WRITE};
+use super::super::judge::{PASSING_ATTEMPT, PASSING_READ, PASSING_WRITE};
 use super::super::settings::Offline;
 use super::super::world::World;
 use super::client::{Answer, Client, Halves, Op};
@@ -219,10 +219,7 @@ impl Client {
                 if error.kind() == ErrorKind::NotConnected
                     && ConnectionLost::find(error).is_none() =>
             {
-                let is_refused = world.settings.offline == Offline::Refuse;
-                if !is_refused || matches!(state, Some(State::Connected { .. })) {
-                    world.fail(format!("sink-error: {op:?} is refused in {state:?}"));
-                }
+                world.judge_refusal(op, state);
             }
             _ if is_closing => {}
             error if ConnectionLost::find(error).is_some() => {
@@ -253,6 +250,14 @@ impl World {
                 Some(left) => self.passing_attempts = left,
                 None => self.fail("surface: an error of no attempt"),
             }
+        }
+    }
+
+    /// The sink has answered that there is no connection.
+    fn judge_refusal(&mut self, op: Op, state: Option<State>) {
+        let is_refused = self.settings.offline == Offline::Refuse;
+        if !is_refused || matches!(state, Some(State::Connected { .. })) {
+            self.fail(format!("sink-error: {op:?} is refused in {state:?}"));
         }
     }
 

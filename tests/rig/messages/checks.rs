@@ -164,20 +164,7 @@ impl World {
     fn judge_waiting_writer(&self, op: Option<Op>, state: &State) -> Verdict {
         let Some(op) = op else { return Ok(()) };
         let Some(line) = self.live() else {
-            if matches!(op, Op::Feed { .. }) && !self.is_closing {
-                let waits = match self.settings.offline {
-                    Offline::Keep => false,
-                    Offline::Refuse => true,
-                    // Only what was never fully handed over may be dropped.
-                    Offline::DropOldest => self.sending.has_droppable(),
-                };
-                fail_if(waits, "offline: a message waits for a connection")?;
-            }
-            let ends = matches!(op, Op::Flush | Op::Close);
-            return fail_if(
-                ends && self.sending.owed() == 0,
-                format!("hang-outage: {op:?} waits in {state:?}, and owes nothing"),
-            );
+            return self.judge_writer_of_outage(op, state);
         };
         let is_hidden = line.hides_its_end();
         // After an end that was passed on, only a write can find a reset.
@@ -201,6 +188,23 @@ impl World {
             ),
             Op::FeedTransient(_) | Op::Next | Op::Connected => Ok(()),
         }
+    }
+
+    fn judge_writer_of_outage(&self, op: Op, state: &State) -> Verdict {
+        if matches!(op, Op::Feed { .. }) && !self.is_closing {
+            let waits = match self.settings.offline {
+                Offline::Keep => false,
+                Offline::Refuse => true,
+                // Only what was never fully handed over may be dropped.
+                Offline::DropOldest => self.sending.has_droppable(),
+            };
+            fail_if(waits, "offline: a message waits for a connection")?;
+        }
+        let ends = matches!(op, Op::Flush | Op::Close);
+        fail_if(
+            ends && self.sending.owed() == 0,
+            format!("hang-outage: {op:?} waits in {state:?}, and owes nothing"),
+        )
     }
 
     fn judge_waiting_feed(&self) -> Verdict {

@@ -9,13 +9,17 @@ use super::client::{Client, Halves, Op};
 use super::plan::Confirming;
 use super::{checks, pass};
 
+/// So many rounds without an item are the end.
 const ROUNDS: usize = 300;
 const ROUND: u64 = 10;
 
 impl Client {
     pub async fn settle(&mut self) -> Result<(), Failure> {
         self.heal();
-        for _ in 0..ROUNDS {
+        let (mut rounds, mut delivered) = (0, 0);
+        while rounds < ROUNDS {
+            let before = std::mem::replace(&mut delivered, self.rig.world().reading.delivered);
+            rounds = if delivered > before { 0 } else { rounds + 1 };
             self.begin_last_operations();
             self.run();
             self.check()?;
