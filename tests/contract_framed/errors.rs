@@ -165,8 +165,9 @@ async fn a_panic_of_the_encoder_leaves_nothing_of_its_message_and_drops_the_conn
         assert_eq!(take_all(&mut framed), ["item", "lost 1"]);
         framed.send("second").await.unwrap();
         assert_eq!(before.elapsed(), SECOND, "under the backoff");
-        assert_eq!(net.peer(1).text(), "");
-        assert_eq!(net.peer(2).text(), "first\nsecond\n");
+        // Asking for room may write what is queued.
+        let all = net.peer(1).text() + &net.peer(2).text();
+        assert_eq!(all, "first\nsecond\n");
     }
 }
 
