@@ -22,11 +22,23 @@ mod state {
 }
 
 #[allow(dead_code)]
+#[path = "../src/link/flags.rs"]
+mod flags;
+
+#[allow(dead_code)]
 #[path = "../src/link/shared.rs"]
 mod shared;
 
+#[allow(dead_code)]
+#[path = "../src/framed/frames.rs"]
+mod frames;
+
 #[allow(dead_code, unreachable_pub)]
-#[path = "../src/framed/send_buffer.rs"]
+#[path = "../src/framed/resend.rs"]
+mod resend;
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "../src/framed/send_buffer/mod.rs"]
 mod send_buffer;
 
 #[allow(dead_code, unreachable_pub)]
@@ -306,15 +318,15 @@ fn the_owners_flags_are_neither_lost_nor_set_by_a_command() {
         let owner = Owner::default();
         let remote = owner.guard.share();
         let handle = thread::spawn(move || remote.command(Command::Close));
-        let flags = owner.guard.flags();
-        flags.set(shared::READ_LOSS | shared::WRITE_LOSS);
-        assert_eq!(flags.clear(shared::READ_LOSS), shared::READ_LOSS);
-        assert_eq!(flags.clear(shared::READ_LOSS), 0);
-        flags.set(shared::IDLE | shared::SHUTTING_DOWN);
-        flags.clear(shared::IDLE);
+        let of_owner = owner.guard.flags();
+        of_owner.set(flags::READ_LOSS | flags::WRITE_LOSS);
+        assert_eq!(of_owner.clear(flags::READ_LOSS), flags::READ_LOSS);
+        assert_eq!(of_owner.clear(flags::READ_LOSS), 0);
+        of_owner.set(flags::IDLE | flags::SHUTTING_DOWN);
+        of_owner.clear(flags::IDLE);
         handle.join().unwrap();
-        assert!(!flags.any(shared::READ_LOSS | shared::IDLE));
-        assert!(flags.any(shared::WRITE_LOSS) && flags.any(shared::SHUTTING_DOWN));
+        assert!(!of_owner.any(flags::READ_LOSS | flags::IDLE));
+        assert!(of_owner.any(flags::WRITE_LOSS) && of_owner.any(flags::SHUTTING_DOWN));
         assert!(matches!(owner.guard.take_command(), Some(Command::Close)));
     });
 }

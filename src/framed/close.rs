@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::ReconnectingFramed;
 use super::connector::Connection;
-use super::pump::{Goal, Pump};
+use super::drive::Goal;
+use super::pump::Pump;
 use super::source::unreplaced;
 use crate::connect::Connect;
 use crate::error::ConnectionLost;

@@ -4,41 +4,44 @@
 //! bytes between it and the connection. Every poll method runs the pump and then asks the core one
 //! question, so it makes no difference which half polls, or meets a loss.
 
+mod accessors;
 mod builder;
 mod close;
 mod confirm;
 mod connector;
 mod core;
+mod drive;
+mod frames;
+mod past;
 mod pump;
+mod recv_buffer;
 mod recv_queue;
+mod resend;
 mod send_buffer;
 mod sink;
 mod source;
+mod transient;
 
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 
-use bytes::BytesMut;
 use pin_project::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 
 pub use self::core::OfflineQueue;
 pub use builder::Framing;
 pub use confirm::Confirmations;
-pub use send_buffer::Resend;
+pub use resend::Resend;
 
 use self::close::Closing;
 use self::connector::{CodecFactory, FramedConnector};
 use self::core::Core;
 use self::pump::Pump;
-use self::recv_queue::RecvBuffer;
-use self::send_buffer::Kind;
 use crate::builder::Builder;
 use crate::connect::Connect;
-use crate::link::{Handle, State};
 use crate::transfer::{Op, Readiness, Transfer};
 
 type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
@@ -160,113 +163,6 @@ where
     }
 }
 
-impl<C: Connect, U> ReconnectingFramed<C, U> {
-    /// Returns the number of the current connection, or of the last one if there is none now; 0
-    /// before the first.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.transfer.generation()
-    }
-
-    /// Returns the state of the stream.
-    #[must_use]
-    pub fn state(&self) -> State {
-        self.transfer.state()
-    }
-
-    /// Returns a handle that watches and commands the stream from other tasks.
-    #[must_use]
-    pub fn handle(&self) -> Handle {
-        self.transfer.handle()
-    }
-
-    /// Returns a handle that confirms messages from other tasks, such as the one that reads the
-    /// peer's replies.
-    #[must_use]
-    pub fn confirmations(&self) -> Confirmations {
-        Confirmations::new(self.core.acks.pending(), self.transfer.waker())
-    }
-
-    /// Confirms the `n` oldest messages that are not confirmed: the peer has them. With
-    /// [`Resend::Unconfirmed`] they are not sent again. More than were fully written to a
-    /// connection count as all of those.
-    ///
-    /// For a peer that says **which** messages it has, so that being told twice confirms nothing
-    /// twice. If it only replies to each message, count with [`answered`](Self::answered).
-    pub fn confirm(&mut self, n: usize) {
-        self.confirmations().confirm(n);
-        self.core.apply_confirms();
-    }
-
-    /// Confirms the next `n` messages of the connection that the last item came from: see
-    /// [`Confirmations::answered`].
-    pub fn answered(&mut self, n: usize) {
-        self.confirmations().answered(n);
-        self.core.apply_confirms();
-    }
-
-    /// Returns how many messages were accepted and are not confirmed. With [`Resend::Torn`], how
-    /// many are not fully written. Transient messages do not count.
-    #[must_use]
-    pub fn unconfirmed(&self) -> usize {
-        self.core.unconfirmed()
-    }
-
-    /// Returns how many messages were dropped because of
-    /// [`OfflineQueue::DropOldest`] or [`keep_unsent(false)`](Builder::keep_unsent). Transient
-    /// messages do not count.
-    #[must_use]
-    pub fn dropped_messages(&self) -> u64 {
-        self.core.send.dropped()
-    }
-
-    /// Returns the connection; `None` while there is none.
-    #[must_use]
-    pub fn get_ref(&self) -> Option<&C::Io> {
-        Some(self.transfer.get_ref()?.io())
-    }
-
-    /// Returns the connection; `None` while there is none. Bytes that are read from it or written
-    /// to it directly tear messages.
-    pub fn get_mut(&mut self) -> Option<&mut C::Io> {
-        self.readiness.set();
-        Some(self.transfer.get_mut()?.io_mut())
-    }
-
-    /// Returns the connection, pinned; `None` while there is none.
-    #[must_use]
-    pub fn get_pin_mut(self: Pin<&mut Self>) -> Option<Pin<&mut C::Io>> {
-        let this = self.project();
-        this.readiness.set();
-        Some(this.transfer.connection()?.io_pin_mut())
-    }
-
-    /// Returns the codec of the current connection, once the connection has been used.
-    #[must_use]
-    pub fn codec(&self) -> Option<&U> {
-        Some(self.core.recv.current()?.codec())
-    }
-
-    /// Returns the codec of the current connection, once the connection has been used. The next
-    /// connection begins with a new one.
-    pub fn codec_mut(&mut self) -> Option<&mut U> {
-        Some(self.core.recv.current_mut()?.codec_mut())
-    }
-
-    /// Returns what has arrived on the current connection and was not decoded.
-    #[must_use]
-    pub fn read_buffer(&self) -> Option<&BytesMut> {
-        self.core.recv.current().map(RecvBuffer::bytes)
-    }
-
-    /// Takes the connection out; `None` if there is none. What was read ahead, and what was
-    /// accepted and not sent, is dropped.
-    #[must_use]
-    pub fn into_inner(self) -> Option<C::Io> {
-        Some(self.transfer.into_inner()?.into_io())
-    }
-}
-
 impl<C, U> ReconnectingFramed<C, U>
 where
     C: Connect,
@@ -345,70 +241,6 @@ where
     /// Dropping the future loses nothing; the next close continues.
     pub async fn close(&mut self) -> io::Result<()> {
         poll_fn(|cx| Pin::new(&mut *self).poll_closed(cx)).await
-    }
-
-    /// Accepts a message that belongs to the current connection alone, once there is room for it
-    /// in the queue. See [`start_send_transient`](Self::start_send_transient).
-    ///
-    /// # Errors
-    ///
-    /// The codec's error, [`GaveUp`](crate::GaveUp), or
-    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the stream was closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future drops the message.
-    pub async fn feed_transient<I>(&mut self, message: I) -> Result<(), <U as Encoder<I>>::Error>
-    where
-        U: Encoder<I>,
-    {
-        poll_fn(|cx| Pin::new(&mut *self).poll_room(Kind::Transient, cx)).await?;
-        Pin::new(self).start_send_transient(message)
-    }
-
-    /// Accepts a message that belongs to the current connection alone, and flushes.
-    ///
-    /// # Errors
-    ///
-    /// As [`feed_transient`](Self::feed_transient).
-    ///
-    /// # Cancel safety
-    ///
-    /// A send that is dropped may have accepted its message.
-    pub async fn send_transient<I>(&mut self, message: I) -> Result<(), <U as Encoder<I>>::Error>
-    where
-        U: Encoder<I>,
-    {
-        self.feed_transient(message).await?;
-        Ok(self.flush().await?)
-    }
-}
-
-impl<C, U> ReconnectingFramed<C, U>
-where
-    C: Connect,
-    C::Io: AsyncRead + AsyncWrite,
-{
-    /// Accepts a message that belongs to the current connection alone: an acknowledgment, a PING
-    /// or a PONG.
-    ///
-    /// It is never sent again, it is dropped at a seam (and at once while there is no connection),
-    /// it needs no confirmation, and it takes no room in the window of [`Resend::Unconfirmed`].
-    /// Without it, a client that acknowledges what it receives fills its window with messages that
-    /// are never confirmed.
-    ///
-    /// # Errors
-    ///
-    /// The codec's error, [`GaveUp`](crate::GaveUp), or
-    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the stream was closed.
-    pub fn start_send_transient<I>(
-        self: Pin<&mut Self>,
-        message: I,
-    ) -> Result<(), <U as Encoder<I>>::Error>
-    where
-        U: Encoder<I>,
-    {
-        self.accept(Kind::Transient, message)
     }
 }
 

@@ -6,17 +6,14 @@ use std::io;
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
+use super::past::Past;
+use super::recv_buffer::Decoded;
+pub(super) use super::recv_buffer::{Received, RecvBuffer};
 use super::send_buffer::Given;
 use crate::error::ConnectionLost;
 
-/// How far a sender reads ahead on a living connection, to see its end before it writes.
-const READ_AHEAD: usize = 64 * 1024;
-
 /// How many seams without items may wait for the reader before the oldest ones become one.
 const MAX_SEAMS: usize = 64;
-
-/// The initial capacity, that of [`Framed`](tokio_util::codec::Framed).
-const CAPACITY: usize = 8 * 1024;
 
 /// How much may wait for the reader.
 #[derive(Clone, Copy, Debug)]
@@ -34,194 +31,6 @@ impl Default for Limits {
             connections: 8,
         }
     }
-}
-
-/// What the reader gets next.
-#[derive(Debug)]
-pub(super) enum Received<T> {
-    Item(T),
-    /// The connection whose items came before was lost.
-    Seam(ConnectionLost),
-    /// That connection was lost, and none follows.
-    Unreplaced(ConnectionLost),
-    /// The stream of messages has ended.
-    End,
-    /// More bytes are needed.
-    Nothing,
-}
-
-/// The result of decoding.
-type Decoded<U> = Received<Result<<U as Decoder>::Item, <U as Decoder>::Error>>;
-
-/// The reading side of one connection: its codec, and the bytes that were not decoded.
-#[derive(Debug)]
-pub(super) struct RecvBuffer<U> {
-    codec: U,
-    bytes: BytesMut,
-    progress: Progress,
-    /// The connection's stream has ended: no more bytes follow.
-    has_ended: bool,
-    /// An error of a read that is the reader's and did not end the connection.
-    error: Option<io::Error>,
-    /// There was another one before the reader took the first. The polling task stops reading.
-    is_failing: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// There may be a whole message.
-    Readable,
-    /// There is none.
-    Drained,
-    /// The stream has ended, and the codec may have more to say.
-    Ending,
-    /// The codec was asked for the last item. The end has not been told.
-    Ended,
-    /// The codec was called and has not returned: it panicked.
-    Decoding,
-}
-
-impl<U> RecvBuffer<U> {
-    fn new(codec: U, mut bytes: BytesMut) -> Self {
-        bytes.reserve(CAPACITY.saturating_sub(bytes.capacity()));
-        Self {
-            codec,
-            bytes,
-            progress: Progress::Readable,
-            has_ended: false,
-            error: None,
-            is_failing: false,
-        }
-    }
-
-    pub(super) fn codec(&self) -> &U {
-        &self.codec
-    }
-
-    #[inline]
-    pub(super) fn codec_mut(&mut self) -> &mut U {
-        &mut self.codec
-    }
-
-    pub(super) fn bytes(&self) -> &BytesMut {
-        &self.bytes
-    }
-
-    /// Returns room for more bytes. Call [`on_read`](Self::on_read) after filling it.
-    #[inline]
-    pub(super) fn room(&mut self) -> &mut BytesMut {
-        self.bytes.reserve(1);
-        &mut self.bytes
-    }
-
-    /// A read has returned bytes.
-    #[inline]
-    pub(super) fn on_read(&mut self) {
-        self.progress = Progress::Readable;
-    }
-
-    /// The connection's stream has ended.
-    pub(super) fn on_end(&mut self) {
-        self.progress = Progress::Readable;
-        self.has_ended = true;
-    }
-
-    /// Keeps an error for the reader. Of several, the first one is kept.
-    pub(super) fn set_error(&mut self, error: io::Error) {
-        self.is_failing = self.error.is_some();
-        self.error.get_or_insert(error);
-    }
-
-    /// Takes the error that was kept for the reader. It comes after the items.
-    pub(super) fn take_error(&mut self) -> Option<io::Error> {
-        self.is_failing = false;
-        self.error.take()
-    }
-
-    /// Returns whether a sender may read ahead.
-    #[inline]
-    fn may_read_ahead(&self) -> bool {
-        self.bytes.len() < READ_AHEAD && !self.has_ended && !self.is_failing
-    }
-
-    /// Returns whether the reader has got everything.
-    fn is_exhausted(&self) -> bool {
-        self.progress == Progress::Drained && !self.has_ended && self.error.is_none()
-    }
-}
-
-impl<U: Decoder> RecvBuffer<U> {
-    /// Returns the next item, or the end of the stream.
-    #[inline]
-    fn decode(&mut self) -> Decoded<U> {
-        loop {
-            match self.progress {
-                Progress::Readable => match self.decode_with(U::decode) {
-                    Ok(Some(item)) => return Received::Item(Ok(item)),
-                    Ok(None) => {}
-                    Err(error) => return Received::Item(Err(error)),
-                },
-                Progress::Drained => return Received::Nothing,
-                Progress::Ending => match self.decode_with(U::decode_eof) {
-                    Ok(Some(item)) => {
-                        self.progress = Progress::Ending;
-                        return Received::Item(Ok(item));
-                    }
-                    Ok(None) => self.progress = Progress::Ended,
-                    Err(error) => {
-                        self.progress = Progress::Ended;
-                        return Received::Item(Err(error));
-                    }
-                },
-                Progress::Ended => {
-                    // The user may go on reading, as from a `Framed`.
-                    self.progress = Progress::Drained;
-                    self.has_ended = false;
-                    return Received::End;
-                }
-                Progress::Decoding => {
-                    self.progress = Progress::Drained;
-                    return Received::Item(Err(poisoned().into()));
-                }
-            }
-            if self.progress == Progress::Drained {
-                if !self.has_ended {
-                    return Received::Nothing;
-                }
-                self.progress = Progress::Ending;
-            }
-        }
-    }
-
-    #[inline]
-    fn decode_with(
-        &mut self,
-        decode: impl FnOnce(&mut U, &mut BytesMut) -> Result<Option<U::Item>, U::Error>,
-    ) -> Result<Option<U::Item>, U::Error> {
-        self.progress = Progress::Decoding;
-        let decoded = decode(&mut self.codec, &mut self.bytes);
-        self.progress = match decoded {
-            Ok(Some(_)) => Progress::Readable,
-            Ok(None) | Err(_) => Progress::Drained,
-        };
-        decoded
-    }
-}
-
-fn poisoned() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the codec panicked")
-}
-
-/// A connection that is gone.
-#[derive(Debug)]
-struct Past<U> {
-    buffer: Option<RecvBuffer<U>>,
-    /// The seam after its items; `None` if it was closed in order.
-    lost: Option<ConnectionLost>,
-    /// What the connection was given to send.
-    given: Given,
-    /// The reader has come to this connection.
-    is_entered: bool,
 }
 
 /// One sequence for the reader: the items of the connections that are gone, each followed by its
@@ -274,23 +83,21 @@ impl<U> RecvQueue<U> {
 
     /// Returns whether more may be taken from a connection that is about to be dropped.
     pub(super) fn may_drain(&self) -> bool {
-        let bytes = self.current.as_ref().map(|buffer| buffer.bytes.len());
+        let bytes = self.current.as_ref().map(|buffer| buffer.bytes().len());
         bytes.is_some_and(|bytes| bytes <= self.limits.bytes)
     }
 
     /// Returns whether reading ahead has stopped because of errors.
     #[inline]
     pub(super) fn is_failing(&self) -> bool {
-        self.current
-            .as_ref()
-            .is_some_and(|buffer| buffer.is_failing)
+        self.current.as_ref().is_some_and(RecvBuffer::is_failing)
     }
 
     /// Lets a sender try again to read ahead: it has to see the end of the connection although no
     /// reader takes the errors.
     pub(super) fn retry_reading(&mut self) {
         if let Some(buffer) = &mut self.current {
-            buffer.is_failing = false;
+            buffer.retry_reading();
         }
     }
 
@@ -307,19 +114,15 @@ impl<U> RecvQueue<U> {
     pub(super) fn end_connection(&mut self, mut lost: Option<ConnectionLost>, given: Given) {
         let mut buffer = self.current.take();
         if let (Some(lost), Some(buffer)) = (&mut lost, &buffer) {
-            let is_cut_off = buffer.is_exhausted() && buffer.bytes.len() > self.limits.bytes;
+            let is_cut_off = buffer.is_exhausted() && buffer.bytes().len() > self.limits.bytes;
             if is_cut_off {
                 // The rest of this message was not taken from the kernel.
-                lost.dropped_bytes += buffer.bytes.len() as u64;
+                lost.dropped_bytes += buffer.bytes().len() as u64;
             }
         }
         if lost.is_some() {
-            // It was cut: half of a message is dropped, and no `decode_eof` makes one of it.
             if let Some(buffer) = &mut buffer {
-                buffer.has_ended = false;
-                if matches!(buffer.progress, Progress::Ending | Progress::Ended) {
-                    buffer.progress = Progress::Drained;
-                }
+                buffer.cut();
             }
         }
         let buffer = buffer.filter(|buffer| !buffer.is_exhausted());
@@ -336,9 +139,7 @@ impl<U> RecvQueue<U> {
     /// Drops what the current connection has brought, since it can't be decoded.
     pub(super) fn discard_current(&mut self) {
         if let Some(buffer) = &mut self.current {
-            buffer.bytes.clear();
-            buffer.progress = Progress::Drained;
-            buffer.has_ended = false;
+            buffer.discard();
         }
     }
 
@@ -353,7 +154,7 @@ impl<U> RecvQueue<U> {
         let remainders = self.past.iter().filter_map(|past| past.buffer.as_ref());
         let mut bytes: usize = remainders
             .chain(&self.current)
-            .map(|buffer| buffer.bytes.len())
+            .map(|buffer| buffer.bytes().len())
             .sum();
         for past in &mut self.past {
             if bytes > self.limits.bytes && past.may_be_dropped() {
@@ -388,46 +189,6 @@ impl<U> RecvQueue<U> {
             next.dropped_bytes += merged.dropped_bytes;
         }
         true
-    }
-}
-
-impl<U> Past<U> {
-    fn has_bytes(&self) -> bool {
-        self.buffer
-            .as_ref()
-            .is_some_and(|buffer| !buffer.bytes.is_empty())
-    }
-
-    /// Returns whether dropping the remainder frees anything, and a seam can tell of it.
-    fn may_be_dropped(&self) -> bool {
-        self.has_bytes() && self.lost.is_some()
-    }
-
-    /// Drops what was not delivered, and notes how much that was on the seam.
-    fn drop_remainder(&mut self) -> usize {
-        let dropped = self.buffer.take().map_or(0, |buffer| buffer.bytes.len());
-        if let Some(lost) = &mut self.lost {
-            lost.dropped_bytes += dropped as u64;
-        }
-        dropped
-    }
-}
-
-impl<U: Decoder> Past<U> {
-    /// Returns what this connection still has for the reader. An error ends it: the rest can't be
-    /// decoded.
-    fn next_item(&mut self) -> Option<Result<U::Item, U::Error>> {
-        let buffer = self.buffer.as_mut()?;
-        let item = match buffer.decode() {
-            Received::Item(item) => Some(item),
-            Received::Seam(_) | Received::Unreplaced(_) | Received::End | Received::Nothing => {
-                buffer.take_error().map(|error| Err(error.into()))
-            }
-        };
-        if !matches!(item, Some(Ok(_))) {
-            self.buffer = None;
-        }
-        item
     }
 }
 
@@ -474,7 +235,7 @@ impl<U: Decoder> RecvQueue<U> {
     pub(super) fn has_error(&self) -> bool {
         self.current
             .as_ref()
-            .is_some_and(|buffer| buffer.error.is_some())
+            .is_some_and(|buffer| buffer.has_error())
     }
 
     /// Takes the error that the current connection keeps for the reader.

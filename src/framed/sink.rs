@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::ReconnectingFramed;
-use super::pump::{Goal, Pump, refused};
+use super::drive::{Goal, refused};
+use super::pump::Pump;
 use super::send_buffer::Kind;
 use crate::connect::Connect;
 use crate::transfer::{Exchange, Failure, NoProgress, Op};

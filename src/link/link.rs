@@ -10,15 +10,13 @@ use std::time::{Duration, Instant};
 use pin_project::pin_project;
 
 use super::attempt::ConnectAttempt;
-use super::handle::Handle;
-use super::shared::{CHANGED, Command, Flags, IDLE, Role, SharedGuard};
+use super::flags::{CHANGED, Flags, IDLE};
+use super::shared::{Command, Role, SharedGuard};
 use super::state::State;
 use super::supervisor::{Settings, Supervisor};
 use super::timers::{Delay, IdleTimer, now};
 use crate::connect::{Attempt, Connect};
 use crate::error::{ConnectionLost, GaveUp};
-use crate::policy::Policy;
-use crate::seam::Seam;
 
 /// One connection after another. See the [module](super) for its contract.
 ///
@@ -239,62 +237,6 @@ impl<C: Connect> Link<C> {
     /// Returns the last loss, which may have been replaced by a connection.
     pub(crate) fn last_loss(&self) -> Option<ConnectionLost> {
         self.supervisor.last_loss()
-    }
-
-    pub(crate) fn seam(&self) -> Seam {
-        self.supervisor.seam
-    }
-
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.supervisor.policy
-    }
-
-    /// Returns the number of the latest connection; 0 before the first.
-    pub(crate) fn generation(&self) -> u64 {
-        self.supervisor.generation
-    }
-
-    pub(crate) fn state(&self) -> State {
-        self.state.state(self.generation())
-    }
-
-    /// Returns a waker that wakes the tasks of all roles.
-    pub(crate) fn waker(&self) -> Waker {
-        self.shared.waker()
-    }
-
-    pub(crate) fn handle(&self) -> Handle {
-        Handle::new(self.shared.share(), self.state())
-    }
-
-    pub(crate) fn get_ref(&self) -> Option<&C::Io> {
-        match &self.state {
-            ConnState::Connected { io, .. } => Some(io),
-            ConnState::Backoff { .. }
-            | ConnState::Connecting { .. }
-            | ConnState::GaveUp(_)
-            | ConnState::Closed(_) => None,
-        }
-    }
-
-    pub(crate) fn get_mut(&mut self) -> Option<&mut C::Io> {
-        match &mut self.state {
-            ConnState::Connected { io, .. } => Some(io),
-            ConnState::Backoff { .. }
-            | ConnState::Connecting { .. }
-            | ConnState::GaveUp(_)
-            | ConnState::Closed(_) => None,
-        }
-    }
-
-    pub(crate) fn into_inner(self) -> Option<C::Io> {
-        match self.state {
-            ConnState::Connected { io, .. } => Some(io),
-            ConnState::Backoff { .. }
-            | ConnState::Connecting { .. }
-            | ConnState::GaveUp(_)
-            | ConnState::Closed(_) => None,
-        }
     }
 }
 

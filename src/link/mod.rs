@@ -19,6 +19,8 @@
 
 mod attempt;
 mod event;
+pub(crate) mod flags;
+mod getters;
 mod handle;
 #[expect(
     clippy::module_inception,
@@ -26,7 +28,7 @@ mod handle;
 )]
 mod link;
 mod observer;
-pub(crate) mod shared;
+mod shared;
 mod state;
 mod supervisor;
 mod timers;

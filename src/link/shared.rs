@@ -8,8 +8,9 @@ use std::task::{Wake, Waker};
 
 use tokio::sync::watch;
 
+use super::flags::{ANY_WAITING, CLOSE, COMMANDS, Flags, MARK_LOST, RECONNECT, WAITING};
 use super::state::State;
-use crate::sync::{AtomicU32, Mutex, Ordering};
+use crate::sync::Mutex;
 
 /// Who polls a link. Each role has a waker slot of its own, since each may be another task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,56 +41,6 @@ pub(crate) enum Command {
 
 /// The connection that a handle has declared dead, and why.
 type MarkedLost = (u64, io::Error);
-
-const CLOSE: u32 = 1;
-const RECONNECT: u32 = 1 << 1;
-const MARK_LOST: u32 = 1 << 2;
-pub(crate) const COMMANDS: u32 = CLOSE | RECONNECT | MARK_LOST;
-/// The reader has not been told of the last loss.
-pub(crate) const READ_LOSS: u32 = 1 << 3;
-/// The writer has not been told of the last loss.
-pub(crate) const WRITE_LOSS: u32 = 1 << 4;
-/// A connection came or went, and the owner of the link has not processed that.
-pub(crate) const CHANGED: u32 = 1 << 5;
-/// The idle timer runs.
-pub(crate) const IDLE: u32 = 1 << 6;
-/// The user has begun to shut down: no connection is replaced from here on.
-pub(crate) const SHUTTING_DOWN: u32 = 1 << 7;
-/// The connection has been shut down.
-pub(crate) const SHUT_DOWN: u32 = 1 << 8;
-/// The reader's waker is in its slot; the writer's and the watcher's bits follow.
-const WAITING: u32 = 1 << 9;
-pub(crate) const WRITER_WAITS: u32 = Role::Write.waiting();
-const ANY_WAITING: u32 = WAITING | WAITING << 1 | WAITING << 2;
-
-/// Reasons to leave the fast path. While none is set, a poll goes straight to the connection.
-///
-/// Most bits belong to the owner of the link alone. They share one atomic with the commands of
-/// other threads all the same, since the fast path then costs a single load.
-#[derive(Debug, Default)]
-pub(crate) struct Flags(AtomicU32);
-
-impl Flags {
-    /// Returns whether any of these flags is set.
-    #[inline]
-    pub(crate) fn any(&self, flags: u32) -> bool {
-        self.0.load(Ordering::Acquire) & flags != 0
-    }
-
-    /// Sets these flags.
-    pub(crate) fn set(&self, flags: u32) {
-        self.0.fetch_or(flags, Ordering::AcqRel);
-    }
-
-    /// Clears these flags, and returns which of them were set.
-    pub(crate) fn clear(&self, flags: u32) -> u32 {
-        if self.any(flags) {
-            self.0.fetch_and(!flags, Ordering::AcqRel) & flags
-        } else {
-            0
-        }
-    }
-}
 
 /// Shared by the link, its handles, and the waker that timers, attempts and connections get.
 #[derive(Debug, Default)]
@@ -251,7 +202,7 @@ impl Registrations {
     /// [`prepare_to_wait`](Self::prepare_to_wait).
     #[inline]
     pub(crate) fn is_waiting(&self, shared: &Shared, role: Role, waker: &Waker) -> bool {
-        let flags = shared.flags.0.load(Ordering::Acquire);
+        let flags = shared.flags.load();
         flags & (role.waiting() | COMMANDS) == role.waiting()
             && self.0.get(role as usize) == Some(&identity(waker))
     }

@@ -23,8 +23,9 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Caught, ConnectAttempt, panicked};
 use super::event::Event;
+use super::flags::{CHANGED, IDLE, READ_LOSS, WRITE_LOSS};
 use super::link::{ConnState, Link, Unavailable};
-use super::shared::{CHANGED, IDLE, READ_LOSS, Role, WRITE_LOSS};
+use super::shared::Role;
 use super::supervisor::Supervisor;
 use super::timers::now;
 use crate::connect::Connect;

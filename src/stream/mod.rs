@@ -1,5 +1,6 @@
 //! Bytes over a link.
 
+mod builder;
 mod io;
 #[cfg(feature = "codec")]
 mod messages;
@@ -278,39 +279,6 @@ impl<C: Connect> ReconnectingStream<C> {
         let generation = self.transfer.connected().await?;
         self.transfer.clear_notices();
         Ok(generation)
-    }
-}
-
-impl<C: Connect> Builder<C> {
-    /// Makes the first connection now: by one attempt, unless
-    /// [`retry_initial_connect`](Self::retry_initial_connect) is on.
-    ///
-    /// # Errors
-    ///
-    /// What the one attempt failed with, or [`TimedOut`](std::io::ErrorKind::TimedOut); with
-    /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp).
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future drops the attempt.
-    pub async fn connect(self) -> Result<ReconnectingStream<C>>
-    where
-        C::Io: Unpin,
-    {
-        let transfer = Transfer::connect(self.connector, self.settings).await?;
-        Ok(ReconnectingStream { transfer })
-    }
-
-    /// Makes the first connection at the first poll, under the policy.
-    pub fn lazy(self) -> ReconnectingStream<C> {
-        let transfer = Transfer::lazy(self.connector, self.settings);
-        ReconnectingStream { transfer }
-    }
-
-    /// Begins with a connection that is there already: generation 1.
-    pub fn wrap(self, io: C::Io) -> ReconnectingStream<C> {
-        let transfer = Transfer::wrap(self.connector, self.settings, io);
-        ReconnectingStream { transfer }
     }
 }
 

@@ -12,15 +12,23 @@
 //! - [`poll_shutdown`](Transfer::poll_shutdown) shuts the writing side down.
 //! - [`poll_connected`](Transfer::poll_connected) waits for a connection without using it.
 
+mod exchange;
+mod loss;
 mod op;
 mod poll;
 #[cfg(feature = "codec")]
 mod readiness;
 mod shutdown;
+#[expect(
+    clippy::module_inception,
+    reason = "the type is named after the folder"
+)]
+mod transfer;
 
+pub(crate) use exchange::Operation;
+#[cfg(feature = "codec")]
+pub(crate) use exchange::{Exchange, NothingToTake};
 pub(crate) use op::{Failure, NoProgress, Op};
 #[cfg(feature = "codec")]
-pub(crate) use poll::{Exchange, NothingToTake};
-pub(crate) use poll::{Operation, Transfer};
-#[cfg(feature = "codec")]
 pub(crate) use readiness::Readiness;
+pub(crate) use transfer::Transfer;

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind};
 
 use crate::error::ConnectionLost;
-use crate::link::shared::{CHANGED, COMMANDS, IDLE, READ_LOSS, SHUTTING_DOWN};
-use crate::link::shared::{WRITE_LOSS, WRITER_WAITS};
+use crate::link::flags::{CHANGED, COMMANDS, IDLE, READ_LOSS, SHUTTING_DOWN};
+use crate::link::flags::{WRITE_LOSS, WRITER_WAITS};
 use crate::link::{Role, Unavailable};
 use crate::policy::{Phase, Verdict};
 use crate::seam::Seam;

@@ -4,10 +4,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::exchange::{Exchange, NothingToTake};
+use super::loss::unreplaced;
 use super::op::{Failure, NoProgress, Op};
-use super::poll::{Exchange, NothingToTake, Transfer, unreplaced};
+use super::transfer::Transfer;
 use crate::connect::Connect;
-use crate::link::shared::{READ_LOSS, SHUT_DOWN, SHUTTING_DOWN};
+use crate::link::flags::{READ_LOSS, SHUT_DOWN, SHUTTING_DOWN};
 use crate::link::{Role, State};
 use crate::seam::Seam;
 

@@ -6,6 +6,9 @@ use std::task::Waker;
 
 use super::codec;
 
+/// How much may have arrived before its end is hidden behind it from a client that never reads.
+const HIDES_AN_END: usize = 48 * 1024;
+
 /// How connections behave in one history.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
@@ -28,7 +31,7 @@ pub struct Line {
     pub is_adopted: bool,
     pub is_dropped: bool,
 
-    arriving: VecDeque<u8>,
+    pub(super) arriving: VecDeque<u8>,
     /// Everything that has arrived.
     pub stream: Vec<u8>,
     /// Bytes that have arrived, in all.
@@ -47,12 +50,14 @@ pub struct Line {
     pub must: usize,
     pub passing_read: Option<ErrorKind>,
     pub passing_write: Option<ErrorKind>,
+    /// Passing errors of reads that the reader has not taken.
+    pub passing_untaken: usize,
 
     /// Where item `n` ends in the bytes that the peer sends.
     pub ends: Vec<usize>,
     /// How many items come before the frame that can't be decoded, and where it ends.
     pub poison: Option<(usize, usize)>,
-    tail: Vec<u8>,
+    pub(super) tail: Vec<u8>,
     /// Items that the handshake has read.
     pub taken_by_handshake: u32,
 
@@ -84,16 +89,10 @@ pub struct Frames {
     pub answered: usize,
     /// Messages that were accepted before this connection was made.
     pub owed: usize,
+    /// Where the last of them ends in what the client has handed over.
+    pub owed_end: usize,
     /// Messages that were confirmed before this connection was made.
     pub confirmed_before: usize,
-}
-
-impl Frames {
-    /// Returns how many of the messages that it was given were owed when it was made.
-    pub fn owed_given(&self) -> usize {
-        let owed = |id: &&u32| (**id as usize) < self.owed;
-        self.data.iter().filter(owed).count()
-    }
 }
 
 /// What is to be woken once no lock is held.
@@ -126,6 +125,7 @@ impl Line {
             must: 0,
             passing_read: None,
             passing_write: None,
+            passing_untaken: 0,
             ends: Vec::new(),
             poison: None,
             tail: Vec::new(),
@@ -153,6 +153,14 @@ impl Line {
         !self.arriving.is_empty() || self.has_ended() || self.passing_read.is_some()
     }
 
+    /// Returns whether a client that never reads may not come to see the end: more has arrived
+    /// than is read ahead, or reads fail, and no reader takes that. A sender can't wait for what
+    /// it can't read, and the contract has no word for a connection that fails to be read for
+    /// ever.
+    pub const fn hides_its_end(&self) -> bool {
+        self.arrived >= HIDES_AN_END || self.passing_untaken >= 2
+    }
+
     pub fn unread(&self) -> usize {
         self.arriving.len()
     }
@@ -167,12 +175,17 @@ impl Line {
         self.poison.map_or(whole, |(before, _)| whole.min(before))
     }
 
+    /// Returns where the frame of item `n`, counted from 1, ends in what has arrived.
+    pub fn end_of(&self, n: usize) -> usize {
+        n.checked_sub(1).map_or(0, |at| self.ends[at])
+    }
+
     /// Everything that has arrived so far has to be delivered if the connection is lost later.
     pub fn note_arrived(&mut self) {
         self.must = self.must.max(self.consumed + self.arriving.len());
     }
 
-    fn arrive(&mut self, bytes: &[u8]) {
+    pub(super) fn arrive(&mut self, bytes: &[u8]) {
         if self.has_ended() || self.is_dropped {
             return;
         }
@@ -181,103 +194,12 @@ impl Line {
         self.arrived += bytes.len();
     }
 
-    fn wake_reader(&mut self) -> Wakes {
+    pub(super) fn wake_reader(&mut self) -> Wakes {
         Wakes([self.reader.take(), None])
     }
 
     pub fn wake_all(&mut self) -> Wakes {
         Wakes([self.reader.take(), self.writer.take()])
-    }
-}
-
-/// What the peer does.
-impl Line {
-    /// Sends a frame; `cut` bytes of it stay behind until the next one.
-    fn send(&mut self, frame: &[u8], cut: usize) -> Wakes {
-        if self.has_ended() {
-            return Wakes::default();
-        }
-        let tail = std::mem::take(&mut self.tail);
-        self.arrive(&tail);
-        let now = frame.len() - cut.min(frame.len());
-        self.arrive(&frame[..now]);
-        self.tail = frame[now..].to_vec();
-        self.wake_reader()
-    }
-
-    pub fn send_items(&mut self, count: u8, fill: usize, reply: Option<u32>, cut: usize) -> Wakes {
-        if self.has_ended() || self.poison.is_some() {
-            return Wakes::default();
-        }
-        let first = u32::try_from(self.ends.len()).unwrap();
-        let connection = u32::try_from(self.generation).unwrap();
-        let reply = reply.unwrap_or(codec::NO_REPLY);
-        let frame = codec::items(connection, first, count, reply, fill);
-        let end = self.arrived + self.tail.len() + frame.len();
-        self.ends.extend((0..count).map(|_| end));
-        self.send(&frame, cut)
-    }
-
-    pub fn send_poison(&mut self) -> Wakes {
-        if self.has_ended() || self.poison.is_some() {
-            return Wakes::default();
-        }
-        let frame = codec::poison();
-        let end = self.arrived + self.tail.len() + frame.len();
-        self.poison = Some((self.ends.len(), end));
-        self.send(&frame, 0)
-    }
-
-    /// Replies to the next message that has reached the peer.
-    pub fn reply(&mut self) -> Option<Wakes> {
-        let reached = self.whole_frames_that_left();
-        let id = *self.frames.data.get(self.frames.replied)?;
-        if self.frames.replied >= reached || self.has_ended() || self.poison.is_some() {
-            return None;
-        }
-        self.frames.replied += 1;
-        Some(self.send_items(1, 0, Some(id), 0))
-    }
-
-    /// Returns how many frames of data are whole in what has left.
-    pub fn whole_frames_that_left(&self) -> usize {
-        let (mut at, mut data) = (0, 0);
-        while let Some((kind, _, len)) = codec::header(&self.given[at..]) {
-            at += codec::HEADER + len;
-            if at > self.left {
-                break;
-            }
-            data += usize::from(kind == codec::DATA);
-        }
-        data
-    }
-
-    /// The peer's FIN arrives: only a reader is woken.
-    pub fn finish(&mut self, epoch: u64) -> Wakes {
-        if self.has_ended() {
-            return Wakes::default();
-        }
-        self.fin = true;
-        self.ended = Some(epoch);
-        self.wake_reader()
-    }
-
-    pub fn reset(&mut self, epoch: u64) -> Wakes {
-        if self.reset {
-            return Wakes::default();
-        }
-        self.reset = true;
-        self.ended.get_or_insert(epoch);
-        if !self.habits.keeps_arrived {
-            self.arriving.clear();
-            self.must = self.must.min(self.consumed);
-        }
-        self.wake_all()
-    }
-
-    pub fn add_room(&mut self, bytes: usize) -> Wakes {
-        self.habits.room = self.habits.room.saturating_add(bytes);
-        Wakes([None, self.writer.take()])
     }
 }
 

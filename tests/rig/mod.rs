@@ -10,16 +10,20 @@
 mod actor;
 pub mod bytes;
 pub mod codec;
+pub mod dialer;
 pub mod hook;
 pub mod line;
 pub mod messages;
+pub mod peer;
 pub mod random;
 pub mod reading;
 pub mod run;
 pub mod sending;
+pub mod settings;
 pub mod socket;
 pub mod task;
 pub mod threads;
+mod unread;
 pub mod world;
 
 pub use random::Random;

@@ -7,6 +7,7 @@ use reconnecting_stream::{ConnectionLost, GaveUp, Seam};
 
 use super::codec::{CodecError, FIRST_TRAILER, Item};
 use super::line::Line;
+use super::unread::Unread;
 
 /// What a read of a connection may fail with, and stay connected.
 pub const PASSING_READ: io::ErrorKind = io::ErrorKind::PermissionDenied;
@@ -22,11 +23,12 @@ pub struct Reading {
     /// Seams that the reader was told of.
     pub seams: u64,
     poison_told: BTreeSet<u64>,
+    /// Connections whose end the decoder could not read.
+    eof_told: BTreeSet<u64>,
     pub passing_told: usize,
     pub delivered: u64,
     pub trailers_seen: u32,
-    /// Up to this generation, whole connections may have been dropped by a bound.
-    excused: u64,
+    unread: Unread,
     /// The stream has ended for good.
     pub has_ended: bool,
     /// The stream may end: it was closed, or the peer's end is passed on.
@@ -35,10 +37,6 @@ pub struct Reading {
     pub passes: bool,
     /// Up to this generation, giving up was told, perhaps instead of a seam.
     forgiven: u64,
-    /// A seam has told of dropped bytes.
-    has_said_dropped: bool,
-    /// What waits for the reader is bounded: bytes, and connections.
-    max_unread: (usize, u64),
 }
 
 type Verdict = Result<(), String>;
@@ -51,16 +49,15 @@ impl Reading {
             next: None,
             seams: 0,
             poison_told: BTreeSet::new(),
+            eof_told: BTreeSet::new(),
             passing_told: 0,
             delivered: 0,
             trailers_seen: 0,
-            excused: 0,
+            unread: Unread::new(max_unread),
             has_ended: false,
             may_end: false,
             passes: false,
-            max_unread,
             forgiven: 0,
-            has_said_dropped: false,
         }
     }
 
@@ -76,33 +73,30 @@ impl Reading {
 
     /// A new connection has begun.
     pub fn begin(&mut self, generation: u64) {
-        if generation + 1 > self.generation + self.max_unread.1 {
-            self.excused = generation - 1;
-        }
+        self.unread.begin(generation, self.generation);
     }
 
     /// What waits now may have been more than the bound.
     pub fn note_unread(&mut self, lines: &[&Line]) {
-        let waiting = lines
-            .iter()
-            .filter(|line| line.generation >= self.generation);
-        let bytes: usize = waiting.map(|line| line.arrived).sum();
-        if bytes > self.max_unread.0 {
-            self.excused = self.excused.max(lines.len() as u64);
+        self.unread.note(lines, self.generation);
+    }
+
+    /// The reader does not come back to this connection.
+    fn leave(&mut self, line: &Line) -> Verdict {
+        // A seam that is hidden, or an end, says nothing.
+        if self.seam == Seam::Error && line.generation <= self.unread.excused() {
+            let (got, due) = (self.got(line), line.whole_items(line.must));
+            self.unread.leave(line, got, due)?;
         }
+        self.check_left(line)
     }
 
     /// Checks that nothing of a connection is missing that is not read any further.
-    fn leave(&mut self, line: &Line) -> Verdict {
-        let (got, due) = (self.got(line), line.whole_items(line.must));
-        if line.generation <= self.excused {
-            let is_silent = self.seam == Seam::Error && got < due && !self.has_said_dropped;
-            return if is_silent {
-                Err("unread-silent: items were dropped, and no seam \"says so\"".into())
-            } else {
-                Ok(())
-            };
+    fn check_left(&self, line: &Line) -> Verdict {
+        if line.generation <= self.unread.excused() {
+            return Ok(());
         }
+        let (got, due) = (self.got(line), line.whole_items(line.must));
         if got < due {
             return Err(format!(
                 "missing: {got} of {due} items of connection {}: \"Every whole message that had \
@@ -120,7 +114,7 @@ impl Reading {
     /// Checks all connections that are gone: nothing of theirs will come any more.
     pub fn leave_all_lost(&mut self, lines: &[&Line]) -> Verdict {
         let mut lost = lines.iter().filter(|line| line.is_dropped);
-        lost.try_for_each(|line| self.leave(line))
+        lost.try_for_each(|line| self.check_left(line))
     }
 
     /// Returns whether the reader has to be told of more seams, if the newest connection lives.
@@ -187,7 +181,7 @@ impl Reading {
 
     pub fn error(&mut self, lines: &[&Line], error: &CodecError) -> Verdict {
         if let Some(lost) = ConnectionLost::find(error) {
-            self.note_dropped_bytes(lost)?;
+            self.unread.hear(lost)?;
             return self.lost(lines, lost.generation);
         }
         if GaveUp::find(error).is_some() {
@@ -201,26 +195,18 @@ impl Reading {
                 self.passing_told += 1;
                 Ok(())
             }
-            CodecError::Io(_) if self.passes || self.may_end => {
-                let is_first = self.poison_told.insert(self.generation);
-                is_first.then_some(()).ok_or_else(|| {
-                    "decode-eof: \"an error of it is one error, then the end\"".into()
-                })
-            }
+            CodecError::Io(_) if self.passes || self.may_end => self.decode_eof(lines),
             other => Err(format!("strange-item: {other}")),
         }
     }
 
-    /// "The reader's seam says so (how many bytes)": and not if the bound was kept.
-    fn note_dropped_bytes(&mut self, lost: &ConnectionLost) -> Verdict {
-        self.has_said_dropped |= lost.dropped_bytes > 0;
-        if lost.dropped_bytes > 0 && self.excused == 0 {
-            return Err(format!(
-                "unread-bound: {} bytes were dropped within the bound",
-                lost.dropped_bytes
-            ));
-        }
-        Ok(())
+    /// `decode_eof` of the connection that has ended last has failed.
+    fn decode_eof(&mut self, lines: &[&Line]) -> Verdict {
+        let last = lines.last().map_or(0, |line| line.generation);
+        let is_first = self.eof_told.insert(last);
+        is_first
+            .then_some(())
+            .ok_or_else(|| "decode-eof: \"an error of it is one error, then the end\"".into())
     }
 
     fn lost(&mut self, lines: &[&Line], generation: u64) -> Verdict {
@@ -233,7 +219,7 @@ impl Reading {
             };
         }
         let is_next = generation == self.seams + 1;
-        let merged = self.excused.max(self.forgiven) + 1;
+        let merged = self.unread.excused().max(self.forgiven) + 1;
         let is_merged = generation > self.seams && generation <= merged;
         if !is_next && !is_merged {
             return Err(format!(
@@ -244,7 +230,7 @@ impl Reading {
         }
         self.go_to(lines, generation + 1)?;
         self.seams = generation;
-        Ok(())
+        self.unread.check_most()
     }
 
     fn poison(&mut self, lines: &[&Line]) -> Verdict {
@@ -262,7 +248,7 @@ impl Reading {
         }
         self.go_to(lines, line.generation)?;
         self.poison_told.insert(line.generation);
-        self.leave(line)
+        self.check_left(line)
     }
 
     /// The stream has answered `None`.
@@ -287,7 +273,7 @@ impl Reading {
             self.has_ended = true;
         }
         let line = lines.iter().find(|line| line.generation == self.generation);
-        line.map_or(Ok(()), |line| self.leave(line))
+        line.map_or(Ok(()), |line| self.check_left(line))
     }
 
     /// Everything is over: nothing may be missing.
@@ -297,7 +283,8 @@ impl Reading {
         let live = lines.iter().find(|line| line.is_alive());
         let has_all = live.is_none_or(|line| self.got(line) >= line.whole_items(line.arrived));
         let last = lines.iter().filter(|line| line.is_dropped).all(|line| {
-            line.generation <= self.excused || self.got(line) >= line.whole_items(line.must)
+            line.generation <= self.unread.excused()
+                || self.got(line) >= line.whole_items(line.must)
         });
         seams_are_told && has_all && last
     }

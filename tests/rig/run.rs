@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::unconstrained;
 
 use super::random::Random;
-use super::world::Stats;
+use super::settings::Stats;
 
 /// A sentence of the contract that did not hold.
 #[derive(Debug)]

@@ -66,6 +66,11 @@ impl Sending {
         self.accepted.len() > from + self.unseen()
     }
 
+    /// Returns how many messages of this range are not known to have been dropped.
+    pub fn not_dropped(&self, range: Range<usize>) -> usize {
+        range.len() - self.dropped.range(range.clone()).count()
+    }
+
     /// Returns how many messages were dropped that are not known yet.
     pub fn unseen(&self) -> usize {
         self.said_dropped.saturating_sub(self.dropped.len())
@@ -112,12 +117,6 @@ impl Sending {
     pub fn is_given(&self, line: &Line, upto: usize) -> bool {
         let next = line.frames.data.last().map_or(0, |id| *id as usize + 1);
         upto <= self.first_owed().max(next) || self.unseen() > 0
-    }
-
-    /// Returns where the messages begin that were owed to this connection when it was made.
-    pub fn first_owed_of(&self, line: &Line) -> usize {
-        let first = line.frames.data.first();
-        first.map_or(usize::MAX, |id| *id as usize)
     }
 
     /// The client has handed bytes over: judges the frames that have become whole.
@@ -212,6 +211,9 @@ impl Sending {
         }
         self.handed = self.handed.max(index + 1);
         line.frames.data.push(id);
+        if index < line.frames.owed {
+            line.frames.owed_end = line.parsed;
+        }
         Ok(())
     }
 

@@ -13,9 +13,6 @@ use super::reading::{PASSING_READ, PASSING_WRITE};
 use super::run::trace;
 use super::world::{Rig, World};
 
-/// How much may have arrived before its end is hidden behind it from a client that never reads.
-const HIDES_AN_END: usize = 48 * 1024;
-
 pub struct Socket {
     rig: Arc<Rig>,
     line: usize,
@@ -97,7 +94,10 @@ impl World {
                 Some(Ok(()))
             }
             Err(kind) => {
-                self.passing_met += usize::from(!is_loss(kind));
+                if !is_loss(kind) {
+                    self.lines[at].passing_untaken += 1;
+                    self.passing_met += 1;
+                }
                 Some(Err(kind.into()))
             }
         }
@@ -135,7 +135,7 @@ impl World {
         let begins_one = before == line.parsed || starts_another(line);
         let was_there = line.ended.is_some_and(|ended| ended < epoch);
         let is_judged = self.judges_epochs && self.ends_are_losses() && line.is_adopted;
-        if is_judged && was_there && begins_one && line.arrived < HIDES_AN_END && line.fin {
+        if is_judged && was_there && begins_one && !line.hides_its_end() && line.fin {
             self.fail(
                 "after-end: a frame begins on a connection whose end had arrived: \"learns of \
                  every connection's end before it writes the next frame\"",

@@ -12,7 +12,8 @@ use super::hook::Act;
 use super::messages::{Client, Plan, pass};
 use super::random::Random;
 use super::run::Failure;
-use super::world::{Rig, Stats};
+use super::settings::Stats;
+use super::world::Rig;
 
 /// Without progress for so long, the threads have locked each other out.
 const WATCHDOG: Duration = Duration::from_secs(120);

@@ -1,67 +1,19 @@
 //! Everything outside of the client, and what the oracle knows.
 
-use std::future::{Future, pending};
-use std::io::{self, ErrorKind};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use reconnecting_stream::{Attempt, Confirmations, Connect, Eof, Handle, Resend, Seam};
-use tokio::time::{Instant, sleep};
+use reconnecting_stream::{Confirmations, Eof, Handle};
+use tokio::time::Instant;
 
 use super::hook::{Act, Hook, Op, When};
-use super::line::{Habits, Line};
+use super::line::Line;
 use super::random::Random;
 use super::reading::Reading;
 use super::run::trace;
 use super::sending::Sending;
+use super::settings::{Offline, Settings, Stats};
 use super::socket::Socket;
-
-/// What becomes of messages that are accepted while there is no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offline {
-    Keep,
-    Refuse,
-    DropOldest,
-}
-
-/// The bounds of what waits for the reader, unless they are set.
-pub const MAX_UNREAD: (usize, u64) = (1 << 20, 8);
-
-/// What is decided at the beginning of a history.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    pub seam: Seam,
-    pub eof: Eof,
-    pub resend: Resend,
-    pub max_queued: usize,
-    pub max_attempts: Option<u32>,
-    pub offline: Offline,
-    /// What was accepted and not fully handed over goes on after a loss.
-    pub keeps_unsent: bool,
-    /// What waits for the reader of connections that are gone: bytes, and connections.
-    pub max_unread: (usize, u64),
-    pub habits: Habits,
-    /// The decoder has so many items more at a real end.
-    pub trailers: u32,
-    pub has_handshake: bool,
-    /// Each fresh connection brings up to so many items.
-    pub banner: usize,
-    pub faulty_attempts: bool,
-}
-
-/// How much has happened.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stats {
-    pub histories: u64,
-    pub steps: u64,
-    pub operations: u64,
-    pub attempts: u64,
-    pub connections: u64,
-    pub losses: u64,
-    pub items: u64,
-    pub messages: u64,
-}
 
 pub struct World {
     pub settings: Settings,
@@ -307,10 +259,13 @@ impl World {
         }
     }
 
+    /// Returns how many messages are to be confirmed: a number counts the messages that there are,
+    /// so those that a setting has dropped between them do not count.
     pub fn take_confirmable(&mut self) -> usize {
         let sending = &mut self.sending;
-        let n = sending.known.saturating_sub(sending.confirmed);
-        sending.confirmed += n;
+        let upto = sending.known.max(sending.confirmed);
+        let n = sending.not_dropped(sending.confirmed..upto);
+        sending.confirmed = upto;
         n
     }
 
@@ -324,45 +279,5 @@ impl World {
                 self.stats.attempts, self.commands
             ));
         }
-    }
-}
-
-pub struct Dialer(pub Arc<Rig>);
-
-#[derive(Clone, Copy, Debug)]
-enum Outcome {
-    Accepts,
-    AcceptsAfter(u64),
-    Refuses,
-    Hangs,
-}
-
-impl Connect for Dialer {
-    type Io = Socket;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
-
-    fn connect(&mut self, attempt: &Attempt) -> Self::Future {
-        let (rig, generation) = (Arc::clone(&self.0), attempt.generation);
-        let outcome = {
-            let mut world = rig.world();
-            world.stats.attempts += 1;
-            let faulty = world.settings.faulty_attempts && !world.is_settled;
-            match world.random.below(if faulty { 10 } else { 1 }) {
-                1 => Outcome::Refuses,
-                2 => Outcome::Hangs,
-                3 | 4 => Outcome::AcceptsAfter(1 + world.random.below(30) as u64),
-                _ => Outcome::Accepts,
-            }
-        };
-        trace(|| format!("    attempt: {outcome:?}"));
-        Box::pin(async move {
-            match outcome {
-                Outcome::Accepts => {}
-                Outcome::AcceptsAfter(ms) => sleep(Duration::from_millis(ms)).await,
-                Outcome::Refuses => return Err(ErrorKind::ConnectionRefused.into()),
-                Outcome::Hangs => pending().await,
-            }
-            Ok(rig.accept(generation))
-        })
     }
 }

@@ -11,11 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
 use tokio::time::Instant;
 
 use super::super::actor::Actor;
+use super::super::dialer::Dialer;
 use super::super::line::Habits;
 use super::super::random::Random;
 use super::super::run::{Failure, trace};
+use super::super::settings::{MAX_UNREAD, Offline, Settings, Stats};
 use super::super::task::WakerWasDropped;
-use super::super::world::{Dialer, MAX_UNREAD, Offline, Rig, Settings, Stats};
+use super::super::world::Rig;
 
 pub type Bytes = ReconnectingStream<Dialer>;
 

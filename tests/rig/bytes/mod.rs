@@ -6,7 +6,7 @@ mod steps;
 
 use super::random::Random;
 use super::run::Failure;
-use super::world::Stats;
+use super::settings::Stats;
 use client::Client;
 
 /// Runs the history of a seed to its end.

@@ -6,8 +6,10 @@ use reconnecting_stream::{ConnectionLost, GaveUp, Handle, State};
 
 use super::super::codec::{CodecError, Item, Message, encoded_len};
 use super::super::reading::{PASSING_READ, PASSING_WRITE};
-use super::super::world::{Offline, World};
+use super::super::settings::Offline;
+use super::super::world::World;
 use super::client::{Answer, Client, Halves, Op};
+use super::newer;
 use super::plan::Confirming;
 
 impl Client {
@@ -59,6 +61,13 @@ impl Client {
             Some(Err(error)) => {
                 self.reader.is_stopped |= GaveUp::find(&error).is_some() || world.is_killed;
                 world.judge_reading(|reading, lines| reading.error(lines, &error));
+                let is_passing = matches!(&error, CodecError::Io(error) if is_passing(error));
+                if is_passing {
+                    // The reader takes those of the oldest connection first.
+                    let mut lines = world.lines.iter_mut();
+                    let line = lines.find(|line| line.passing_untaken > 0);
+                    line.into_iter().for_each(|line| line.passing_untaken = 0);
+                }
                 if world.reading.passing_told > world.passing_met {
                     world.fail("strange-item: a passing error that was not met");
                 }
@@ -107,8 +116,14 @@ impl Client {
             (_, _) if n == 0 => {}
             (Halves::Whole(framed), true) => framed.answered(n),
             (Halves::Whole(framed), false) => framed.confirm(n),
-            (Halves::Split(..), true) => confirmations.answered(n),
+            (Halves::Split(..), true) => {
+                confirmations.answered(n);
+                self.has_pending_answers = true;
+            }
             (Halves::Split(..), false) => confirmations.confirm(n),
+        }
+        if let Halves::Whole(framed) = &self.halves {
+            newer::check_unconfirmed(&self.rig, framed);
         }
     }
 
@@ -182,7 +197,12 @@ impl Client {
                 world
                     .fail("sink-error: \"a passing error of the reading side never fails a send\"");
             }
-            CodecError::Io(error) if error.kind() == ErrorKind::NotConnected => {
+            // A loss has the kind of its cause: a socket says `NotConnected` to a shutdown after a
+            // reset.
+            CodecError::Io(error)
+                if error.kind() == ErrorKind::NotConnected
+                    && ConnectionLost::find(error).is_none() =>
+            {
                 let is_refused = world.settings.offline == Offline::Refuse;
                 if !is_refused || matches!(state, Some(State::Connected { .. })) {
                     world.fail(format!("sink-error: {op:?} is refused in {state:?}"));

@@ -3,7 +3,8 @@
 use reconnecting_stream::{Eof, Resend, State};
 
 use super::super::line::Line;
-use super::super::world::{Offline, World};
+use super::super::settings::Offline;
+use super::super::world::World;
 use super::client::{Client, Op};
 
 impl World {
@@ -101,6 +102,8 @@ impl Client {
     }
 }
 
+const READ_AHEAD: usize = 64 * 1024;
+
 type Verdict = Result<(), String>;
 
 fn fail_if(fails: bool, why: impl Into<String>) -> Verdict {
@@ -129,6 +132,10 @@ impl World {
         };
         let only_passed_end = !self.ends_are_losses() && line.fin && line.unread() == 0;
         fail_if(
+            self.reading.got(line) < line.whole_items(line.consumed),
+            "hang-buffered: the reader waits, and its next item was read",
+        )?;
+        fail_if(
             line.is_readable() && !only_passed_end,
             "hang-reader: its connection can be read, and it was not woken",
         )
@@ -152,7 +159,7 @@ impl World {
                 format!("hang-outage: {op:?} waits in {state:?}, and owes nothing"),
             );
         };
-        let is_hidden = line.arrived > 48 * 1024;
+        let is_hidden = line.hides_its_end();
         // After an end that was passed on, only a write can find a reset.
         let sees_end = if line.fin {
             self.ends_are_losses()
@@ -209,11 +216,24 @@ impl World {
             !self.sending.is_given(line, owed) || line.frames.hellos < line.frames.hellos_due,
             "owed-unsent: \"What a connection owes goes out whoever polls\"",
         )?;
-        let has_owed = self.sending.first_owed_of(line) < owed;
+        // What was accepted later may wait for a flush that is asked for.
         fail_if(
-            has_owed && line.buffered() > 0 && line.frames.data.len() == line.frames.owed_given(),
+            line.left < line.frames.owed_end,
             "owed-unflushed: \"What a connection owes is flushed whoever polls\"",
         )
+    }
+}
+
+impl World {
+    /// "While a connection lives the read ahead is bounded by 64 KiB".
+    pub fn check_read_ahead(&mut self) {
+        let Some(line) = self.live().filter(|line| !line.noticed) else {
+            return;
+        };
+        let waits = line.consumed - line.end_of(self.reading.got(line)).min(line.consumed);
+        if waits > READ_AHEAD {
+            self.fail(format!("read-ahead: {waits} bytes: \"bounded by 64 KiB\""));
+        }
     }
 }
 

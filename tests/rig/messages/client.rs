@@ -12,8 +12,9 @@ use super::super::actor::Actor;
 use super::super::codec::{CodecError, Item, Message};
 use super::super::random::Random;
 use super::super::run::{Failure, trace};
+use super::super::settings::Stats;
 use super::super::task::WakerWasDropped;
-use super::super::world::{Rig, Stats};
+use super::super::world::Rig;
 use super::newer;
 use super::plan::{Framed, Plan};
 
@@ -60,6 +61,8 @@ pub struct Client {
     /// The message that a `SplitSink` holds back.
     pub slot: Option<Message>,
     pub close_answered: bool,
+    /// Answers were counted through the handle, and no task has polled since.
+    pub has_pending_answers: bool,
 }
 
 /// What a poll has answered.
@@ -96,6 +99,7 @@ impl Client {
             next_id: 0,
             slot: None,
             close_answered: false,
+            has_pending_answers: false,
         }
     }
 
@@ -116,6 +120,7 @@ impl Client {
         };
         actor.is_runnable = false;
         let Some(op) = actor.op else { return };
+        self.has_pending_answers = false;
         trace(|| format!("{role:?} polls {op:?}"));
         let task = &mut actor.task;
         let polled = catch_unwind(AssertUnwindSafe(|| {
@@ -123,7 +128,9 @@ impl Client {
         }));
         let polled = polled.unwrap_or(Ok(Poll::Ready(Answer::Panicked)));
         trace(|| format!("{role:?} {op:?}: {polled:?}"));
-        newer::note_dropped(&self.rig, &self.halves);
+        if let Halves::Whole(framed) = &self.halves {
+            newer::note_dropped(&self.rig, framed);
+        }
         match polled {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(answer)) => {
@@ -175,6 +182,10 @@ impl Client {
         if self.rig.world().violation().is_none() && self.is_quiet() {
             self.check_quiet();
         }
+        if let Halves::Whole(framed) = &self.halves {
+            newer::check_unconfirmed(&self.rig, framed);
+        }
+        self.rig.world().check_read_ahead();
         let world = self.rig.world();
         match world.violation() {
             Some(why) => Err(Failure {

@@ -18,7 +18,7 @@ use tokio::time::advance;
 
 use super::random::Random;
 use super::run::Failure;
-use super::world::Stats;
+use super::settings::Stats;
 
 pub const BACKOFF: Duration = Duration::from_millis(10);
 

@@ -9,10 +9,12 @@ use futures::Sink;
 use reconnecting_stream::{Builder, Framing, OfflineQueue};
 
 use super::super::codec::{Codec, Message};
+use super::super::dialer::Dialer;
 use super::super::random::Random;
 use super::super::run::trace;
+use super::super::settings::{Offline, Settings};
 use super::super::socket::Socket;
-use super::super::world::{Dialer, Offline, Rig, Settings};
+use super::super::world::Rig;
 use super::client::{Answer, Client, Halves, Op};
 use super::plan::Framed;
 
@@ -61,14 +63,24 @@ pub fn lose(rig: &Rig, framed: &mut Framed, marks: bool) {
 }
 
 /// Takes note of how many messages the client says to have dropped.
-pub fn note_dropped(rig: &Rig, halves: &Halves) {
-    if let Halves::Whole(framed) = halves {
-        let dropped = usize::try_from(framed.dropped_messages()).unwrap();
-        let mut world = rig.world();
-        world.sending.said_dropped = dropped;
-        if dropped > 0 && !world.sending.may_drop {
-            world.fail("drop-count: messages were dropped, and no setting says so");
-        }
+pub fn note_dropped(rig: &Rig, framed: &Framed) {
+    let dropped = usize::try_from(framed.dropped_messages()).unwrap();
+    let mut world = rig.world();
+    world.sending.said_dropped = dropped;
+    if dropped > 0 && !world.sending.may_drop {
+        world.fail("drop-count: messages were dropped, and no setting says so");
+    }
+}
+
+/// "Confirming is immediate (`unconfirmed()` counts it)", also by the handle.
+pub fn check_unconfirmed(rig: &Rig, framed: &Framed) {
+    note_dropped(rig, framed);
+    let (said, mut world) = (framed.unconfirmed(), rig.world());
+    let sending = &world.sending;
+    let gone = sending.said_dropped + sending.not_dropped(0..sending.first_owed());
+    let expected = sending.accepted.len().checked_sub(gone);
+    if expected != Some(said) {
+        world.fail(format!("unconfirmed: {said} instead of {expected:?}"));
     }
 }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use reconnecting_stream::{Backoff, Eof, Event, Policy, ReconnectingFramed, Resend, Seam};
 
 use super::super::codec::Codec;
+use super::super::dialer::Dialer;
 use super::super::line::Habits;
 use super::super::random::Random;
-use super::super::world::{Dialer, MAX_UNREAD, Offline, Rig, Settings};
+use super::super::settings::{MAX_UNREAD, Offline, Settings};
+use super::super::world::Rig;
 use super::handshake::shake;
 use super::newer;
 

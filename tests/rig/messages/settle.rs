@@ -86,7 +86,9 @@ impl Client {
         }
         let has_reader = !matches!(self.halves, Halves::Split(_, None));
         let is_told_by_replies = has_reader && !checks::passes(self.plan.settings.eof);
-        if self.plan.confirming != Confirming::Answered || !is_told_by_replies {
+        // Both kinds of confirmations at once are not told apart once they are taken over.
+        let may_confirm = self.plan.confirming != Confirming::Answered || !is_told_by_replies;
+        if may_confirm && !self.has_pending_answers {
             self.rig.act(Act::ConfirmReached);
         }
     }

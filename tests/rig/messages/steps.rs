@@ -175,7 +175,9 @@ impl Client {
             78..82 if self.plan.may_poison => Act::Poison,
             82..84 if self.plan.passing_errors => Act::PassingRead,
             84..86 if self.plan.passing_errors => Act::PassingWrite,
-            86..88 if self.plan.may_burst => Act::Burst { frames: 70 },
+            86..88 if self.plan.may_burst => Act::Burst {
+                frames: random.pick(&[20, 70, 150]),
+            },
             88..90 => Act::StallShutdown(random.one_in(2)),
             90..94 if confirms_elsewhere => Act::ConfirmReached,
             94..97 if !self.rig.world().is_closing => random.pick(&[Act::Reconnect, Act::MarkLost]),

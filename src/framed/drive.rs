@@ -1,0 +1,207 @@
+//! What every poll method does: take over what has changed, run the pump, ask the core.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::ReconnectingFramed;
+use super::connector::Connection;
+use super::pump::Pump;
+use super::send_buffer::Kind;
+use crate::connect::Connect;
+use crate::link::{Role, State};
+use crate::policy::Phase;
+use crate::transfer::{Failure, NoProgress, Op};
+
+/// What a polling half waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// Room for a message of this kind.
+    Room(Kind),
+    /// Everything was written and flushed.
+    Flushed,
+}
+
+impl<C, U> ReconnectingFramed<C, U>
+where
+    C: Connect,
+    C::Io: AsyncRead + AsyncWrite,
+{
+    /// Takes over what has happened to the link: the connection that is gone, and the new one.
+    #[inline]
+    pub(super) fn sync(self: Pin<&mut Self>) {
+        if self.transfer.has_changed() {
+            self.sync_changed();
+        }
+    }
+
+    #[cold]
+    fn sync_changed(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        this.transfer.clear_changed();
+        let connected = match this.transfer.state() {
+            State::Connected { generation } => Some(generation),
+            State::Backoff { .. } | State::Connecting { .. } | State::GaveUp | State::Closed => {
+                None
+            }
+        };
+        if let Some(ended) = this.core.generation() {
+            if connected != Some(ended) {
+                let lost = this.transfer.last_loss();
+                let lost = lost.filter(|lost| lost.generation == ended);
+                this.core.end_connection(lost);
+            }
+        }
+        let new = this.transfer.as_mut().connection();
+        if let (Some(generation), Some(new)) = (connected, new.and_then(Connection::take_new)) {
+            this.core.begin_connection(generation, new);
+            this.readiness.set();
+        }
+    }
+
+    /// Runs the pump for one half until something has moved or changed.
+    pub(super) fn poll_pump(
+        mut self: Pin<&mut Self>,
+        op: Op,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), NoProgress>> {
+        let this = self.as_mut().project();
+        this.core.apply_confirms();
+        let mut transfer = this.transfer;
+        let mut pump = Pump {
+            ends_at_eof: !transfer.policy().passes_eof() && !transfer.is_shutting_down(),
+            ..Pump::new(op, this.core, this.readiness)
+        };
+        let pumped = transfer.as_mut().poll_once(op, cx, &mut pump);
+        let has_read = pump.has_read;
+        self.as_mut().on_pumped(op, has_read);
+        match ready!(pumped) {
+            Err(no_progress) => Poll::Ready(self.on_no_progress(op, no_progress)),
+            Ok(()) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Bytes that one half has read end the wait of the reader.
+    #[inline]
+    pub(super) fn on_pumped(self: Pin<&mut Self>, op: Op, has_read: bool) {
+        if has_read {
+            self.transfer.stop_idle_timer();
+            if op == Op::Send {
+                self.transfer.wake_others(Role::Write);
+            }
+        }
+    }
+
+    /// Keeps an error of one direction that did not end the connection for the half that it
+    /// belongs to, if that is not the one that polls.
+    #[cold]
+    pub(super) fn on_no_progress(
+        self: Pin<&mut Self>,
+        op: Op,
+        no_progress: NoProgress,
+    ) -> Result<(), NoProgress> {
+        let this = self.project();
+        match (op, no_progress) {
+            (Op::Receive, NoProgress::Surfaced(Phase::Write | Phase::Flush, error)) => {
+                this.core.set_send_error(error);
+            }
+            (Op::Send, NoProgress::Surfaced(Phase::Read, error)) => {
+                if let Some(buffer) = this.core.recv.current_mut() {
+                    buffer.set_error(error);
+                }
+            }
+            (_, no_progress) => return Err(no_progress),
+        }
+        this.transfer.wake_others(op.role());
+        Ok(())
+    }
+
+    /// A failure of the fast path.
+    #[cold]
+    pub(super) fn on_failure(
+        mut self: Pin<&mut Self>,
+        op: Op,
+        failure: Failure,
+    ) -> Result<(), NoProgress> {
+        let this = self.as_mut().project();
+        let mut pump = Pump::new(op, this.core, this.readiness);
+        match this.transfer.on_failure(op, failure, &mut pump) {
+            Ok(()) => Err(NoProgress::Changed),
+            Err(no_progress) => self.on_no_progress(op, no_progress),
+        }
+    }
+
+    /// Polls until the goal of a sender is reached.
+    ///
+    /// It leaves the polling task registered while it waits, and deregisters it when it has
+    /// reached its goal, so that incoming data does not wake a sender that waits for nothing.
+    pub(super) fn poll_goal(
+        mut self: Pin<&mut Self>,
+        goal: Goal,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            self.as_mut().execute_command(Op::Send);
+            self.as_mut().sync();
+            let this = self.as_mut().project();
+            this.core.apply_confirms();
+            this.core.recv.retry_reading();
+            if let Some(error) = this.core.take_send_error() {
+                if this.core.send.has_backlog() {
+                    // The reader, which stopped at this error, writes what is owed.
+                    this.transfer.wake_others(Role::Write);
+                }
+                return Poll::Ready(Err(error));
+            }
+            if let Some(result) = self.as_mut().goal_result(goal) {
+                self.transfer.deregister(Role::Write);
+                return Poll::Ready(result);
+            }
+            match self.as_mut().poll_pump(Op::Send, cx) {
+                Poll::Ready(Ok(()) | Err(NoProgress::Changed)) => {}
+                Poll::Ready(Err(no_progress)) => {
+                    return Poll::Ready(Err(no_progress.into_write_error()));
+                }
+                Poll::Pending => {
+                    // A write makes room also if the flush after it is pending.
+                    let result = match goal {
+                        Goal::Room(kind) if self.core.is_refusing(kind) => Some(Err(refused())),
+                        Goal::Room(_) => self.as_mut().goal_result(goal),
+                        Goal::Flushed => None,
+                    };
+                    let Some(result) = result else {
+                        return Poll::Pending;
+                    };
+                    self.transfer.deregister(Role::Write);
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+
+    /// Returns the result of a goal that is reached or can't be.
+    fn goal_result(self: Pin<&mut Self>, goal: Goal) -> Option<io::Result<()>> {
+        let this = self.project();
+        if let Some(gave_up) = this.transfer.gave_up() {
+            return Some(Err(gave_up.clone().into()));
+        }
+        match goal {
+            // With nothing to do it succeeds, also after a close.
+            Goal::Flushed => this.core.send.is_flushed().then_some(Ok(())),
+            Goal::Room(kind) => match this.transfer.check_open() {
+                Ok(()) => this.core.make_room(kind).then_some(Ok(())),
+                Err(error) => Some(Err(error)),
+            },
+        }
+    }
+}
+
+/// The error of a message that is refused because there is no connection.
+pub(super) fn refused() -> io::Error {
+    io::Error::new(
+        ErrorKind::NotConnected,
+        "the message was refused because there is no connection",
+    )
+}

@@ -1,0 +1,192 @@
+//! Losses: what a failure means, who is told of it, and what handles ask for.
+
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+
+use super::exchange::Exchange;
+use super::op::{Failure, NoProgress, Op};
+use super::transfer::Transfer;
+use crate::connect::Connect;
+use crate::error::ConnectionLost;
+use crate::link::flags::{COMMANDS, READ_LOSS, WRITE_LOSS};
+use crate::link::{AfterLoss, Command, Role};
+use crate::policy::{Phase, Verdict};
+
+impl<C: Connect> Transfer<C> {
+    /// Returns the loss that this half has not been told of as the error of its seam.
+    pub(crate) fn take_notice(&self, op: Op) -> Result<(), NoProgress> {
+        let flags = self.link.flags();
+        match op {
+            Op::Receive | Op::Send => return Ok(()),
+            Op::Read | Op::Write | Op::Flush => {}
+        }
+        if !flags.any(op.loss_flag()) || self.link.gave_up().is_some() {
+            return Ok(());
+        }
+        let Some(lost) = self.link.last_loss() else {
+            return Ok(());
+        };
+        if !self.link.is_closed() {
+            flags.clear(op.loss_flag());
+            return op.on_seam(self.seam(), lost);
+        }
+        match op.role() {
+            // No connection replaces the one that was lost. An end of the stream would look as if
+            // all had been read, so the reader is told whatever the seam.
+            Role::Read if self.is_shutting_down() => {
+                flags.clear(op.loss_flag());
+                Err(NoProgress::Error(unreplaced(&lost)))
+            }
+            Role::Read | Role::Write | Role::Watch => Ok(()),
+        }
+    }
+
+    /// Returns whether a handle has asked for something.
+    pub(crate) fn has_command(&self) -> bool {
+        self.link.flags().any(COMMANDS)
+    }
+
+    /// Executes the command of a handle. An error is for the operation that polls.
+    pub(crate) fn execute_command<E: Exchange<C::Io>>(
+        mut self: Pin<&mut Self>,
+        op: Option<Op>,
+        exchange: &mut E,
+    ) -> Result<(), NoProgress> {
+        let Some(command) = self.link.take_command() else {
+            return Ok(());
+        };
+        let is_stale = match command {
+            Command::Close => self.link.is_closed(),
+            Command::Reconnect => self.is_shutting_down(),
+            Command::Lose(generation, _) => {
+                generation != self.link.generation() || self.link.get_ref().is_none()
+            }
+        };
+        if is_stale {
+            return Ok(());
+        }
+        if let Some(io) = self.as_mut().project().link.connection() {
+            exchange.before_drop(io);
+        }
+        match command {
+            Command::Close => {
+                // The caller of `close` knows. No half is told of a loss any more.
+                self.link.flags().clear(READ_LOSS | WRITE_LOSS);
+                self.project().link.close(op.map(Op::role));
+                Ok(())
+            }
+            Command::Reconnect => {
+                self.project().link.reconnect(op.map(Op::role));
+                Ok(())
+            }
+            Command::Lose(_, cause) => self.lose(op, cause),
+        }
+    }
+
+    /// The connection made no progress. `Ok` if it was lost and the caller polls again.
+    pub(crate) fn on_failure<E: Exchange<C::Io>>(
+        self: Pin<&mut Self>,
+        op: Op,
+        failure: Failure,
+        exchange: &mut E,
+    ) -> Result<(), NoProgress> {
+        match failure {
+            Failure::Empty => Err(NoProgress::End),
+            Failure::Eof if self.policy().passes_eof() => Err(NoProgress::End),
+            Failure::Eof if self.is_shutting_down() => {
+                if self.is_shut_down() {
+                    // Both sides have finished.
+                    self.project().link.close(Some(op.role()));
+                }
+                Err(NoProgress::End)
+            }
+            Failure::Eof => self.lose(Some(op), ErrorKind::UnexpectedEof.into()),
+            Failure::Classified(verdict, error) => {
+                self.apply(op, op.phase(), verdict, error, exchange)
+            }
+            Failure::Error(phase, error) => {
+                let policy = self.policy();
+                match catch_unwind(AssertUnwindSafe(|| policy.verdict(&error, phase))) {
+                    Ok(verdict) => self.apply(op, phase, verdict, error, exchange),
+                    Err(panic) => {
+                        // Unclassified, the connection can't be used any more.
+                        let _ = self.apply(op, phase, Verdict::Lost, error, exchange);
+                        resume_unwind(panic)
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply<E: Exchange<C::Io>>(
+        mut self: Pin<&mut Self>,
+        op: Op,
+        phase: Phase,
+        verdict: Verdict,
+        error: io::Error,
+        exchange: &mut E,
+    ) -> Result<(), NoProgress> {
+        let is_dead = verdict != Verdict::Surface;
+        if is_dead && matches!(phase, Phase::Write | Phase::Flush) {
+            if let Some(io) = self.as_mut().connection() {
+                exchange.before_drop(io);
+            }
+        }
+        match verdict {
+            Verdict::Surface => Err(NoProgress::Surfaced(phase, error)),
+            Verdict::Lost => self.lose(Some(op), error),
+            Verdict::Permanent => {
+                let link = self.project().link;
+                link.lose(Some(op.role()), error, AfterLoss::GiveUp);
+                Ok(())
+            }
+        }
+    }
+
+    /// The connection is dead. `Ok` if the caller polls again. While shutting down nothing
+    /// replaces the connection, and the operation that met the loss is told of it.
+    pub(crate) fn lose(
+        mut self: Pin<&mut Self>,
+        op: Option<Op>,
+        cause: io::Error,
+    ) -> Result<(), NoProgress> {
+        let polling = op.map(Op::role);
+        let then = if self.is_shutting_down() {
+            AfterLoss::Close
+        } else {
+            AfterLoss::Retry
+        };
+        self.as_mut().project().link.lose(polling, cause, then);
+        match (op, self.link.unreplaced_loss()) {
+            (Some(op @ (Op::Read | Op::Write | Op::Flush)), Some(lost)) => {
+                self.link.flags().clear(op.loss_flag());
+                Err(NoProgress::Error(unreplaced(lost)))
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// Declares the connection dead, from outside of a poll.
+    pub(crate) fn mark_lost(self: Pin<&mut Self>, cause: io::Error) {
+        // There is no operation that could be told: each half is, when it is polled.
+        let _ = self.lose(None, cause);
+    }
+
+    /// Drops the connection and dials again, unless the stream is shut down.
+    pub(crate) fn reconnect(self: Pin<&mut Self>) {
+        if !self.is_shutting_down() {
+            self.project().link.reconnect(None);
+        }
+    }
+
+    /// Clears the losses that neither half has been told of.
+    pub(crate) fn clear_notices(&self) {
+        self.link.flags().clear(READ_LOSS | WRITE_LOSS);
+    }
+}
+
+/// Returns the error of a loss that nothing replaces: it has the kind of its cause.
+pub(super) fn unreplaced(lost: &ConnectionLost) -> io::Error {
+    io::Error::new(lost.cause.kind(), lost.clone())
+}

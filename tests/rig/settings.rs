@@ -1,0 +1,51 @@
+//! What is decided at the beginning of a history, and what is counted.
+
+use reconnecting_stream::{Eof, Resend, Seam};
+
+use super::line::Habits;
+
+/// What becomes of messages that are accepted while there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offline {
+    Keep,
+    Refuse,
+    DropOldest,
+}
+
+/// The bounds of what waits for the reader, unless they are set.
+pub const MAX_UNREAD: (usize, u64) = (1 << 20, 8);
+
+/// What is decided at the beginning of a history.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub seam: Seam,
+    pub eof: Eof,
+    pub resend: Resend,
+    pub max_queued: usize,
+    pub max_attempts: Option<u32>,
+    pub offline: Offline,
+    /// What was accepted and not fully handed over goes on after a loss.
+    pub keeps_unsent: bool,
+    /// What waits for the reader of connections that are gone: bytes, and connections.
+    pub max_unread: (usize, u64),
+    pub habits: Habits,
+    /// The decoder has so many items more at a real end.
+    pub trailers: u32,
+    pub has_handshake: bool,
+    /// Each fresh connection brings up to so many items.
+    pub banner: usize,
+    pub faulty_attempts: bool,
+}
+
+/// How much has happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub histories: u64,
+    pub steps: u64,
+    pub operations: u64,
+    pub attempts: u64,
+    pub connections: u64,
+    pub losses: u64,
+    pub items: u64,
+    pub messages: u64,
+}
