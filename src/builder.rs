@@ -30,6 +30,10 @@ use crate::seam::Seam;
 #[must_use]
 pub struct Builder<C, Face = ByteStream> {
     pub(crate) connector: C,
+    #[cfg_attr(
+        not(feature = "codec"),
+        expect(dead_code, reason = "bytes have no settings")
+    )]
     pub(crate) face: Face,
     pub(crate) settings: Settings,
 }

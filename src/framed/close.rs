@@ -22,9 +22,9 @@ use crate::transfer::{Exchange, Failure, NoProgress, Op};
 pub(super) enum Closing {
     #[default]
     Open,
-    /// The connection of this generation is being shut down.
-    ShuttingDown(u64),
-    /// The connection was lost while it was shut down, with nothing to send again. Every further
+    /// What is owed is being sent on the connection of this generation, or it is being shut down.
+    InProgress(u64),
+    /// The connection was lost while it was closed, with nothing to send again. Every further
     /// close returns the same.
     Failed(ConnectionLost),
 }
@@ -80,6 +80,7 @@ where
                 return Poll::Ready(result);
             }
             if !self.core.send.is_flushed() {
+                self.as_mut().note_closing();
                 ready!(self.as_mut().poll_goal(Goal::Flushed, cx))?;
             } else if self.core.generation().is_none() {
                 let result = self.as_mut().close_outage();
@@ -87,6 +88,14 @@ where
             } else if ready!(self.as_mut().poll_connection_shutdown(cx))? {
                 self.transfer.set_shut_down();
             }
+        }
+    }
+
+    /// Notes which connection is being closed: a loss of it that nothing follows is an error.
+    fn note_closing(self: Pin<&mut Self>) {
+        let this = self.project();
+        if let Some(generation) = this.core.generation() {
+            *this.closing = Closing::InProgress(generation);
         }
     }
 
@@ -121,11 +130,11 @@ where
             this.core.recv.set_unreplaced(lost.clone());
         }
         match *this.closing {
-            Closing::ShuttingDown(generation) if generation == lost.generation => {
+            Closing::InProgress(generation) if generation == lost.generation => {
                 *this.closing = Closing::Failed(lost.clone());
                 Err(unreplaced(lost))
             }
-            Closing::ShuttingDown(_) | Closing::Open | Closing::Failed(_) => Ok(()),
+            Closing::InProgress(_) | Closing::Open | Closing::Failed(_) => Ok(()),
         }
     }
 
@@ -134,10 +143,8 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<bool>> {
+        self.as_mut().note_closing();
         let this = self.as_mut().project();
-        if let Some(generation) = this.core.generation() {
-            *this.closing = Closing::ShuttingDown(generation);
-        }
         let ends_at_eof = !this.transfer.policy().passes_eof();
         let mut shutdown = Shutdown(Pump {
             ends_at_eof,

@@ -4,11 +4,13 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
 use super::connector::Connection;
 use super::core::Core;
+use super::recv_buffer::READ_AHEAD;
 use super::send_buffer::SendBuffer;
 use crate::policy::Phase;
 use crate::transfer::{Exchange, Failure, Op, Readiness};
@@ -108,7 +110,13 @@ impl<U> Pump<'_, U> {
         let direction = self.readiness.read();
         direction.clear();
         let cx = &mut self.readiness.context();
-        let result = ready!(poll_read_buf(io, cx, buffer.room()));
+        let is_ahead = self.op != Op::Receive || self.has_read;
+        let result = ready!(if is_ahead {
+            let limit = READ_AHEAD.saturating_sub(buffer.bytes().len()).max(1);
+            poll_read_buf(io, cx, &mut buffer.room().limit(limit))
+        } else {
+            poll_read_buf(io, cx, buffer.room())
+        });
         direction.set();
         if let Ok(1..) = result {
             buffer.on_read();

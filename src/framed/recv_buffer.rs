@@ -8,7 +8,7 @@ use tokio_util::codec::Decoder;
 use crate::error::ConnectionLost;
 
 /// How far a sender reads ahead on a living connection, to see its end before it writes.
-const READ_AHEAD: usize = 64 * 1024;
+pub(super) const READ_AHEAD: usize = 64 * 1024;
 
 /// The initial capacity, that of [`Framed`](tokio_util::codec::Framed).
 const CAPACITY: usize = 8 * 1024;
@@ -119,6 +119,11 @@ impl<U> RecvBuffer<U> {
     #[inline]
     pub(super) fn may_read_ahead(&self) -> bool {
         self.bytes.len() < READ_AHEAD && !self.has_ended && !self.is_failing
+    }
+
+    /// Returns whether the stream has ended and the codec was asked for the last item.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.progress == Progress::Ended
     }
 
     /// Returns whether the reader has got everything.

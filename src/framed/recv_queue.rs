@@ -136,6 +136,12 @@ impl<U> RecvQueue<U> {
         self.enforce_limits();
     }
 
+    /// Returns whether the current connection's stream has ended and the codec was asked for the
+    /// last item.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.current.as_ref().is_some_and(RecvBuffer::is_at_end)
+    }
+
     /// Drops what the current connection has brought, since it can't be decoded.
     pub(super) fn discard_current(&mut self) {
         if let Some(buffer) = &mut self.current {
@@ -145,7 +151,14 @@ impl<U> RecvQueue<U> {
 
     /// Tells the reader of this loss at the end.
     pub(super) fn set_unreplaced(&mut self, lost: ConnectionLost) {
-        self.unreplaced = Some(lost);
+        // A seam that the reader has not come to tells of it.
+        let is_told = |past: &Past<U>| {
+            let seam = past.lost.as_ref();
+            seam.is_some_and(|seam| seam.generation == lost.generation)
+        };
+        if !self.past.iter().any(is_told) {
+            self.unreplaced = Some(lost);
+        }
         self.is_behind = true;
     }
 

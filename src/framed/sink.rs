@@ -66,6 +66,7 @@ where
         }
         // Room is made by writing.
         if self.core.generation().is_some()
+            && !self.core.send.has_room(kind)
             && self.as_mut().try_flush()?
             && kind == Kind::Lasting
             && self.core.send.may_push()

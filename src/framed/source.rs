@@ -96,6 +96,8 @@ where
     fn on_received(mut self: Pin<&mut Self>, received: Received<Item<U>>) -> Received<Item<U>> {
         let this = self.as_mut().project();
         match received {
+            // An error of `decode_eof` is followed by the end.
+            Received::Item(Err(error)) if this.core.recv.is_at_end() => Received::Item(Err(error)),
             Received::Item(Err(error)) => Received::Item(Err(self.on_decode_error(error))),
             Received::Nothing => match this.core.recv.take_error() {
                 Some(error) => {

@@ -74,8 +74,8 @@ impl Shared {
             Command::Reconnect => RECONNECT,
             Command::Lose(generation, cause) => {
                 let mut marked_lost = lock(&self.marked_lost);
-                let is_newer = |marked: &Box<MarkedLost>| generation > marked.0;
-                if marked_lost.as_ref().is_none_or(is_newer) {
+                let last = marked_lost.as_ref().map(|marked| marked.0);
+                if last.is_none_or(|last| generation > last) {
                     *marked_lost = Some(Box::new((generation, cause)));
                 }
                 MARK_LOST

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -108,10 +109,11 @@ impl<S, F> Messages<S, F> {
             Ok(output) => return Poll::Ready(Ok(Ok(output))),
             Err(error) => error,
         };
-        Poll::Ready(match (this.classify)(&error) {
-            Verdict::Surface => Ok(Err(error)),
-            verdict @ (Verdict::Lost | Verdict::Permanent) => Err(Failure::Classified(
-                verdict,
+        let classified = catch_unwind(AssertUnwindSafe(|| (this.classify)(&error)));
+        Poll::Ready(match classified {
+            Ok(Verdict::Surface) => Ok(Err(error)),
+            Ok(Verdict::Lost | Verdict::Permanent) | Err(_) => Err(Failure::Classified(
+                classified,
                 io::Error::new(kind_of(&error), error),
             )),
         })

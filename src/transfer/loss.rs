@@ -91,30 +91,30 @@ impl<C: Connect> Transfer<C> {
         failure: Failure,
         exchange: &mut E,
     ) -> Result<(), NoProgress> {
-        match failure {
-            Failure::Empty => Err(NoProgress::End),
-            Failure::Eof if self.policy().passes_eof() => Err(NoProgress::End),
+        let (classified, phase, error) = match failure {
+            Failure::Empty => return Err(NoProgress::End),
+            Failure::Eof if self.policy().passes_eof() => return Err(NoProgress::End),
             Failure::Eof if self.is_shutting_down() => {
                 if self.is_shut_down() {
                     // Both sides have finished.
                     self.project().link.close(Some(op.role()));
                 }
-                Err(NoProgress::End)
+                return Err(NoProgress::End);
             }
-            Failure::Eof => self.lose(Some(op), ErrorKind::UnexpectedEof.into()),
-            Failure::Classified(verdict, error) => {
-                self.apply(op, op.phase(), verdict, error, exchange)
-            }
+            Failure::Eof => return self.lose(Some(op), ErrorKind::UnexpectedEof.into()),
+            Failure::Classified(classified, error) => (classified, op.phase(), error),
             Failure::Error(phase, error) => {
                 let policy = self.policy();
-                match catch_unwind(AssertUnwindSafe(|| policy.verdict(&error, phase))) {
-                    Ok(verdict) => self.apply(op, phase, verdict, error, exchange),
-                    Err(panic) => {
-                        // Unclassified, the connection can't be used any more.
-                        let _ = self.apply(op, phase, Verdict::Lost, error, exchange);
-                        resume_unwind(panic)
-                    }
-                }
+                let classify = AssertUnwindSafe(|| policy.verdict(&error, phase));
+                (catch_unwind(classify), phase, error)
+            }
+        };
+        match classified {
+            Ok(verdict) => self.apply(op, phase, verdict, error, exchange),
+            Err(panic) => {
+                // Unclassified, the connection can't be used any more.
+                let _ = self.apply(op, phase, Verdict::Lost, error, exchange);
+                resume_unwind(panic)
             }
         }
     }

@@ -92,6 +92,9 @@ impl Op {
     }
 }
 
+/// The panic of foreign code, kept until the link is complete.
+pub(crate) type Panic = Box<dyn std::any::Any + Send>;
+
 /// Why an operation on a connection made no progress.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -101,8 +104,8 @@ pub(crate) enum Failure {
     Empty,
     /// The connection failed in this phase. The policy classifies the error.
     Error(Phase, io::Error),
-    /// The connection failed with an error that the face has classified.
-    Classified(Verdict, io::Error),
+    /// The connection failed with an error that the face has classified, unless that panicked.
+    Classified(Result<Verdict, Panic>, io::Error),
 }
 
 /// What a caller gets instead of progress.
@@ -114,7 +117,6 @@ pub(crate) enum NoProgress {
     /// An error of the connection that is the caller's and did not end it, and where it was met.
     Surfaced(Phase, io::Error),
     /// The connection was lost. Only [`poll_once`](super::Transfer::poll_once) returns it.
-    #[cfg_attr(not(feature = "codec"), expect(dead_code, reason = "for messages"))]
     Changed,
 }
 
