@@ -27,7 +27,7 @@
 //! | during an outage the attempt is canceled | `table.rs::shutdown::during_an_outage_it_cancels_the_attempt` |
 //! | a loss that nothing will replace is told whatever the seam | `unreplaced::a_loss_*`, `an_idle_timeout_*`, `a_reader_that_waits_*`, `a_shutdown_that_waits_*` |
 //! | ... a connection that is marked lost | `unreplaced::a_connection_that_is_marked_lost_while_it_is_shut_down_is_told_whatever_the_seam` |
-//! | ... the same for a buffered connection, and for TLS | `real::a_reset_*`, `real::tls::*` |
+//! | ... the same for a buffered connection, and for TLS | `real::a_reset_*`, `real::tls::*`, `an_end_without_a_close_notify_*` |
 //! | ... for a permanent verdict in the shutdown | `unreplaced::a_permanent_verdict_in_a_shutdown_is_told_to_both_halves_whatever_the_seam` |
 //! | `reconnect()` dials without a delay; asking again changes nothing | `commands::a_reconnect_that_is_repeated_*` |
 //! | one `Retrying` for each attempt | `commands::there_is_one_retrying_for_each_attempt` |
