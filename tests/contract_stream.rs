@@ -5,7 +5,7 @@
 //!
 //! | sentence | test |
 //! |---|---|
-//! | an error of a lost kind drops the connection at once, before the backoff | `table.rs::errors::an_error_of_a_lost_kind_drops_the_connection_at_once`, `sockets.rs::the_dead_socket_is_closed_before_the_backoff_begins` |
+//! | an error of a lost kind drops the connection immediately, before the backoff | `table.rs::errors::an_error_of_a_lost_kind_drops_the_connection_at_once`, `sockets.rs::the_dead_socket_is_closed_before_the_backoff_begins` |
 //! | a loss wakes both halves | `waking.rs::a_loss_wakes_the_other_half_at_once` |
 //! | the outage begins or continues | `table.rs::attempts::success_resets_the_backoff_only_once_stable` |
 //! | lost kinds | `table.rs::errors::lost_kinds_by_default`, `policy/loss.rs::lost_errnos_are_a_loss` |
@@ -27,13 +27,13 @@
 //! | during an outage the attempt is canceled | `table.rs::shutdown::during_an_outage_it_cancels_the_attempt` |
 //! | a loss that nothing will replace is told whatever the seam | `unreplaced::a_loss_*`, `an_idle_timeout_*`, `a_reader_that_waits_*`, `a_shutdown_that_waits_*` |
 //! | ... a connection that is marked lost | `unreplaced::a_connection_that_is_marked_lost_while_it_is_shut_down_is_told_whatever_the_seam` |
-//! | ... the same for a buffered connection, and for TLS | `real::a_reset_*`, `real::tls::*` |
+//! | ... the same for a buffered connection, and for TLS | `real::a_reset_*`, `real::tls::*`, `an_end_without_a_close_notify_*` |
 //! | ... for a permanent verdict in the shutdown | `unreplaced::a_permanent_verdict_in_a_shutdown_is_told_to_both_halves_whatever_the_seam` |
-//! | `reconnect()` dials at once; asking again changes nothing | `commands::a_reconnect_that_is_repeated_*` |
+//! | `reconnect()` dials without a delay; asking again changes nothing | `commands::a_reconnect_that_is_repeated_*` |
 //! | one `Retrying` for each attempt | `commands::there_is_one_retrying_for_each_attempt` |
 //! | `mark_lost` is a loss like any other, under the backoff | `mark_lost::*` |
 //! | the observer panics | `panics::an_observer_*`, `a_connection_whose_event_*`, `a_shutdown_whose_events_*`, `a_half_that_waits_*`, `giving_up_for_good_*` |
-//! | the judge panics | `panics::a_judge_*` |
+//! | the classifier panics | `panics::a_classifier_*` |
 //! | a connector, or the delays, panic | `panics::a_connector_*`, `a_shutdown_holds_*`, `delays_*`, `connectors.rs::*` |
 //! | a drop panics | `panics_of_drops::*` |
 //! | at `Lost` the state that handles see is no longer `Connected` | `outage::at_the_event_lost_*`, `at_every_event_*` |

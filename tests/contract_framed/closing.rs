@@ -132,7 +132,7 @@ async fn a_close_whose_connection_a_command_drops_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_during_an_outage_with_nothing_owed_ends_at_once() {
+async fn a_close_during_an_outage_with_nothing_owed_ends_immediately() {
     for seam in SEAMS {
         for outcome in [
             Outcome::Hangs,
@@ -151,7 +151,7 @@ async fn a_close_during_an_outage_with_nothing_owed_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_of_a_stream_that_never_had_a_connection_ends_at_once() {
+async fn a_close_of_a_stream_that_never_had_a_connection_ends_immediately() {
     let net = Net::new();
     let mut framed = build(&net).lazy();
     framed.close().now_or_never().expect("it waits").unwrap();
@@ -217,7 +217,7 @@ async fn a_close_never_answers_ok_for_what_was_dropped_because_it_is_not_kept() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_that_is_dropped_goes_on_with_the_next_one() {
+async fn a_close_that_is_dropped_is_continued_by_the_next_one() {
     let net = Net::new();
     let mut framed = connect(&net).await;
     net.peer(1).set_room(1);

@@ -1,4 +1,4 @@
-//! Errors of one direction, and of the encoder; where the judge hears of them.
+//! Errors of one direction, and of the encoder; and where the classifier is told of them.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -93,16 +93,16 @@ async fn a_passing_error_of_the_reading_side_never_fails_a_send() {
 }
 
 thread_local! {
-    static JUDGED: RefCell<Vec<(ErrorKind, Phase)>> = const { RefCell::new(Vec::new()) };
+    static CLASSIFIED: RefCell<Vec<(ErrorKind, Phase)>> = const { RefCell::new(Vec::new()) };
 }
 
-fn judge(error: &io::Error, phase: Phase) -> Verdict {
-    JUDGED.with_borrow_mut(|judged| judged.push((error.kind(), phase)));
+fn classify(error: &io::Error, phase: Phase) -> Verdict {
+    CLASSIFIED.with_borrow_mut(|seen| seen.push((error.kind(), phase)));
     Verdict::of(error, phase)
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_judge_hears_where_an_error_was_met_whichever_half_met_it() {
+async fn the_classifier_is_told_where_an_error_was_met_whichever_half_met_it() {
     const RESET: ErrorKind = ErrorKind::ConnectionReset;
     // By the sender: a read ahead, a write, a flush, a shutdown.
     let by_sender = [
@@ -113,7 +113,7 @@ async fn the_judge_hears_where_an_error_was_met_whichever_half_met_it() {
     ];
     for (op, phase) in by_sender {
         let net = Net::new();
-        let builder = build(&net).policy(policy().classify(judge));
+        let builder = build(&net).policy(policy().classify(classify));
         let mut framed = builder.connect().await.unwrap();
         net.peer(1).fail_once(op, RESET);
         if op == Op::Shutdown {
@@ -121,7 +121,7 @@ async fn the_judge_hears_where_an_error_was_met_whichever_half_met_it() {
         } else {
             framed.send("x").await.unwrap();
         }
-        assert_eq!(JUDGED.take(), [(RESET, phase)], "the sender's {op:?}");
+        assert_eq!(CLASSIFIED.take(), [(RESET, phase)], "the sender's {op:?}");
     }
     // By the reader, which sends what the second connection owes.
     for (op, phase) in &by_sender[..3] {
@@ -135,14 +135,14 @@ async fn the_judge_hears_where_an_error_was_met_whichever_half_met_it() {
                 peer.send("there\n");
             }
         });
-        let builder = build(&net).policy(policy().classify(judge));
+        let builder = build(&net).policy(policy().classify(classify));
         let mut framed = builder.connect().await.unwrap();
         framed.feed("x").await.unwrap();
         framed.reconnect();
         for expected in ["lost 1", "lost 2", "there"] {
             assert_eq!(describe(framed.next().await), expected);
         }
-        assert_eq!(JUDGED.take(), [(RESET, *phase)], "the reader's {op:?}");
+        assert_eq!(CLASSIFIED.take(), [(RESET, *phase)], "the reader's {op:?}");
     }
 }
 
@@ -165,8 +165,9 @@ async fn a_panic_of_the_encoder_leaves_nothing_of_its_message_and_drops_the_conn
         assert_eq!(take_all(&mut framed), ["item", "lost 1"]);
         framed.send("second").await.unwrap();
         assert_eq!(before.elapsed(), SECOND, "under the backoff");
-        assert_eq!(net.peer(1).text(), "");
-        assert_eq!(net.peer(2).text(), "first\nsecond\n");
+        // Asking for room may write what is queued.
+        let all = net.peer(1).text() + &net.peer(2).text();
+        assert_eq!(all, "first\nsecond\n");
     }
 }
 

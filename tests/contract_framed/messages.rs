@@ -41,7 +41,7 @@ impl From<io::Error> for Failed {
     }
 }
 
-fn judge(error: &Failed) -> Verdict {
+fn classify(error: &Failed) -> Verdict {
     match error {
         Failed::TooLarge => Verdict::Surface,
         Failed::Banned => Verdict::Permanent,
@@ -121,12 +121,12 @@ impl Sink<String> for Strict {
 }
 
 type Connections = Arc<Mutex<Vec<Strict>>>;
-type Judge = fn(&Failed) -> Verdict;
+type Classify = fn(&Failed) -> Verdict;
 
 fn strict(
     seam: Seam,
 ) -> (
-    Builder<impl Connect<Io = Messages<Strict, Judge>, Future: Send> + Send>,
+    Builder<impl Connect<Io = Messages<Strict, Classify>, Future: Send> + Send>,
     Connections,
 ) {
     let connections = Connections::default();
@@ -134,7 +134,7 @@ fn strict(
     let connector = move || {
         let connection = Strict::default();
         kept.lock().unwrap().push(connection.clone());
-        async move { Ok(Messages::new(connection, judge as Judge)) }
+        async move { Ok(Messages::new(connection, classify as Classify)) }
     };
     let builder = ReconnectingStream::builder(connector);
     (builder.policy(policy()).seam(seam), connections)
@@ -184,7 +184,7 @@ async fn a_connection_is_asked_again_before_each_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_hears_of_a_seam_before_its_message_crosses_it() {
+async fn a_sender_is_told_of_a_seam_before_its_message_crosses_it() {
     for seam in [Seam::Error, Seam::Eof] {
         let (builder, connections) = strict(seam);
         let mut stream = builder.connect().await.unwrap();
@@ -201,7 +201,7 @@ async fn a_sender_hears_of_a_seam_before_its_message_crosses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_judge_is_heard_at_a_close() {
+async fn the_classification_counts_at_a_close() {
     for seam in SEAMS {
         for (error, is_loss, is_final) in [
             (Failed::TooLarge, false, false),
@@ -222,7 +222,7 @@ async fn the_judge_is_heard_at_a_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_judge_of_messages_that_panics_loses_the_connection() {
+async fn a_classification_of_messages_that_panics_loses_the_connection() {
     let (builder, connections) = strict(Seam::Error);
     let mut stream = builder.connect().await.unwrap();
     nth(&connections, 1).change(|first| first.arriving.push_back(Err(Failed::Unknown)));
@@ -235,7 +235,7 @@ async fn a_judge_of_messages_that_panics_loses_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_judge_of_messages_that_panics_at_a_close_leaves_a_close_whose_loss_is_told() {
+async fn a_classification_of_messages_that_panics_at_a_close_leaves_a_close_whose_loss_is_told() {
     let (builder, connections) = strict(Seam::Error);
     let mut stream = builder.connect().await.unwrap();
     nth(&connections, 1).change(|first| first.closing = Some(Failed::Unknown));

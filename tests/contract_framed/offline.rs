@@ -126,7 +126,7 @@ async fn drop_oldest_drops_no_message_that_a_connection_had_taken_whole() {
     let net = Net::new();
     let mut framed = build(&net)
         .offline_queue(OfflineQueue::DropOldest)
-        .max_queued(8)
+        .max_queued(4)
         .resend(UNCONFIRMED)
         .connect()
         .await

@@ -1,4 +1,4 @@
-//! What a connection owes, queued or unconfirmed before it began, goes out whoever polls.
+//! What a connection owes, queued or unconfirmed before it began, leaves whichever half polls.
 
 use futures::SinkExt;
 use reconnecting_stream::Connect;
@@ -71,7 +71,7 @@ async fn what_a_connection_owes_is_written_and_flushed_by_a_sender_that_only_wai
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_goes_on_when_the_senders_future_is_dropped() {
+async fn what_a_connection_owes_continues_to_leave_when_the_senders_future_is_dropped() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         for stalled in [Op::Write, Op::Flush] {
             let net = Net::new();
@@ -92,7 +92,7 @@ async fn what_a_connection_owes_goes_on_when_the_senders_future_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_goes_on_when_the_sender_has_room() {
+async fn what_a_connection_owes_continues_to_leave_when_the_sender_has_room() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         let net = Net::new();
         let mut framed = owing(&net, resend).await;
@@ -111,7 +111,7 @@ async fn what_a_connection_owes_goes_on_when_the_sender_has_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_goes_on_when_it_was_given_up_at_a_deadline() {
+async fn what_a_connection_owes_continues_to_leave_when_it_was_given_up_at_a_deadline() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         let net = Net::new();
         let mut framed = owing(&net, resend).await;

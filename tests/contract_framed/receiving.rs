@@ -157,7 +157,8 @@ async fn meet<C: Connect<Io = Socket>>(met: Met, net: &Net, framed: &mut Framed<
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_whole_message_that_had_arrived_before_a_loss_is_delivered_whoever_meets_it() {
+async fn every_whole_message_that_had_arrived_before_a_loss_is_delivered_whichever_operation_meets_it()
+ {
     for met in ALL_MET {
         let net = Net::new();
         let mut framed = connect(&net).await;

@@ -12,16 +12,16 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn at_the_event_lost_the_state_that_handles_see_is_no_longer_connected() {
-    // Met by a read, by a write, on demand, marked, judged permanent, met by a shutdown.
+    // Met by a read, by a write, on demand, marked, classified as permanent, met by a shutdown.
     for way in 0..6 {
         let net = Net::new();
         let (builder, recorder) = observed(&net, Seam::Error);
-        let judge = |error: &io::Error, phase| match error.kind() {
+        let classify = |error: &io::Error, phase| match error.kind() {
             ErrorKind::InvalidInput => Verdict::Permanent,
             _ => Verdict::of(error, phase),
         };
         let mut stream = builder
-            .policy(policy().classify(judge))
+            .policy(policy().classify(classify))
             .connect()
             .await
             .unwrap();

@@ -150,7 +150,7 @@ fn panics_on_an_attempt(error: &io::Error, phase: Phase) -> Verdict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_judge_that_panics_loses_the_connection_and_both_halves_are_told_once() {
+async fn a_classifier_that_panics_loses_the_connection_and_both_halves_are_told_once() {
     for op in [Op::Read, Op::Write, Op::Flush] {
         let net = Net::new();
         let (builder, recorder) = observed(&net, Seam::Error);
@@ -180,7 +180,7 @@ async fn a_judge_that_panics_loses_the_connection_and_both_halves_are_told_once(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_judge_that_panics_in_a_shutdown_leaves_a_shutdown_whose_loss_is_told() {
+async fn a_classifier_that_panics_in_a_shutdown_leaves_a_shutdown_whose_loss_is_told() {
     for seam in SEAMS {
         let net = Net::new();
         let policy = policy().classify(panics_on_a_connection);
@@ -195,7 +195,7 @@ async fn a_judge_that_panics_in_a_shutdown_leaves_a_shutdown_whose_loss_is_told(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_judge_that_panics_at_each_attempt_is_under_the_caps_and_the_backoff() {
+async fn a_classifier_that_panics_at_each_attempt_is_under_the_caps_and_the_backoff() {
     let net = Net::new();
     net.script([Outcome::Accepts])
         .otherwise(Outcome::Refuses(ErrorKind::ConnectionRefused));

@@ -3,9 +3,13 @@
 
 pub mod example;
 mod network;
+pub mod numbered;
 #[cfg(unix)]
 pub mod program;
+#[cfg(all(unix, feature = "testing"))]
+pub mod resets;
 mod task;
+pub mod turn;
 mod wire;
 
 pub use network::{Network, Outcome};
