@@ -55,8 +55,9 @@ pub struct Line {
     pub passing_write: Option<ErrorKind>,
     /// The next operation of this kind fails, and the judge says this.
     pub failure: Option<(Op, Verdict)>,
-    /// Passing errors of reads that the reader has not taken.
+    /// Passing errors of reads that the reader has not taken, of the last poll that met one.
     pub passing_untaken: usize,
+    pub passing_epoch: u64,
 
     /// Where item `n` ends in the bytes that the peer sends.
     pub ends: Vec<usize>,
@@ -132,6 +133,7 @@ impl Line {
             passing_write: None,
             failure: None,
             passing_untaken: 0,
+            passing_epoch: 0,
             ends: Vec::new(),
             poison: None,
             tail: Vec::new(),
@@ -161,9 +163,9 @@ impl Line {
     }
 
     /// Returns whether a client that never reads may not come to see the end: more has arrived
-    /// than is read ahead, or reads fail, and no reader takes that. A sender can't wait for what
-    /// it can't read, and the contract has no word for a connection that fails to be read for
-    /// ever.
+    /// than is read ahead, or reads fail twice in one poll, and no reader takes that. A sender
+    /// can't wait for what it can't read, and the contract has no word for a connection that
+    /// fails to be read again and again.
     pub const fn hides_its_end(&self) -> bool {
         self.arrived >= HIDES_AN_END || self.passing_untaken >= 2
     }

@@ -124,7 +124,12 @@ impl World {
     /// An operation fails, and the connection stays.
     fn note_passing(&mut self, at: usize, op: Op) {
         if op == Op::Read {
-            self.lines[at].passing_untaken += 1;
+            let line = &mut self.lines[at];
+            if line.passing_epoch != self.epoch {
+                line.passing_untaken = 0;
+            }
+            line.passing_epoch = self.epoch;
+            line.passing_untaken += 1;
             self.passing_met += 1;
         } else {
             self.has_write_error = true;
