@@ -80,6 +80,7 @@ pub fn judge(error: &io::Error, phase: Phase) -> Verdict {
     if phase != *expected {
         world.fail(format!("phase: {phase:?} instead of {expected:?}"));
     }
+    world.stats.judged += 1;
     world.is_permanent |= *verdict == Verdict::Permanent;
     world.shutdown_is_permanent |= world.is_permanent && world.is_closing;
     *verdict

@@ -17,6 +17,7 @@ pub fn observer(rig: &Arc<Rig>) -> impl FnMut(&Event) + Send + Sync + 'static {
         let may_panic = world.observer_panics && !world.is_settled;
         if may_panic && world.random.one_in(8) {
             world.panics_due += 1;
+            world.stats.observer_panics += 1;
             drop(world);
             resume_unwind(Box::new("the observer"));
         }
@@ -33,14 +34,20 @@ impl World {
                 let is_early = quiet.is_none_or(|quiet| quiet < IDLE)
                     && self.judges_epochs
                     && self.last_arrival < self.epoch;
-                if cause.kind() == ErrorKind::TimedOut && is_early {
+                let is_idle = cause.kind() == ErrorKind::TimedOut;
+                self.stats.idle_losses += u64::from(is_idle);
+                if is_idle && is_early {
                     self.fail(format!("idle-early: a loss after {quiet:?} without a byte"));
                 }
             }
             Event::Retrying { .. } if self.is_permanent => {
                 self.fail("permanent: another attempt follows an error that is permanent");
             }
-            Event::GaveUp { .. } | Event::Closed { .. } => self.is_permanent = false,
+            Event::GaveUp { .. } => {
+                self.stats.gave_up += 1;
+                self.is_permanent = false;
+            }
+            Event::Closed { .. } => self.is_permanent = false,
             _ => {}
         }
     }

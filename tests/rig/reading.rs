@@ -69,6 +69,10 @@ impl Reading {
         got as usize
     }
 
+    pub const fn said_dropped_bytes(&self) -> u64 {
+        self.unread.said()
+    }
+
     /// A new connection has begun.
     pub fn begin(&mut self, generation: u64) {
         self.unread.begin(generation, self.generation);

@@ -34,6 +34,7 @@ impl Client {
                 self.take_sink_error(op, &refused);
             }
             (Answer::Closed(Err(error)), _) if GaveUp::find(&error).is_some() => {
+                self.close_gave_up = true;
                 // "`handle.reconnect()` starts afresh also after a close was tried."
                 self.take_sink_error(op, &error);
             }

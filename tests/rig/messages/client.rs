@@ -62,6 +62,8 @@ pub struct Client {
     /// The message that a `SplitSink` holds back.
     pub slot: Option<Message>,
     pub close_answered: bool,
+    /// A close has given up, and may be called again.
+    pub close_gave_up: bool,
     /// Answers were counted through the handle, and no task has polled since.
     pub has_pending_answers: bool,
     /// A read waits since then.
@@ -102,6 +104,7 @@ impl Client {
             next_id: 0,
             slot: None,
             close_answered: false,
+            close_gave_up: false,
             has_pending_answers: false,
             waits_since: None,
         }
@@ -183,6 +186,9 @@ impl Client {
             steps: self.steps,
             items: world.reading.delivered,
             messages: world.sending.accepted.len() as u64,
+            dropped: world.sending.said_dropped as u64,
+            dropped_bytes: world.reading.said_dropped_bytes(),
+            closed_again: u64::from(self.close_gave_up && self.close_answered),
             ..world.stats
         }
     }

@@ -65,13 +65,10 @@ impl Client {
             let world = self.rig.world();
             (world.is_killed, world.is_closing)
         };
-        let gave_up = matches!(state, State::GaveUp);
-        if !is_killed && (gave_up || !is_closing) {
-            if gave_up {
-                self.rig.act(Act::Reconnect);
-            }
-            self.revive();
+        if matches!(state, State::GaveUp) && !is_killed {
+            self.rig.act(Act::Reconnect);
         }
+        self.revive();
         if self.reader.op.is_none() && !self.reader.is_stopped {
             self.reader.begin(Op::Next);
         }

@@ -40,7 +40,13 @@ impl Client {
     }
 
     pub fn step_writer(&mut self) {
-        if self.writer.op.is_some() || self.writer.is_stopped {
+        if self.writer.op.is_some() {
+            return;
+        }
+        if self.writer.is_stopped {
+            if self.plan.may_close && self.has_given_up() && self.random.one_in(4) {
+                self.writer.begin(Op::Close);
+            }
             return;
         }
         if self.plan.may_close && self.random.one_in(25) || self.rig.world().is_closing {
@@ -107,12 +113,18 @@ impl Client {
         }
     }
 
+    /// Returns whether the writer, which has given up, can go on after a reconnect.
+    fn has_given_up(&self) -> bool {
+        let state = self.rig.handle.get().expect("set").state();
+        let has_sink = !matches!(self.halves, Halves::Split(None, _));
+        has_sink && matches!(state, State::GaveUp) && !self.close_answered
+    }
+
     fn command(&mut self) {
         if self.plan.may_be_killed && self.random.one_in(4) {
             return self.rig.act(Act::Close);
         }
-        let state = self.rig.handle.get().expect("set").state();
-        if self.rig.world().is_closing && !matches!(state, State::GaveUp) {
+        if self.rig.world().is_closing && !self.has_given_up() {
             return;
         }
         let is_whole = matches!(self.halves, Halves::Whole(_));
