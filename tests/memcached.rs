@@ -31,6 +31,8 @@ use tokio::time::timeout;
 /// Nothing here takes that long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 const BATCHES: u32 = 1_000;
+/// From one reset between two batches to the next.
+const BATCHES_PER_RESET: u32 = 10;
 const KEYS: u32 = 100;
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -127,7 +129,11 @@ async fn every_reply_is_the_one_to_its_command_under_resets() {
     let mut client = Client::new(soon(framed).await.unwrap());
     let mut model = Model::new();
     let mut replies = 0;
-    for _ in 0..BATCHES {
+    for batch in 0..BATCHES {
+        if batch % BATCHES_PER_RESET == 0 {
+            // While nothing is open: the next command is the first to meet it.
+            soon(proxy.inject(Fault::Reset)).await;
+        }
         let keys = model.some_keys();
         let stored = client.call(&model.sets(&keys)).await.unwrap();
         assert_eq!(stored, vec![Reply::Stored; keys.len()]);

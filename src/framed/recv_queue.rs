@@ -246,9 +246,7 @@ impl<U: Decoder> RecvQueue<U> {
     /// Returns whether the current connection keeps an error for the reader.
     #[inline]
     pub(super) fn has_error(&self) -> bool {
-        self.current
-            .as_ref()
-            .is_some_and(|buffer| buffer.has_error())
+        self.current.as_ref().is_some_and(RecvBuffer::has_error)
     }
 
     /// Takes the error that the current connection keeps for the reader.
