@@ -185,7 +185,7 @@ impl Reading {
 
     pub fn error(&mut self, lines: &[&Line], error: &CodecError) -> Verdict {
         if let Some(lost) = ConnectionLost::find(error) {
-            self.unread.hear(lost)?;
+            self.unread.add(lost.dropped_bytes)?;
             return self.lost(lines, lost.generation);
         }
         if GaveUp::find(error).is_some() {
