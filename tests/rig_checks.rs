@@ -42,6 +42,7 @@ const SETTINGS: Settings = Settings {
     has_handshake: false,
     banner: 0,
     faulty_attempts: false,
+    has_judge: false,
 };
 
 fn rig() -> (Arc<Rig>, Socket) {

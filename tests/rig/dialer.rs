@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reconnecting_stream::{Attempt, Connect};
+use reconnecting_stream::{Attempt, Connect, Phase, Verdict};
 use tokio::time::sleep;
 
+use super::judge;
 use super::run::trace;
 use super::socket::Socket;
-use super::world::Rig;
+use super::world::{Rig, World};
 
 pub struct Dialer(pub Arc<Rig>);
 
@@ -20,7 +21,24 @@ enum Outcome {
     Accepts,
     AcceptsAfter(u64),
     Refuses,
+    Fails(Verdict),
     Hangs,
+}
+
+impl World {
+    fn outcome(&mut self) -> Outcome {
+        self.stats.attempts += 1;
+        if !self.settings.faulty_attempts || self.is_settled {
+            return Outcome::Accepts;
+        }
+        match self.random.below(10) {
+            1 => Outcome::Refuses,
+            2 => Outcome::Hangs,
+            3 | 4 => Outcome::AcceptsAfter(1 + self.random.below(30) as u64),
+            5 if self.settings.has_judge => Outcome::Fails(self.random.pick(&judge::VERDICTS)),
+            _ => Outcome::Accepts,
+        }
+    }
 }
 
 impl Connect for Dialer {
@@ -29,26 +47,25 @@ impl Connect for Dialer {
 
     fn connect(&mut self, attempt: &Attempt) -> Self::Future {
         let (rig, generation) = (Arc::clone(&self.0), attempt.generation);
-        let outcome = {
-            let mut world = rig.world();
-            world.stats.attempts += 1;
-            let faulty = world.settings.faulty_attempts && !world.is_settled;
-            match world.random.below(if faulty { 10 } else { 1 }) {
-                1 => Outcome::Refuses,
-                2 => Outcome::Hangs,
-                3 | 4 => Outcome::AcceptsAfter(1 + world.random.below(30) as u64),
-                _ => Outcome::Accepts,
-            }
-        };
+        let outcome = rig.world().outcome();
         trace(|| format!("    attempt: {outcome:?}"));
         Box::pin(async move {
             match outcome {
                 Outcome::Accepts => {}
                 Outcome::AcceptsAfter(ms) => sleep(Duration::from_millis(ms)).await,
                 Outcome::Refuses => return Err(ErrorKind::ConnectionRefused.into()),
+                Outcome::Fails(verdict) => return Err(fail(&rig, verdict)),
                 Outcome::Hangs => pending().await,
             }
             Ok(rig.accept(generation))
         })
     }
+}
+
+fn fail(rig: &Arc<Rig>, verdict: Verdict) -> io::Error {
+    let mut world = rig.world();
+    world.passing_attempts += usize::from(verdict == Verdict::Surface);
+    let initial = world.generations.is_empty();
+    drop(world);
+    judge::error(rig, verdict, Phase::Connect { initial })
 }

@@ -2,9 +2,9 @@
 
 use std::io;
 
+use reconnecting_stream::Verdict;
 use tokio::time::Instant;
 
-use super::reading::{PASSING_READ, PASSING_WRITE};
 use super::run::trace;
 use super::world::Rig;
 
@@ -47,6 +47,8 @@ pub enum Act {
     Close,
     PassingRead,
     PassingWrite,
+    /// The next operation of this kind fails, and the judge says this.
+    Fail(Op, Verdict),
     StallShutdown(bool),
 }
 
@@ -101,47 +103,15 @@ impl Rig {
     fn act_as_peer(&self, act: Act) {
         let mut world = self.world();
         let epoch = world.epoch;
-        if matches!(act, Act::Items { .. }) && world.is_of_bytes {
-            world.quiet_for = Some(Instant::now());
-        }
         let Some(line) = world.lines.last_mut().filter(|line| line.is_alive()) else {
             return;
         };
-        let wakes = match act {
-            Act::Fin => line.finish(epoch),
-            Act::Reset => line.reset(epoch),
-            Act::Items { count, cut } => line.send_items(count, cut % 5, None, cut),
-            Act::Burst { frames } => {
-                let wakes = line.wake_all();
-                line.habits.chunk = line.habits.chunk.max(1000);
-                for _ in 0..frames {
-                    drop(line.send_items(1, 1000, None, 0));
-                }
-                wakes
-            }
-            Act::Poison => line.send_poison(),
-            Act::Room(bytes) => line.add_room(bytes),
-            Act::Chunk(bytes) => {
-                line.habits.chunk = bytes.max(1);
-                return;
-            }
-            Act::Reply => line.reply().unwrap_or_default(),
-            Act::PassingRead => {
-                line.passing_read = Some(PASSING_READ);
-                line.wake_all()
-            }
-            Act::PassingWrite => {
-                line.passing_write = Some(PASSING_WRITE);
-                line.wake_all()
-            }
-            Act::StallShutdown(stalls) => {
-                line.stalls_shutdown = stalls;
-                line.wake_all()
-            }
-            Act::Confirm | Act::ConfirmReached | Act::Reconnect | Act::MarkLost | Act::Close => {
-                unreachable!("not for a peer")
-            }
-        };
+        let before = line.arrived;
+        let wakes = line.act(act, epoch);
+        if line.arrived > before {
+            world.quiet_for = Some(Instant::now());
+            world.last_arrival = epoch;
+        }
         drop(world);
         wakes.wake();
     }

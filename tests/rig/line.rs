@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::task::Waker;
 
+use reconnecting_stream::Verdict;
+
 use super::codec;
+use super::hook::Op;
 
 /// How much may have arrived before its end is hidden behind it from a client that never reads.
 const HIDES_AN_END: usize = 48 * 1024;
@@ -50,8 +53,11 @@ pub struct Line {
     pub must: usize,
     pub passing_read: Option<ErrorKind>,
     pub passing_write: Option<ErrorKind>,
-    /// Passing errors of reads that the reader has not taken.
+    /// The next operation of this kind fails, and the judge says this.
+    pub failure: Option<(Op, Verdict)>,
+    /// Passing errors of reads that the reader has not taken, of the last poll that met one.
     pub passing_untaken: usize,
+    pub passing_epoch: u64,
 
     /// Where item `n` ends in the bytes that the peer sends.
     pub ends: Vec<usize>,
@@ -125,7 +131,9 @@ impl Line {
             must: 0,
             passing_read: None,
             passing_write: None,
+            failure: None,
             passing_untaken: 0,
+            passing_epoch: 0,
             ends: Vec::new(),
             poison: None,
             tail: Vec::new(),
@@ -150,15 +158,29 @@ impl Line {
     }
 
     pub fn is_readable(&self) -> bool {
-        !self.arriving.is_empty() || self.has_ended() || self.passing_read.is_some()
+        let fails = self.passing_read.is_some() || self.failure_of(Op::Read).is_some();
+        !self.arriving.is_empty() || self.has_ended() || fails
     }
 
     /// Returns whether a client that never reads may not come to see the end: more has arrived
-    /// than is read ahead, or reads fail, and no reader takes that. A sender can't wait for what
-    /// it can't read, and the contract has no word for a connection that fails to be read for
-    /// ever.
+    /// than is read ahead, or reads fail twice in one poll, and no reader takes that. A sender
+    /// can't wait for what it can't read, and the contract has no word for a connection that
+    /// fails to be read again and again.
     pub const fn hides_its_end(&self) -> bool {
         self.arrived >= HIDES_AN_END || self.passing_untaken >= 2
+    }
+
+    pub fn fails_to_write(&self) -> bool {
+        self.passing_write.is_some() || self.failure.is_some_and(|(op, _)| op != Op::Read)
+    }
+
+    /// Returns the verdict that is scripted for this operation now. A handshake meets none, and
+    /// what has arrived comes before a loss.
+    pub fn failure_of(&self, op: Op) -> Option<Verdict> {
+        let (of, verdict) = self.failure.filter(|_| self.is_adopted)?;
+        let comes_later =
+            op == Op::Read && verdict != Verdict::Surface && !self.arriving.is_empty();
+        (of == op && !comes_later).then_some(verdict)
     }
 
     pub fn unread(&self) -> usize {
@@ -200,111 +222,5 @@ impl Line {
 
     pub fn wake_all(&mut self) -> Wakes {
         Wakes([self.reader.take(), self.writer.take()])
-    }
-}
-
-/// What the client's operations meet.
-impl Line {
-    /// Returns `None` if there is nothing to read.
-    pub fn read(&mut self, max: usize) -> Option<Result<Vec<u8>, ErrorKind>> {
-        if let Some(kind) = self.passing_read.take() {
-            return Some(Err(kind));
-        }
-        if !self.arriving.is_empty() {
-            let n = max.min(self.arriving.len()).min(self.habits.chunk);
-            self.consumed += n;
-            return Some(Ok(self.arriving.drain(..n).collect()));
-        }
-        if self.reset && !self.reset_is_eaten {
-            return Some(Err(self.meet_reset()));
-        }
-        if self.has_ended() {
-            return Some(Ok(Vec::new()));
-        }
-        None
-    }
-
-    pub fn meet_reset(&mut self) -> ErrorKind {
-        if self.reset_is_eaten {
-            return ErrorKind::BrokenPipe;
-        }
-        self.reset_is_eaten = true;
-        ErrorKind::ConnectionReset
-    }
-
-    /// The client learns that the connection is dead.
-    pub fn notice(&mut self) {
-        if !self.noticed {
-            self.noticed = true;
-            self.must = self.consumed + self.arriving.len();
-        }
-    }
-
-    /// Returns `None` if there is no room.
-    pub fn write(&mut self, bytes: &[u8]) -> Option<Result<usize, ErrorKind>> {
-        if let Some(kind) = self.passing_write.take() {
-            return Some(Err(kind));
-        }
-        let holds = self.habits.buffer;
-        if holds > 0 && self.buffered() < holds {
-            let n = bytes.len().min(holds - self.buffered());
-            let n = n.min(self.habits.chunk);
-            self.given.extend(&bytes[..n]);
-            return Some(Ok(n));
-        }
-        if self.reset {
-            return Some(Err(self.meet_reset()));
-        }
-        if self.is_shut {
-            return Some(Err(ErrorKind::BrokenPipe));
-        }
-        if holds > 0 {
-            self.drain();
-            return (self.buffered() < holds).then(|| self.write(bytes))?;
-        }
-        let n = bytes.len().min(self.habits.room).min(self.habits.chunk);
-        if n == 0 {
-            return None;
-        }
-        self.habits.room = self.habits.room.saturating_sub(n);
-        self.given.extend(&bytes[..n]);
-        self.left = self.given.len();
-        Some(Ok(n))
-    }
-
-    fn drain(&mut self) {
-        let n = self.buffered().min(self.habits.room);
-        if self.habits.room != usize::MAX {
-            self.habits.room -= n;
-        }
-        self.left += n;
-    }
-
-    /// Returns `None` if there is no room. Without a buffer of its own a connection has nothing
-    /// to flush, and does not find out that it was reset.
-    pub fn flush(&mut self) -> Option<Result<(), ErrorKind>> {
-        if self.buffered() == 0 {
-            return Some(Ok(()));
-        }
-        if self.reset {
-            return Some(Err(self.meet_reset()));
-        }
-        self.drain();
-        (self.buffered() == 0).then_some(Ok(()))
-    }
-
-    pub fn shut_down(&mut self) -> Option<Result<(), ErrorKind>> {
-        if let Err(kind) = self.flush()? {
-            return Some(Err(kind));
-        }
-        if self.reset {
-            self.reset_is_eaten = true;
-            return Some(Err(ErrorKind::NotConnected));
-        }
-        if self.stalls_shutdown {
-            return None;
-        }
-        self.is_shut = true;
-        Some(Ok(()))
     }
 }

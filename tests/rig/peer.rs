@@ -1,9 +1,44 @@
 //! What the peer of a scripted connection does.
 
 use super::codec;
+use super::hook::Act;
+use super::judge::{PASSING_READ, PASSING_WRITE};
 use super::line::{Line, Wakes};
 
 impl Line {
+    pub fn act(&mut self, act: Act, epoch: u64) -> Wakes {
+        match act {
+            Act::Fin => return self.finish(epoch),
+            Act::Reset => return self.reset(epoch),
+            Act::Items { count, cut } => return self.send_items(count, cut % 5, None, cut),
+            Act::Burst { frames } => return self.send_burst(frames),
+            Act::Poison => return self.send_poison(),
+            Act::Room(bytes) => return self.add_room(bytes),
+            Act::Reply => return self.reply().unwrap_or_default(),
+            Act::Chunk(bytes) => {
+                self.habits.chunk = bytes.max(1);
+                return Wakes::default();
+            }
+            Act::PassingRead => self.passing_read = Some(PASSING_READ),
+            Act::PassingWrite => self.passing_write = Some(PASSING_WRITE),
+            Act::Fail(op, verdict) => self.failure = Some((op, verdict)),
+            Act::StallShutdown(stalls) => self.stalls_shutdown = stalls,
+            Act::Confirm | Act::ConfirmReached | Act::Reconnect | Act::MarkLost | Act::Close => {
+                unreachable!("not for a peer")
+            }
+        }
+        self.wake_all()
+    }
+
+    fn send_burst(&mut self, frames: usize) -> Wakes {
+        let wakes = self.wake_all();
+        self.habits.chunk = self.habits.chunk.max(1000);
+        for _ in 0..frames {
+            drop(self.send_items(1, 1000, None, 0));
+        }
+        wakes
+    }
+
     /// Sends a frame; `cut` bytes of it stay behind until the next one.
     fn send(&mut self, frame: &[u8], cut: usize) -> Wakes {
         if self.has_ended() {

@@ -1,17 +1,13 @@
 //! The oracle of what is received: "The reader sees one ordered sequence".
 
 use std::collections::BTreeSet;
-use std::io;
 
 use reconnecting_stream::{ConnectionLost, GaveUp, Seam};
 
 use super::codec::{CodecError, FIRST_TRAILER, Item};
+use super::judge::{PASSING_ATTEMPT, PASSING_READ};
 use super::line::Line;
 use super::unread::Unread;
-
-/// What a read of a connection may fail with, and stay connected.
-pub const PASSING_READ: io::ErrorKind = io::ErrorKind::PermissionDenied;
-pub const PASSING_WRITE: io::ErrorKind = io::ErrorKind::OutOfMemory;
 
 #[derive(Debug)]
 pub struct Reading {
@@ -23,6 +19,7 @@ pub struct Reading {
     /// Seams that the reader was told of.
     pub seams: u64,
     poison_told: BTreeSet<u64>,
+    poison_excused: BTreeSet<u64>,
     /// Connections whose end the decoder could not read.
     eof_told: BTreeSet<u64>,
     pub passing_told: usize,
@@ -49,6 +46,7 @@ impl Reading {
             next: None,
             seams: 0,
             poison_told: BTreeSet::new(),
+            poison_excused: BTreeSet::new(),
             eof_told: BTreeSet::new(),
             passing_told: 0,
             delivered: 0,
@@ -69,6 +67,10 @@ impl Reading {
             _ => line.taken_by_handshake,
         };
         got as usize
+    }
+
+    pub const fn said_dropped_bytes(&self) -> u64 {
+        self.unread.said()
     }
 
     /// A new connection has begun.
@@ -105,7 +107,9 @@ impl Reading {
             ));
         }
         let is_poisoned = line.poison.is_some_and(|(_, end)| end <= line.must);
-        if is_poisoned && !self.poison_told.contains(&line.generation) {
+        let may_be_told = [&self.poison_told, &self.poison_excused];
+        let is_told = may_be_told.iter().any(|set| set.contains(&line.generation));
+        if is_poisoned && !is_told {
             return Err("poison-untold: the decoder's error was not told".into());
         }
         Ok(())
@@ -195,6 +199,7 @@ impl Reading {
                 self.passing_told += 1;
                 Ok(())
             }
+            CodecError::Io(error) if error.kind() == PASSING_ATTEMPT => Ok(()),
             CodecError::Io(_) if self.passes || self.may_end => self.decode_eof(lines),
             other => Err(format!("strange-item: {other}")),
         }
@@ -249,6 +254,12 @@ impl Reading {
         self.go_to(lines, line.generation)?;
         self.poison_told.insert(line.generation);
         self.check_left(line)
+    }
+
+    /// A panic has taken the place of what the decoder had to say.
+    pub fn forgive_poison(&mut self, lines: &[&Line]) {
+        let lost = lines.iter().filter(|line| line.is_dropped);
+        self.poison_excused.extend(lost.map(|line| line.generation));
     }
 
     /// The stream has answered `None`.

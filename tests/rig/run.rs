@@ -28,19 +28,6 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Stats {
-    fn add(&mut self, other: Self) {
-        self.histories += other.histories;
-        self.steps += other.steps;
-        self.operations += other.operations;
-        self.attempts += other.attempts;
-        self.connections += other.connections;
-        self.losses += other.losses;
-        self.items += other.items;
-        self.messages += other.messages;
-    }
-}
-
 /// Tells on standard error what happens, while the history of one seed is repeated.
 pub fn trace(what: impl FnOnce() -> String) {
     static IS_ON: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
@@ -64,7 +51,9 @@ fn runtime() -> Runtime {
 
 /// Runs `FUZZ_HISTORIES` histories (or `default`), or only that of `FUZZ_SEED`. Failures are
 /// printed with the command that repeats them; with `FUZZ_SURVEY` each class of them once.
-pub fn run<F>(name: &str, default: u64, history: impl Fn(u64) -> F)
+///
+/// Returns what was counted, unless only one history was repeated.
+pub fn run<F>(name: &str, default: u64, history: impl Fn(u64) -> F) -> Option<Stats>
 where
     F: Future<Output = Result<Stats, Failure>>,
 {
@@ -72,7 +61,7 @@ where
         if let Err(failure) = runtime().block_on(unconstrained(history(seed))) {
             panic!("seed {seed}: {failure}");
         }
-        return;
+        return None;
     }
     let histories = number("FUZZ_HISTORIES").unwrap_or(default);
     let first = number("FUZZ_FIRST").unwrap_or(0);
@@ -82,7 +71,7 @@ where
     for n in first..first + histories {
         let seed = Random::new(n).next();
         match runtime.block_on(unconstrained(history(seed))) {
-            Ok(more) => stats.add(more),
+            Ok(more) => stats.add(&more),
             Err(failure) if survey => found.push((failure.size, seed, failure.why)),
             Err(failure) => panic!(
                 "history {n}: {failure}\nto repeat: FUZZ_SEED={seed} cargo test --all-features \
@@ -90,13 +79,14 @@ where
             ),
         }
     }
-    report(name, stats, began.elapsed());
+    report(name, &stats, began.elapsed());
     if !found.is_empty() {
         classify(name, &mut found);
     }
+    Some(stats)
 }
 
-fn report(name: &str, stats: Stats, took: Duration) {
+fn report(name: &str, stats: &Stats, took: Duration) {
     let each_second = stats.histories as f64 / took.as_secs_f64();
     let line = format!("{name}: {each_second:.0} histories a second: {stats:?} in {took:?}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();

@@ -35,6 +35,8 @@ pub struct Settings {
     /// Each fresh connection brings up to so many items.
     pub banner: usize,
     pub faulty_attempts: bool,
+    /// Errors say what the judge is to say of them.
+    pub has_judge: bool,
 }
 
 /// How much has happened.
@@ -48,4 +50,35 @@ pub struct Stats {
     pub losses: u64,
     pub items: u64,
     pub messages: u64,
+    /// Messages that a setting has dropped.
+    pub dropped: u64,
+    /// Bytes that seams said to have been dropped.
+    pub dropped_bytes: u64,
+    pub idle_losses: u64,
+    /// Errors whose verdict was scripted.
+    pub judged: u64,
+    pub gave_up: u64,
+    /// Closes that were called again after they had given up.
+    pub closed_again: u64,
+    pub observer_panics: u64,
+}
+
+impl Stats {
+    pub const fn add(&mut self, other: &Self) {
+        self.histories += other.histories;
+        self.steps += other.steps;
+        self.operations += other.operations;
+        self.attempts += other.attempts;
+        self.connections += other.connections;
+        self.losses += other.losses;
+        self.items += other.items;
+        self.messages += other.messages;
+        self.dropped += other.dropped;
+        self.dropped_bytes += other.dropped_bytes;
+        self.idle_losses += other.idle_losses;
+        self.judged += other.judged;
+        self.gave_up += other.gave_up;
+        self.closed_again += other.closed_again;
+        self.observer_panics += other.observer_panics;
+    }
 }

@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use reconnecting_stream::Verdict;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::hook::{Op, When};
+use super::judge;
+use super::judge::{PASSING_READ, PASSING_WRITE};
 use super::line::Line;
-use super::reading::{PASSING_READ, PASSING_WRITE};
 use super::run::trace;
 use super::world::{Rig, World};
 
@@ -27,6 +29,19 @@ impl Socket {
         self.line
     }
 
+    /// Returns the scripted error of this operation.
+    fn fail(&self, op: Op, world: &mut World) -> Option<io::Error> {
+        let verdict = world.lines[self.line].failure_of(op)?;
+        world.lines[self.line].failure = None;
+        if op != Op::Read {
+            world.forbid_dead(self.line, "used");
+        }
+        if verdict == Verdict::Surface {
+            world.note_passing(self.line, op);
+        }
+        Some(judge::error(&self.rig, verdict, judge::phase_of(op)))
+    }
+
     /// Runs an operation between its hooks; `None` waits.
     fn operate<T>(
         &self,
@@ -37,24 +52,12 @@ impl Socket {
         self.rig.run_hooks(op, When::Before);
         let mut world = self.rig.world();
         world.stats.operations += 1;
-        let answer = run(&mut world, self.line);
+        let answer = self
+            .fail(op, &mut world)
+            .map(Err)
+            .or_else(|| run(&mut world, self.line));
         let line = &mut world.lines[self.line];
-        trace(|| {
-            let answered = match &answer {
-                None => "Pending".into(),
-                Some(Ok(_)) => "Ok".into(),
-                Some(Err(error)) => format!("{:?}", error.kind()),
-            };
-            format!(
-                "    line {} {op:?}: {answered}; consumed {} of {}, given {}, left {}, room {}",
-                self.line,
-                line.consumed,
-                line.arrived,
-                line.given.len(),
-                line.left,
-                line.habits.room
-            )
-        });
+        trace(|| describe(self.line, line, op, answer.as_ref()));
         if answer.is_none() {
             let slot = match op {
                 Op::Read => &mut line.reader,
@@ -71,6 +74,22 @@ impl Socket {
         self.rig.run_hooks(op, When::After);
         answer.map_or(Poll::Pending, Poll::Ready)
     }
+}
+
+fn describe<T>(at: usize, line: &Line, op: Op, answer: Option<&io::Result<T>>) -> String {
+    let answered = match answer {
+        None => "Pending".into(),
+        Some(Ok(_)) => "Ok".into(),
+        Some(Err(error)) => format!("{:?}", error.kind()),
+    };
+    format!(
+        "    line {at} {op:?}: {answered}; consumed {} of {}, given {}, left {}, room {}",
+        line.consumed,
+        line.arrived,
+        line.given.len(),
+        line.left,
+        line.habits.room
+    )
 }
 
 fn is_loss(kind: ErrorKind) -> bool {
@@ -95,11 +114,25 @@ impl World {
             }
             Err(kind) => {
                 if !is_loss(kind) {
-                    self.lines[at].passing_untaken += 1;
-                    self.passing_met += 1;
+                    self.note_passing(at, Op::Read);
                 }
                 Some(Err(kind.into()))
             }
+        }
+    }
+
+    /// An operation fails, and the connection stays.
+    fn note_passing(&mut self, at: usize, op: Op) {
+        if op == Op::Read {
+            let line = &mut self.lines[at];
+            if line.passing_epoch != self.epoch {
+                line.passing_untaken = 0;
+            }
+            line.passing_epoch = self.epoch;
+            line.passing_untaken += 1;
+            self.passing_met += 1;
+        } else {
+            self.has_write_error = true;
         }
     }
 
@@ -107,7 +140,9 @@ impl World {
         self.forbid_dead(at, "written");
         let before = self.lines[at].given.len();
         let answer = self.lines[at].write(bytes)?;
-        self.has_write_error |= answer == Err(PASSING_WRITE);
+        if answer == Err(PASSING_WRITE) {
+            self.note_passing(at, Op::Write);
+        }
         if self.is_of_bytes {
             self.last_write = (at, before, self.lines[at].given.len() - before);
         } else if answer.is_ok() {

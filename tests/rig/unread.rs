@@ -30,6 +30,10 @@ impl Unread {
         }
     }
 
+    pub const fn said(&self) -> u64 {
+        self.said
+    }
+
     pub const fn excused(&self) -> u64 {
         self.excused
     }

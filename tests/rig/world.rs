@@ -15,6 +15,9 @@ use super::sending::Sending;
 use super::settings::{Offline, Settings, Stats};
 use super::socket::Socket;
 
+/// How long a read waits without a byte, in histories with an idle timeout.
+pub const IDLE: Duration = Duration::from_millis(25);
+
 pub struct World {
     pub settings: Settings,
     pub random: Random,
@@ -43,8 +46,18 @@ pub struct World {
     pub last_write: (usize, usize, usize),
     /// No byte has arrived, and no connection was made, since then.
     pub quiet_for: Option<Instant>,
+    /// The epoch in which a byte arrived last.
+    pub last_arrival: u64,
     /// Bytes, not messages: a dead connection is not even read.
     pub is_of_bytes: bool,
+    /// The judge has said that trying again can't help, and nothing has followed yet.
+    pub is_permanent: bool,
+    /// It has said so of a shutdown.
+    pub shutdown_is_permanent: bool,
+    /// The observer may panic.
+    pub observer_panics: bool,
+    /// What passes of attempts, and was not told yet.
+    pub passing_attempts: usize,
     /// The encoder failed or panicked, and the sink has not answered so yet.
     pub refusals_due: usize,
     pub panics_due: usize,
@@ -102,7 +115,12 @@ impl World {
             last_read: (0, 0, 0),
             last_write: (0, 0, 0),
             quiet_for: None,
+            last_arrival: 0,
             is_of_bytes: false,
+            is_permanent: false,
+            shutdown_is_permanent: false,
+            observer_panics: false,
+            passing_attempts: 0,
             refusals_due: 0,
             panics_due: 0,
             violation: None,
@@ -186,7 +204,7 @@ impl World {
         match self.random.below(12) {
             0 => drop(line.finish(self.epoch - 1)),
             1 => drop(line.reset(self.epoch - 1)),
-            2 => line.passing_read = Some(super::reading::PASSING_READ),
+            2 => line.passing_read = Some(super::judge::PASSING_READ),
             _ => {}
         }
     }
@@ -227,57 +245,5 @@ impl World {
             return None;
         }
         Some(self.hooks.remove(at).act)
-    }
-
-    /// Before the client is commanded to drop its connection.
-    pub fn note_command(&mut self) {
-        self.commands += 1;
-        self.note_loss();
-    }
-
-    /// Before the client is told that its connection is bad: no attempt is allowed for it.
-    pub fn note_loss(&mut self) {
-        if let Some(line) = self.lines.last_mut().filter(|line| line.is_alive()) {
-            line.note_arrived();
-        }
-    }
-
-    /// Before the client is commanded to close for good.
-    pub fn note_end(&mut self) {
-        self.is_killed = true;
-        self.reading.may_end = true;
-    }
-
-    /// Takes note of what the peer of the newest connection has got.
-    pub fn learn_what_reached(&mut self) {
-        if let Some(line) = self.lines.last() {
-            let reached = line.whole_frames_that_left();
-            let upto = line.frames.data[..reached]
-                .last()
-                .map_or(0, |id| *id as usize + 1);
-            self.sending.known = self.sending.known.max(upto);
-        }
-    }
-
-    /// Returns how many messages are to be confirmed: a number counts the messages that there are,
-    /// so those that a setting has dropped between them do not count.
-    pub fn take_confirmable(&mut self) -> usize {
-        let sending = &mut self.sending;
-        let upto = sending.known.max(sending.confirmed);
-        let n = sending.not_dropped(sending.confirmed..upto);
-        sending.confirmed = upto;
-        n
-    }
-
-    /// Checks that attempts are made under the backoff, except those that were asked for.
-    pub fn check_attempts(&mut self, backoff: Duration) {
-        let elapsed = self.began.elapsed().as_millis() / backoff.as_millis();
-        let allowed = u64::try_from(elapsed).unwrap() + 2 + self.commands;
-        if self.stats.attempts > allowed {
-            self.fail(format!(
-                "herd: {} attempts in {elapsed} backoffs with {} commands",
-                self.stats.attempts, self.commands
-            ));
-        }
     }
 }

@@ -1,14 +1,17 @@
 //! What the answers may be.
 
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use reconnecting_stream::{ConnectionLost, Eof, GaveUp, Seam, State};
+use tokio::time::Instant;
 
-use super::super::reading::{PASSING_READ, PASSING_WRITE};
-use super::client::{Answer, Client, IDLE, Op};
+use super::super::judge::{PASSING_READ, PASSING_WRITE};
+use super::super::world::IDLE;
+use super::client::{Answer, Client, Op};
 
 impl Client {
-    pub fn take(&mut self, answer: Answer) {
+    pub fn take(&mut self, op: Op, answer: Answer) {
         match answer {
             Answer::Read(Ok(bytes)) if bytes.is_empty() => self.take_end(),
             Answer::Read(Ok(bytes)) => self.take_bytes(&bytes),
@@ -19,6 +22,8 @@ impl Client {
                 self.take_error(false, &error);
             }
             Answer::ShutDown(answer) => self.take_shutdown(&answer),
+            Answer::Generation(answer) => self.take_generation(op, &answer),
+            Answer::Panicked => self.take_panic(),
         }
         if self.plan.reads_on && self.reader.op.is_none() && !self.reader.is_stopped {
             self.reader.begin(Op::Read(16));
@@ -129,25 +134,8 @@ impl Client {
             return;
         }
         if let Some(lost) = ConnectionLost::find(error) {
-            let told = if reads {
-                &mut self.reader_told
-            } else {
-                &mut self.writer_told
-            };
-            self.reader_told_after_shutdown |= reads && world.is_closing;
-            let is_surplus = match self.plan.settings.seam {
-                Seam::Hidden => !is_final,
-                Seam::Eof => reads && !is_final,
-                Seam::Error => false,
-            };
-            if is_surplus || lost.generation <= told.lost && reads {
-                world.fail(format!(
-                    "seam-surplus: told of {} after {}",
-                    lost.generation, told.lost
-                ));
-            }
-            told.lost = lost.generation;
-            return;
+            drop(world);
+            return self.take_loss(reads, lost.generation);
         }
         match error.kind() {
             PASSING_READ if reads => {}
@@ -155,6 +143,57 @@ impl Client {
             ErrorKind::BrokenPipe if is_final && !reads => {}
             _ if world.is_killed => {}
             _ => world.fail(format!("error: {error:?} for the caller")),
+        }
+    }
+
+    fn take_loss(&mut self, reads: bool, generation: u64) {
+        let mut world = self.rig.world();
+        let told = if reads {
+            &mut self.reader_told
+        } else {
+            &mut self.writer_told
+        };
+        let is_final = world.is_closing || world.is_killed;
+        self.reader_told_after_shutdown |= reads && world.is_closing;
+        let is_surplus = match self.plan.settings.seam {
+            Seam::Hidden => !is_final,
+            Seam::Eof => reads && !is_final,
+            Seam::Error => false,
+        };
+        if is_surplus || generation <= told.lost && reads {
+            world.fail(format!(
+                "seam-surplus: told of {generation} after {}",
+                told.lost
+            ));
+        }
+        told.lost = generation;
+    }
+
+    fn take_panic(&mut self) {
+        let mut world = self.rig.world();
+        if world.panics_due == 0 {
+            world.fail("panic: not the observer's");
+        }
+        world.panics_due = 0;
+    }
+
+    fn take_generation(&mut self, op: Op, answer: &io::Result<u64>) {
+        let mut world = self.rig.world();
+        match answer {
+            Ok(generation) => {
+                let live = world.live().map(|line| line.generation);
+                if live != Some(*generation) {
+                    world.fail(format!("connected: {generation} instead of {live:?}"));
+                }
+                if op == Op::Crossed {
+                    let before = generation - 1;
+                    self.reader_told.cross(before);
+                    self.writer_told.cross(before);
+                }
+            }
+            Err(error) if GaveUp::find(error).is_some() => self.reader.is_stopped = true,
+            Err(_) if world.is_closing || world.is_killed => {}
+            Err(error) => world.fail(format!("connected: {error}")),
         }
     }
 
@@ -202,7 +241,7 @@ impl Client {
         if matches!(state, State::GaveUp) || world.is_killed {
             world.fail(format!("hang-terminal: {reads:?} {writes:?} in {state:?}"));
         }
-        world.check_attempts(std::time::Duration::from_millis(10));
+        world.check_attempts(Duration::from_millis(10));
         let Some(line) = world.live() else {
             let is_stuck = matches!(state, State::Connected { .. }) || self.shut.is_some();
             if is_stuck {
@@ -213,23 +252,27 @@ impl Client {
         let can_write = line.reset || line.habits.room > 0;
         let is_readable = line.is_readable();
         let stalls = writes == Some(Op::Shutdown) && line.stalls_shutdown && !line.reset;
+        if matches!(reads, Some(Op::Connected | Op::Crossed)) {
+            world.fail("hang-connected: there is a connection");
+        }
         if reads.is_some() && is_readable {
             world.fail("hang-reader: its connection can be read, and it was not woken");
         }
         if writes.is_some() && can_write && !stalls {
             world.fail(format!("hang-writer: {writes:?} can go on"));
         }
-        let waited = self
-            .waits_since
-            .map_or(0, |since| since.elapsed().as_millis());
-        let limit = (IDLE + std::time::Duration::from_millis(40)).as_millis();
-        if self.plan.has_idle_timeout && reads.is_some() && waited > limit && self.shut.is_none() {
-            let since = world
-                .quiet_for
-                .map_or(0, |since| since.elapsed().as_millis());
-            if since > limit {
-                world.fail("idle: a read waits longer than the idle timeout");
-            }
+        drop(world);
+        self.check_idle(reads);
+    }
+
+    fn check_idle(&self, reads: Option<Op>) {
+        let mut world = self.rig.world();
+        let since = |since: Option<Instant>| since.map_or(Duration::ZERO, |since| since.elapsed());
+        let waited = since(self.waits_since).min(since(world.quiet_for));
+        // A poll that comes late begins a wait again.
+        let is_over = waited > IDLE + Duration::from_millis(40);
+        if is_over && self.plan.has_idle_timeout && reads.is_some() && self.shut.is_none() {
+            world.fail("idle: a read waits longer than the idle timeout");
         }
     }
 }

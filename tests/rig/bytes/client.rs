@@ -1,27 +1,26 @@
 //! The client of bytes: two tasks that are polled by hand.
 
 use std::io;
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use reconnecting_stream::{Backoff, Eof, Event, Policy, ReconnectingStream, Resend, Seam};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
+use reconnecting_stream::{Backoff, Eof, Policy, ReconnectingStream, Resend, Seam};
+use tokio::io::{ReadHalf, WriteHalf, split};
 use tokio::time::Instant;
 
 use super::super::actor::Actor;
 use super::super::dialer::Dialer;
 use super::super::line::Habits;
+use super::super::observer::observer;
 use super::super::random::Random;
 use super::super::run::{Failure, trace};
 use super::super::settings::{MAX_UNREAD, Offline, Settings, Stats};
 use super::super::task::WakerWasDropped;
-use super::super::world::Rig;
+use super::super::world::{IDLE, Rig};
 
 pub type Bytes = ReconnectingStream<Dialer>;
-
-pub const IDLE: Duration = Duration::from_millis(25);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -29,6 +28,10 @@ pub enum Op {
     Write(usize),
     Flush,
     Shutdown,
+    /// Waits for a connection.
+    Connected,
+    /// Waits for a connection, and takes the losses before it from both halves.
+    Crossed,
 }
 
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub enum Answer {
     Wrote(io::Result<usize>),
     Flushed(io::Result<()>),
     ShutDown(io::Result<()>),
+    Generation(io::Result<u64>),
+    Panicked,
 }
 
 pub enum Halves {
@@ -53,6 +58,14 @@ pub struct Told {
     pub ends: u64,
 }
 
+impl Told {
+    /// The losses up to this connection will not be told any more.
+    pub fn cross(&mut self, generation: u64) {
+        self.lost = self.lost.max(generation);
+        self.ends = self.ends.max(generation);
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub settings: Settings,
@@ -63,6 +76,7 @@ pub struct Plan {
     pub may_shut_down: bool,
     pub may_be_killed: bool,
     pub reads_on: bool,
+    pub observer_panics: bool,
 }
 
 pub struct Client {
@@ -105,16 +119,20 @@ impl Plan {
             has_handshake: false,
             banner: random.pick(&[0, 1, 3]),
             faulty_attempts: random.one_in(2),
+            has_judge: false,
         };
+        let is_split = random.one_in(2);
         Self {
             settings,
-            is_split: random.one_in(2),
+            is_split,
             begins_connected: random.one_in(3),
             has_idle_timeout: random.one_in(4),
             has_hooks: random.one_in(2),
             may_shut_down: random.one_in(2),
             may_be_killed: random.one_in(15),
             reads_on: random.one_in(2),
+            // A panic poisons the lock of `tokio::io::split`.
+            observer_panics: !is_split && random.one_in(8),
         }
     }
 
@@ -125,20 +143,17 @@ impl Plan {
             .eof(self.settings.eof)
             .idle_timeout(self.has_idle_timeout.then_some(IDLE))
             .max_attempts(self.settings.max_attempts);
-        let observer = Arc::clone(rig);
         let builder = ReconnectingStream::builder(Dialer(Arc::clone(rig)))
             .policy(policy)
             .seam(self.settings.seam)
-            .on_event(move |event| {
-                if let Event::Connected { generation, .. } = event {
-                    observer.world().adopt(*generation);
-                }
-            });
-        if self.begins_connected {
+            .on_event(observer(rig));
+        let stream = if self.begins_connected {
             builder.wrap(rig.accept(1))
         } else {
             builder.lazy()
-        }
+        };
+        rig.world().observer_panics = self.observer_panics;
+        stream
     }
 }
 
@@ -186,7 +201,8 @@ impl Client {
         let Some(op) = actor.op else { return };
         trace(|| format!("polls {op:?}"));
         let (halves, task) = (&mut self.halves, &mut actor.task);
-        let polled = task.poll(|cx| halves.poll(op, cx));
+        let polled = catch_unwind(AssertUnwindSafe(|| task.poll(|cx| halves.poll(op, cx))));
+        let polled = polled.unwrap_or(Ok(Poll::Ready(Answer::Panicked)));
         trace(|| format!("{op:?}: {polled:?}"));
         match polled {
             Ok(Poll::Pending) if reads => {
@@ -199,7 +215,7 @@ impl Client {
                 if reads {
                     self.waits_since = None;
                 }
-                self.take(answer);
+                self.take(op, answer);
             }
             Err(WakerWasDropped) => {
                 let why = format!("waker: {op:?} is Pending, and its waker was dropped");
@@ -240,40 +256,6 @@ impl Client {
             histories: 1,
             steps: self.steps,
             ..self.rig.world().stats
-        }
-    }
-}
-
-impl Halves {
-    fn poll(&mut self, op: Op, cx: &mut Context<'_>) -> Poll<Answer> {
-        match op {
-            Op::Read(room) => {
-                let mut bytes = vec![0; room];
-                let mut buf = ReadBuf::new(&mut bytes);
-                let polled = match self {
-                    Self::Whole(stream) => Pin::new(stream).poll_read(cx, &mut buf),
-                    Self::Split(half, _) => {
-                        Pin::new(half.as_mut().unwrap()).poll_read(cx, &mut buf)
-                    }
-                };
-                polled.map(|read| Answer::Read(read.map(|()| buf.filled().to_vec())))
-            }
-            Op::Write(len) => {
-                let bytes: Vec<u8> = (0..len).map(|n| n.to_le_bytes()[0]).collect();
-                let polled = self.writer(|half| half.poll_write(cx, &bytes));
-                polled.map(Answer::Wrote)
-            }
-            Op::Flush => self.writer(|half| half.poll_flush(cx)).map(Answer::Flushed),
-            Op::Shutdown => self
-                .writer(|half| half.poll_shutdown(cx))
-                .map(Answer::ShutDown),
-        }
-    }
-
-    fn writer<T>(&mut self, f: impl FnOnce(Pin<&mut (dyn AsyncWrite + Unpin)>) -> T) -> T {
-        match self {
-            Self::Whole(stream) => f(Pin::new(stream.as_mut())),
-            Self::Split(_, half) => f(Pin::new(half.as_mut().unwrap())),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod client;
+mod halves;
 mod steps;
 
 use super::random::Random;

@@ -1,13 +1,30 @@
 //! One random step, and the end of a history.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use reconnecting_stream::State;
 use tokio::time::advance;
 
 use super::super::hook::{Act, Hook, Op as SocketOp, When};
-use super::super::run::Failure;
-use super::client::{Client, Halves, Op};
+use super::super::run::{Failure, trace};
+use super::super::world::Rig;
+use super::client::{Bytes, Client, Halves, Op};
+
+/// Loses the connection by a call on the whole. The observer may panic.
+fn lose(rig: &Rig, stream: &mut Bytes, marks: bool) {
+    trace(|| format!("stream: {}", if marks { "mark_lost" } else { "reconnect" }));
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        if marks {
+            rig.world().note_loss();
+            stream.mark_lost(std::io::Error::other("marked"));
+        } else {
+            rig.world().note_command();
+            stream.reconnect();
+        }
+    }));
+    rig.world().panics_due = 0;
+}
 
 impl Client {
     pub async fn step(&mut self) {
@@ -52,8 +69,13 @@ impl Client {
 
     fn begin_read(&mut self) {
         if self.reader.op.is_none() && !self.reader.is_stopped {
-            let room = self.random.pick(&[1, 8, 100]);
-            self.reader.begin(Op::Read(room));
+            let is_whole = matches!(self.halves, Halves::Whole(_));
+            let op = match self.random.below(if is_whole { 12 } else { 6 }) {
+                10 => Op::Connected,
+                11 => Op::Crossed,
+                _ => Op::Read(self.random.pick(&[1, 8, 100])),
+            };
+            self.reader.begin(op);
         }
     }
 
@@ -90,13 +112,7 @@ impl Client {
         }
         match &mut self.halves {
             Halves::Whole(stream) if self.random.one_in(2) => {
-                if self.random.one_in(2) {
-                    self.rig.world().note_loss();
-                    stream.mark_lost(std::io::Error::other("marked"));
-                } else {
-                    self.rig.world().note_command();
-                    stream.reconnect();
-                }
+                lose(&self.rig, stream, self.random.one_in(2));
             }
             _ => self.rig.act(Act::Reconnect),
         }

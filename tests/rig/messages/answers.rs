@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use reconnecting_stream::{ConnectionLost, GaveUp, Handle, State};
 
 use super::super::codec::{CodecError, Item, Message, encoded_len};
-use super::super::reading::{PASSING_READ, PASSING_WRITE};
+use super::super::judge::{PASSING_ATTEMPT, PASSING_READ, PASSING_WRITE};
 use super::super::settings::Offline;
 use super::super::world::World;
 use super::client::{Answer, Client, Halves, Op};
@@ -32,6 +32,11 @@ impl Client {
                 // A message that `SplitSink` held back failed, and the close has not begun.
                 let refused = CodecError::Refused;
                 self.take_sink_error(op, &refused);
+            }
+            (Answer::Closed(Err(error)), _) if GaveUp::find(&error).is_some() => {
+                self.close_gave_up = true;
+                // "`handle.reconnect()` starts afresh also after a close was tried."
+                self.take_sink_error(op, &error);
             }
             (Answer::Closed(closed), _) => {
                 self.close_answered = true;
@@ -61,6 +66,7 @@ impl Client {
             Some(Err(error)) => {
                 self.reader.is_stopped |= GaveUp::find(&error).is_some() || world.is_killed;
                 world.judge_reading(|reading, lines| reading.error(lines, &error));
+                world.note_surfaced(&error);
                 let is_passing = matches!(&error, CodecError::Io(error) if is_passing(error));
                 if is_passing {
                     // The reader takes those of the oldest connection first.
@@ -137,6 +143,9 @@ impl Client {
                 }
             }
             Err(error) if GaveUp::find(&error).is_some() => self.reader.is_stopped = true,
+            Err(error) if error.kind() == PASSING_ATTEMPT => {
+                world.note_surfaced(&CodecError::Io(error));
+            }
             Err(_) if world.is_killed || world.is_closing => {}
             Err(error) => world.fail(format!("connected: {error}")),
         }
@@ -158,9 +167,15 @@ impl Client {
     fn take_panic(&mut self) {
         let mut world = self.rig.world();
         if world.panics_due == 0 {
-            world.fail("panic: not the encoder's");
+            world.fail("panic: neither the encoder's nor the observer's");
         }
         world.panics_due = 0;
+        // The panic takes the place of an error that the poll has for its caller.
+        world.passing_attempts = 0;
+        world.judge_reading(|reading, lines| {
+            reading.forgive_poison(lines);
+            Ok(())
+        });
     }
 
     fn take_fed(&mut self, message: Message, flushes: bool, fed: Result<(), CodecError>) {
@@ -180,6 +195,7 @@ impl Client {
         let state = self.rig.handle.get().map(Handle::state);
         let mut world = self.rig.world();
         let (is_killed, is_closing) = (world.is_killed, world.is_closing);
+        world.note_surfaced(error);
         if GaveUp::find(error).is_some() {
             self.writer.is_stopped = true;
             if !matches!(state, Some(State::GaveUp)) {
@@ -193,6 +209,7 @@ impl Client {
             CodecError::Io(error) if error.kind() == PASSING_WRITE => {
                 world.has_write_error = false;
             }
+            CodecError::Io(error) if error.kind() == PASSING_ATTEMPT => {}
             CodecError::Io(error) if error.kind() == PASSING_READ => {
                 world
                     .fail("sink-error: \"a passing error of the reading side never fails a send\"");
@@ -203,10 +220,7 @@ impl Client {
                 if error.kind() == ErrorKind::NotConnected
                     && ConnectionLost::find(error).is_none() =>
             {
-                let is_refused = world.settings.offline == Offline::Refuse;
-                if !is_refused || matches!(state, Some(State::Connected { .. })) {
-                    world.fail(format!("sink-error: {op:?} is refused in {state:?}"));
-                }
+                world.judge_refusal(op, state);
             }
             _ if is_closing => {}
             error if ConnectionLost::find(error).is_some() => {
@@ -222,12 +236,38 @@ fn is_passing(error: &io::Error) -> bool {
     // `NotConnected`: a message that `SplitSink` held back was refused.
     matches!(
         error.kind(),
-        PASSING_READ | PASSING_WRITE | ErrorKind::NotConnected
+        PASSING_READ | PASSING_WRITE | PASSING_ATTEMPT | ErrorKind::NotConnected
     ) && ConnectionLost::find(error).is_none()
         && GaveUp::find(error).is_none()
 }
 
 impl World {
+    /// The caller gets the error of an attempt that the judge has passed on.
+    fn note_surfaced(&mut self, error: &CodecError) {
+        let is_of_attempt =
+            matches!(error, CodecError::Io(error) if error.kind() == PASSING_ATTEMPT);
+        if is_of_attempt && GaveUp::find(error).is_none() {
+            match self.passing_attempts.checked_sub(1) {
+                Some(left) => self.passing_attempts = left,
+                None => self.fail("surface: an error of no attempt"),
+            }
+        }
+    }
+
+    /// The sink has answered that there is no connection.
+    fn judge_refusal(&mut self, op: Op, state: Option<State>) {
+        let is_refused = self.settings.offline == Offline::Refuse;
+        if !is_refused || matches!(state, Some(State::Connected { .. })) {
+            self.fail(format!("sink-error: {op:?} is refused in {state:?}"));
+        }
+    }
+
+    pub fn check_surfaced(&mut self) {
+        if self.passing_attempts > 0 {
+            self.fail("surface: the caller did not get the error of the attempt");
+        }
+    }
+
     /// The encoder got a message: the sink accepts it, unless the encoder fails.
     pub fn accept_message(&mut self, message: Message) {
         match message {

@@ -1,10 +1,13 @@
 //! What has to hold when an operation succeeds, and when no task was woken.
 
+use std::time::Duration;
+
 use reconnecting_stream::{Eof, Resend, State};
+use tokio::time::Instant;
 
 use super::super::line::Line;
 use super::super::settings::Offline;
-use super::super::world::World;
+use super::super::world::{IDLE, World};
 use super::client::{Client, Op};
 
 impl World {
@@ -91,10 +94,12 @@ impl Client {
         if reads.is_none() && writes.is_none() {
             return;
         }
+        let idle = self.waits_since.filter(|_| self.plan.has_idle_timeout);
         let verdict = world
             .judge_terminal(&state)
             .and_then(|()| world.judge_handshake())
             .and_then(|()| world.judge_waiting_reader(reads))
+            .and_then(|()| world.judge_idle(reads, idle))
             .and_then(|()| world.judge_waiting_writer(writes, &state))
             .and_then(|()| world.judge_owed(reads == Some(Op::Connected) && writes.is_none()));
         world.check(verdict);
@@ -141,23 +146,25 @@ impl World {
         )
     }
 
+    /// "A read waits longer than `idle_timeout` without a byte": it has waited since then.
+    fn judge_idle(&self, op: Option<Op>, since: Option<Instant>) -> Verdict {
+        let (Some(Op::Next), Some(since), Some(line)) = (op, since, self.live()) else {
+            return Ok(());
+        };
+        // A poll that comes late begins a wait again.
+        let limit = IDLE + Duration::from_millis(40);
+        let quiet = self.quiet_for.map(|quiet| quiet.elapsed());
+        let is_over = since.elapsed() > limit && quiet.is_some_and(|quiet| quiet > limit);
+        fail_if(
+            is_over && !self.is_closing && !line.fin,
+            "idle: a read waits longer than the idle timeout",
+        )
+    }
+
     fn judge_waiting_writer(&self, op: Option<Op>, state: &State) -> Verdict {
         let Some(op) = op else { return Ok(()) };
         let Some(line) = self.live() else {
-            if matches!(op, Op::Feed { .. }) && !self.is_closing {
-                let waits = match self.settings.offline {
-                    Offline::Keep => false,
-                    Offline::Refuse => true,
-                    // Only what was never fully handed over may be dropped.
-                    Offline::DropOldest => self.sending.has_droppable(),
-                };
-                fail_if(waits, "offline: a message waits for a connection")?;
-            }
-            let ends = matches!(op, Op::Flush | Op::Close);
-            return fail_if(
-                ends && self.sending.owed() == 0,
-                format!("hang-outage: {op:?} waits in {state:?}, and owes nothing"),
-            );
+            return self.judge_writer_of_outage(op, state);
         };
         let is_hidden = line.hides_its_end();
         // After an end that was passed on, only a write can find a reset.
@@ -170,7 +177,7 @@ impl World {
             sees_end && !is_hidden,
             format!("hang-writer-end: {op:?} waits, and the connection has ended"),
         )?;
-        let may_go_on = line.habits.room > 0 && !line.has_ended() && line.passing_write.is_none();
+        let may_go_on = line.habits.room > 0 && !line.has_ended() && !line.fails_to_write();
         match op {
             Op::Feed { .. } if self.sending.has_transients_to_write(line) => Ok(()),
             Op::Feed { .. } => self.judge_waiting_feed(),
@@ -181,6 +188,23 @@ impl World {
             ),
             Op::FeedTransient(_) | Op::Next | Op::Connected => Ok(()),
         }
+    }
+
+    fn judge_writer_of_outage(&self, op: Op, state: &State) -> Verdict {
+        if matches!(op, Op::Feed { .. }) && !self.is_closing {
+            let waits = match self.settings.offline {
+                Offline::Keep => false,
+                Offline::Refuse => true,
+                // Only what was never fully handed over may be dropped.
+                Offline::DropOldest => self.sending.has_droppable(),
+            };
+            fail_if(waits, "offline: a message waits for a connection")?;
+        }
+        let ends = matches!(op, Op::Flush | Op::Close);
+        fail_if(
+            ends && self.sending.owed() == 0,
+            format!("hang-outage: {op:?} waits in {state:?}, and owes nothing"),
+        )
     }
 
     fn judge_waiting_feed(&self) -> Verdict {
@@ -206,7 +230,7 @@ impl World {
         let Some(line) = self.live() else {
             return Ok(());
         };
-        let is_blocked = line.habits.room == 0 || line.has_ended() || line.passing_write.is_some();
+        let is_blocked = line.habits.room == 0 || line.has_ended() || line.fails_to_write();
         let is_blocked = is_blocked || self.has_write_error;
         if is_blocked || only_waits_for_a_connection || self.is_closing {
             return Ok(());

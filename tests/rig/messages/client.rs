@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use futures::stream::{SplitSink, SplitStream, StreamExt};
 use futures::{Sink, Stream};
+use tokio::time::Instant;
 
 use super::super::actor::Actor;
 use super::super::codec::{CodecError, Item, Message};
@@ -61,8 +62,12 @@ pub struct Client {
     /// The message that a `SplitSink` holds back.
     pub slot: Option<Message>,
     pub close_answered: bool,
+    /// A close has given up, and may be called again.
+    pub close_gave_up: bool,
     /// Answers were counted through the handle, and no task has polled since.
     pub has_pending_answers: bool,
+    /// A read waits since then.
+    pub waits_since: Option<Instant>,
 }
 
 /// What a poll has answered.
@@ -99,7 +104,9 @@ impl Client {
             next_id: 0,
             slot: None,
             close_answered: false,
+            close_gave_up: false,
             has_pending_answers: false,
+            waits_since: None,
         }
     }
 
@@ -122,20 +129,25 @@ impl Client {
         let Some(op) = actor.op else { return };
         self.has_pending_answers = false;
         trace(|| format!("{role:?} polls {op:?}"));
-        let task = &mut actor.task;
+        let (task, is_inherent) = (&mut actor.task, self.plan.is_inherent);
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            task.poll(|cx| halves.poll(op, rig, cx))
+            task.poll(|cx| halves.poll(op, is_inherent, rig, cx))
         }));
         let polled = polled.unwrap_or(Ok(Poll::Ready(Answer::Panicked)));
         trace(|| format!("{role:?} {op:?}: {polled:?}"));
         if let Halves::Whole(framed) = &self.halves {
             newer::note_dropped(&self.rig, framed);
         }
+        if role == Role::Reader {
+            // A read that is polled too late waits from then on.
+            self.waits_since = matches!(polled, Ok(Poll::Pending)).then(Instant::now);
+        }
         match polled {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(answer)) => {
                 actor.op = None;
                 self.take(op, answer);
+                self.rig.world().check_surfaced();
             }
             Err(WakerWasDropped) => {
                 let why = format!("waker: {op:?} is Pending, and its waker was dropped");
@@ -174,6 +186,9 @@ impl Client {
             steps: self.steps,
             items: world.reading.delivered,
             messages: world.sending.accepted.len() as u64,
+            dropped: world.sending.said_dropped as u64,
+            dropped_bytes: world.reading.said_dropped_bytes(),
+            closed_again: u64::from(self.close_gave_up && self.close_answered),
             ..world.stats
         }
     }
@@ -203,18 +218,18 @@ impl Client {
 }
 
 impl Halves {
-    fn poll(&mut self, op: Op, rig: &Rig, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(&mut self, op: Op, is_inherent: bool, rig: &Rig, cx: &mut Context<'_>) -> Poll<Answer> {
         match op {
             Op::Next => self.poll_next(cx).map(Answer::Item),
             Op::Connected => self.poll_connected(cx),
             Op::Feed { message, .. } => self.poll_feed(message, cx),
             Op::FeedTransient(message) => self.poll_transient(message, rig, cx),
-            Op::Flush => self.sink(|sink| sink.poll_flush(cx)).map(Answer::Flushed),
+            Op::Flush => self.poll_flush(is_inherent, cx).map(Answer::Flushed),
             Op::Close => {
                 let mut world = rig.world();
                 (world.is_closing, world.reading.may_end) = (true, true);
                 drop(world);
-                self.sink(|sink| sink.poll_close(cx)).map(Answer::Closed)
+                self.poll_close(is_inherent, cx).map(Answer::Closed)
             }
         }
     }
@@ -240,6 +255,32 @@ impl Halves {
         match self {
             Self::Whole(framed) => f(Pin::new(framed.as_mut())),
             Self::Split(sink, _) => f(Pin::new(sink.as_mut().unwrap())),
+        }
+    }
+
+    fn poll_flush(
+        &mut self,
+        is_inherent: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), CodecError>> {
+        match self {
+            Self::Whole(framed) if is_inherent => {
+                pin!(framed.flush()).poll(cx).map_err(CodecError::Io)
+            }
+            Self::Whole(_) | Self::Split(..) => self.sink(|sink| sink.poll_flush(cx)),
+        }
+    }
+
+    fn poll_close(
+        &mut self,
+        is_inherent: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), CodecError>> {
+        match self {
+            Self::Whole(framed) if is_inherent => {
+                pin!(framed.close()).poll(cx).map_err(CodecError::Io)
+            }
+            Self::Whole(_) | Self::Split(..) => self.sink(|sink| sink.poll_close(cx)),
         }
     }
 

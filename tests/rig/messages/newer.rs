@@ -2,6 +2,7 @@
 //! messages, what becomes of messages during an outage, and bounds of what is unread.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -53,13 +54,17 @@ pub fn set(builder: FramedBuilder, settings: &Settings) -> FramedBuilder {
 /// Loses the connection by a call on the whole.
 pub fn lose(rig: &Rig, framed: &mut Framed, marks: bool) {
     trace(|| format!("framed: {}", if marks { "mark_lost" } else { "reconnect" }));
-    if marks {
-        rig.world().note_loss();
-        framed.mark_lost(io::Error::other("marked"));
-    } else {
-        rig.world().note_command();
-        framed.reconnect();
-    }
+    // The observer may panic.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        if marks {
+            rig.world().note_loss();
+            framed.mark_lost(io::Error::other("marked"));
+        } else {
+            rig.world().note_command();
+            framed.reconnect();
+        }
+    }));
+    rig.world().panics_due = 0;
 }
 
 /// Takes note of how many messages the client says to have dropped.

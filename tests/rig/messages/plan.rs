@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reconnecting_stream::{Backoff, Eof, Event, Policy, ReconnectingFramed, Resend, Seam};
+use reconnecting_stream::{Backoff, Eof, Policy, ReconnectingFramed, Resend, Seam};
 
 use super::super::codec::Codec;
 use super::super::dialer::Dialer;
+use super::super::judge::judge;
 use super::super::line::Habits;
+use super::super::observer::observer;
 use super::super::random::Random;
 use super::super::settings::{MAX_UNREAD, Offline, Settings};
-use super::super::world::Rig;
+use super::super::world::{IDLE, Rig};
 use super::handshake::shake;
 use super::newer;
 
@@ -42,12 +44,18 @@ pub struct Plan {
     pub may_panic: bool,
     pub may_burst: bool,
     pub passing_errors: bool,
+    pub has_idle_timeout: bool,
+    /// The client flushes and closes by its own methods, not those of the sink.
+    pub is_inherent: bool,
+    pub observer_panics: bool,
 }
 
 impl Plan {
     pub fn of(random: &mut Random) -> Self {
         let mut settings = settings(random);
         newer::vary(&mut settings, random);
+        // Only the whole tells how many messages it has dropped.
+        let is_split = random.one_in(2) && !newer::may_drop(&settings);
         Self {
             settings,
             confirming: random.pick(&[
@@ -55,8 +63,7 @@ impl Plan {
                 Confirming::Named,
                 Confirming::Elsewhere,
             ]),
-            // Only the whole tells how many messages it has dropped.
-            is_split: random.one_in(2) && !newer::may_drop(&settings),
+            is_split,
             begins_connected: random.one_in(3),
             reads_on: !random.one_in(3),
             never_reads: random.one_in(6),
@@ -67,6 +74,10 @@ impl Plan {
             may_panic: random.one_in(10),
             may_burst: random.one_in(30),
             passing_errors: random.one_in(8),
+            has_idle_timeout: random.one_in(6),
+            is_inherent: random.one_in(2),
+            // What a `SplitSink` holds back would be lost with the panic.
+            observer_panics: !is_split && random.one_in(8),
         }
     }
 
@@ -76,28 +87,28 @@ impl Plan {
             .backoff(Backoff::constant(super::BACKOFF))
             .attempt_timeout(Duration::from_millis(50))
             .eof(settings.eof)
+            .idle_timeout(self.has_idle_timeout.then_some(IDLE))
+            .classify(judge)
             .max_attempts(settings.max_attempts);
-        let observer = Arc::clone(rig);
         let codec = Codec::new(Arc::clone(rig), settings.trailers);
         let mut builder = ReconnectingFramed::builder(Dialer(Arc::clone(rig)), codec)
             .policy(policy)
             .seam(settings.seam)
             .resend(settings.resend)
             .max_queued(settings.max_queued)
-            .on_event(move |event| {
-                if let Event::Connected { generation, .. } = event {
-                    observer.world().adopt(*generation);
-                }
-            });
+            .on_event(observer(rig));
         builder = newer::set(builder, settings);
         if settings.has_handshake {
             let rig = Arc::clone(rig);
             builder = builder.on_connect(move |framed| shake(Arc::clone(&rig), framed));
         }
         if !self.begins_connected {
+            rig.world().observer_panics = self.observer_panics;
             return builder.lazy();
         }
-        builder.wrap(rig.accept(1))
+        let framed = builder.wrap(rig.accept(1));
+        rig.world().observer_panics = self.observer_panics;
+        framed
     }
 }
 
@@ -118,6 +129,7 @@ fn settings(random: &mut Random) -> Settings {
         has_handshake: random.one_in(4),
         banner: random.pick(&[0, 0, 1, 4]),
         faulty_attempts: random.one_in(2),
+        has_judge: random.one_in(6),
     }
 }
 

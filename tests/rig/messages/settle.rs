@@ -9,13 +9,17 @@ use super::client::{Client, Halves, Op};
 use super::plan::Confirming;
 use super::{checks, pass};
 
+/// So many rounds without an item are the end.
 const ROUNDS: usize = 300;
 const ROUND: u64 = 10;
 
 impl Client {
     pub async fn settle(&mut self) -> Result<(), Failure> {
         self.heal();
-        for _ in 0..ROUNDS {
+        let (mut rounds, mut delivered) = (0, 0);
+        while rounds < ROUNDS {
+            let before = std::mem::replace(&mut delivered, self.rig.world().reading.delivered);
+            rounds = if delivered > before { 0 } else { rounds + 1 };
             self.begin_last_operations();
             self.run();
             self.check()?;
@@ -61,12 +65,10 @@ impl Client {
             let world = self.rig.world();
             (world.is_killed, world.is_closing)
         };
-        if !is_closing && !is_killed {
-            if matches!(state, State::GaveUp) {
-                self.rig.act(Act::Reconnect);
-            }
-            self.revive();
+        if matches!(state, State::GaveUp) && !is_killed {
+            self.rig.act(Act::Reconnect);
         }
+        self.revive();
         if self.reader.op.is_none() && !self.reader.is_stopped {
             self.reader.begin(Op::Next);
         }
@@ -100,7 +102,8 @@ impl Client {
             Halves::Split(sink, stream) => (sink.is_some(), stream.is_some()),
         };
         let world = self.rig.world();
-        let gave_up = matches!(state, State::GaveUp) && world.is_closing;
+        // After a shutdown that has begun, no reconnect starts again.
+        let gave_up = matches!(state, State::GaveUp) && world.shutdown_is_permanent;
         if world.is_killed || gave_up {
             return self.reader.op.is_none() && self.writer.op.is_none();
         }

@@ -1,7 +1,10 @@
 //! One random step.
 
+use reconnecting_stream::State;
+
 use super::super::codec::Message;
 use super::super::hook::{Act, Hook, Op as SocketOp, When};
+use super::super::judge;
 use super::super::run::trace;
 use super::client::{Client, Halves, Op, Role};
 use super::newer;
@@ -37,7 +40,13 @@ impl Client {
     }
 
     pub fn step_writer(&mut self) {
-        if self.writer.op.is_some() || self.writer.is_stopped {
+        if self.writer.op.is_some() {
+            return;
+        }
+        if self.writer.is_stopped {
+            if self.plan.may_close && self.has_given_up() && self.random.one_in(4) {
+                self.writer.begin(Op::Close);
+            }
             return;
         }
         if self.plan.may_close && self.random.one_in(25) || self.rig.world().is_closing {
@@ -104,11 +113,18 @@ impl Client {
         }
     }
 
+    /// Returns whether the writer, which has given up, can go on after a reconnect.
+    fn has_given_up(&self) -> bool {
+        let state = self.rig.handle.get().expect("set").state();
+        let has_sink = !matches!(self.halves, Halves::Split(None, _));
+        has_sink && matches!(state, State::GaveUp) && !self.close_answered
+    }
+
     fn command(&mut self) {
         if self.plan.may_be_killed && self.random.one_in(4) {
             return self.rig.act(Act::Close);
         }
-        if self.rig.world().is_closing {
+        if self.rig.world().is_closing && !self.has_given_up() {
             return;
         }
         let is_whole = matches!(self.halves, Halves::Whole(_));
@@ -127,7 +143,7 @@ impl Client {
     /// After a reconnect that was asked for, what had given up goes on.
     pub fn revive(&mut self) {
         let world = self.rig.world();
-        let is_final = world.is_killed || world.is_closing;
+        let is_final = world.is_killed || self.close_answered;
         drop(world);
         let (has_sink, has_stream) = match &self.halves {
             Halves::Whole(_) => (true, true),
@@ -173,6 +189,15 @@ impl Client {
             60..75 => Act::Room(random.pick(&[1, 10, 40, 1000])),
             75..78 => Act::Chunk(random.pick(&[1, 5, 1000])),
             78..82 if self.plan.may_poison => Act::Poison,
+            80..84 if self.plan.settings.has_judge => {
+                let ops = [
+                    SocketOp::Read,
+                    SocketOp::Write,
+                    SocketOp::Flush,
+                    SocketOp::Shutdown,
+                ];
+                Act::Fail(random.pick(&ops), random.pick(&judge::VERDICTS))
+            }
             82..84 if self.plan.passing_errors => Act::PassingRead,
             84..86 if self.plan.passing_errors => Act::PassingWrite,
             86..88 if self.plan.may_burst => Act::Burst {

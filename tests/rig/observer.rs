@@ -1,0 +1,54 @@
+//! What the events may be.
+
+use std::io::ErrorKind;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use reconnecting_stream::Event;
+
+use super::world::{IDLE, Rig, World};
+
+/// Returns an observer that takes note of every event, and may panic after it.
+pub fn observer(rig: &Arc<Rig>) -> impl FnMut(&Event) + Send + Sync + 'static {
+    let rig = Arc::clone(rig);
+    move |event| {
+        let mut world = rig.world();
+        world.observe(event);
+        let may_panic = world.observer_panics && !world.is_settled;
+        if may_panic && world.random.one_in(8) {
+            world.panics_due += 1;
+            world.stats.observer_panics += 1;
+            drop(world);
+            resume_unwind(Box::new("the observer"));
+        }
+    }
+}
+
+impl World {
+    fn observe(&mut self, event: &Event) {
+        match event {
+            Event::Connected { generation, .. } => self.adopt(*generation),
+            Event::Lost { cause, .. } => {
+                let quiet = self.quiet_for.map(|since| since.elapsed());
+                // What arrives during the very poll that ends the wait may come too late.
+                let is_early = quiet.is_none_or(|quiet| quiet < IDLE)
+                    && self.judges_epochs
+                    && self.last_arrival < self.epoch;
+                let is_idle = cause.kind() == ErrorKind::TimedOut;
+                self.stats.idle_losses += u64::from(is_idle);
+                if is_idle && is_early {
+                    self.fail(format!("idle-early: a loss after {quiet:?} without a byte"));
+                }
+            }
+            Event::Retrying { .. } if self.is_permanent => {
+                self.fail("permanent: another attempt follows an error that is permanent");
+            }
+            Event::GaveUp { .. } => {
+                self.stats.gave_up += 1;
+                self.is_permanent = false;
+            }
+            Event::Closed { .. } => self.is_permanent = false,
+            _ => {}
+        }
+    }
+}
