@@ -121,6 +121,28 @@ fn a_message_that_was_taken_whole_once_is_not_dropped_to_make_room() {
 }
 
 #[test]
+fn dropping_the_oldest_always_makes_room_and_drops_nothing_in_vain() {
+    // Those that were taken whole fill the queue, or the window.
+    for (max_bytes, max_queued) in [(1000, 100), (150, 1000)] {
+        let mut core = core(Options {
+            resend: unconfirmed(max_bytes),
+            max_queued,
+            offline: OfflineQueue::DropOldest,
+            ..Options::default()
+        });
+        begin(&mut core, 1);
+        push_all(&mut core.send, 0..15);
+        take_all(&mut core.send);
+        push_all(&mut core.send, 15..20);
+        core.end_connection(Some(lost(1)));
+        assert_eq!(fill(&mut core, 20..22), 2);
+        assert_eq!(core.send.dropped(), 0);
+        begin(&mut core, 2);
+        assert!(!core.make_room(Kind::Lasting), "there is a connection");
+    }
+}
+
+#[test]
 fn a_transient_message_never_waits_for_room_during_an_outage() {
     for offline in [
         OfflineQueue::Keep,
@@ -167,11 +189,28 @@ fn unsent_messages_are_dropped_at_a_loss_if_the_settings_say_so() {
 #[test]
 fn an_error_of_the_sender_is_kept_until_it_is_taken() {
     let mut core = core(Options::default());
-    assert!(!core.has_send_error());
+    begin(&mut core, 1);
+    assert!(!core.has_send_error() && core.send.may_push());
     core.set_send_error(std::io::Error::other("full"));
-    assert!(core.has_send_error());
+    assert!(core.has_send_error() && !core.send.may_push());
     assert_eq!(core.take_send_error().unwrap().to_string(), "full");
-    assert!(!core.has_send_error() && core.take_send_error().is_none());
+    assert!(!core.has_send_error() && core.send.may_push());
+    assert!(core.take_send_error().is_none());
+}
+
+#[test]
+fn a_sender_is_on_its_fast_path_only_with_a_connection_and_without_an_error() {
+    let mut core = core(Options::default());
+    assert!(!core.send.may_push());
+    core.set_send_error(std::io::Error::other("full"));
+    begin(&mut core, 1);
+    assert!(!core.send.may_push(), "it has to be told of the error");
+    core.take_send_error();
+    assert!(core.send.may_push());
+    core.set_send_error(std::io::Error::other("full"));
+    core.end_connection(Some(lost(1)));
+    core.take_send_error();
+    assert!(!core.send.may_push(), "there is no connection");
 }
 
 #[test]

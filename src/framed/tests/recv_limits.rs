@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use super::batches::{Batches, frame};
 use super::lost;
 use super::recv_queue::{Got, begin, come_and_go, drain, lose, next, queue, read};
+use crate::framed::send_buffer::Given;
 
 #[test]
 fn beyond_the_bytes_the_oldest_connections_remainders_are_dropped_whole() {
@@ -130,4 +131,57 @@ fn a_loss_is_told_also_if_everything_before_it_was_dropped() {
     come_and_go(&mut queue, 1, &frame(&[7]));
     queue.set_unreplaced(lost(1));
     assert_eq!(drain(&mut queue), [Got::Seam(1, 2), Got::Unreplaced(1)]);
+}
+
+#[test]
+fn items_that_the_decoder_holds_are_not_dropped_for_the_bytes_of_later_connections() {
+    for (bytes, connections) in [(10, 8), (1000, 1)] {
+        let mut queue = queue(bytes, connections);
+        begin(&mut queue);
+        read(&mut queue, &frame(&[1, 2, 3]));
+        assert_eq!(next(&mut queue, |_| {}), Got::Item(1));
+        lose(&mut queue, 1);
+        for generation in 2..=4 {
+            come_and_go(&mut queue, generation, &frame(&[9; 50]));
+        }
+        let first = [Got::Item(2), Got::Item(3), Got::Seam(1, 0)];
+        assert_eq!(drain(&mut queue)[..3], first);
+    }
+}
+
+#[test]
+fn the_rest_of_a_connection_that_was_closed_in_order_is_never_dropped() {
+    for has_ended in [false, true] {
+        let mut queue = queue(10, 1);
+        begin(&mut queue);
+        assert_eq!(next(&mut queue, |_| {}), Got::Nothing);
+        read(&mut queue, &frame(&[7; 50]));
+        if has_ended {
+            queue.current_mut().unwrap().on_end();
+        }
+        queue.end_connection(None, Given::default());
+        assert_eq!(drain(&mut queue), [const { Got::Item(7) }; 50]);
+    }
+}
+
+#[test]
+fn a_connection_that_has_brought_nothing_does_not_count() {
+    let mut queue = queue(1000, 1);
+    come_and_go(&mut queue, 1, &frame(&[7]));
+    for generation in 2..=20 {
+        come_and_go(&mut queue, generation, &[]);
+    }
+    assert_eq!(drain(&mut queue)[..2], [Got::Item(7), Got::Seam(1, 0)]);
+}
+
+#[test]
+fn half_of_a_message_that_was_cut_off_by_the_limit_is_counted() {
+    for (bytes, dropped) in [(9, 10), (10, 0)] {
+        let mut queue = queue(bytes, 8);
+        begin(&mut queue);
+        read(&mut queue, &frame(&[7; 50])[..10]);
+        assert_eq!(next(&mut queue, |_| {}), Got::Nothing);
+        lose(&mut queue, 1);
+        assert_eq!(drain(&mut queue), [Got::Seam(1, dropped)]);
+    }
 }

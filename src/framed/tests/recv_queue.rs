@@ -250,8 +250,16 @@ fn a_sender_reads_ahead_until_it_meets_a_second_error_or_the_end() {
         .unwrap()
         .set_error(io::Error::other("b"));
     assert!(!queue.may_read_ahead());
-    queue.take_error();
-    assert!(queue.may_read_ahead());
+    assert!(queue.is_failing());
+    queue.retry_reading();
+    assert!(queue.may_read_ahead() && queue.has_error());
+    queue
+        .current_mut()
+        .unwrap()
+        .set_error(io::Error::other("c"));
+    assert!(queue.is_failing() && !queue.may_read_ahead());
+    assert_eq!(queue.take_error().unwrap().to_string(), "a");
+    assert!(queue.may_read_ahead() && !queue.is_failing());
     read(&mut queue, &[0xf0; 64 * 1024 - 1]);
     assert!(queue.may_read_ahead());
     read(&mut queue, &[0xf0]);
@@ -327,6 +335,17 @@ fn the_reader_is_told_of_each_connection_that_it_comes_to() {
     assert_eq!(moves, [Some(given(2, 3)), Some(given(3, 4))]);
     assert_eq!(next(&mut queue, |given| moves.push(given)), Got::Nothing);
     assert_eq!(moves.last(), Some(&None));
+}
+
+#[test]
+fn a_reader_that_stays_on_its_connection_is_not_told_of_a_move() {
+    let mut queue = connected();
+    let mut moves = 0;
+    for _ in 0..3 {
+        // As after a command that turns out to be without effect.
+        assert!(matches!(queue.next(|_| moves += 1), Received::Nothing));
+    }
+    assert_eq!(moves, 1);
 }
 
 #[test]
