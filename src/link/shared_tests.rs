@@ -166,6 +166,17 @@ fn of_several_losses_of_a_connection_the_first_cause_counts() {
 }
 
 #[test]
+fn of_the_losses_of_two_connections_the_newer_one_is_taken() {
+    for (first, second) in [(1, 2), (2, 1)] {
+        let shared = Shared::default();
+        shared.command(lose(first));
+        shared.command(lose(second));
+        assert_eq!(taken(&shared).as_deref(), Some("lose 2: TimedOut"));
+        assert_eq!(taken(&shared), None);
+    }
+}
+
+#[test]
 fn a_cause_that_a_reconnect_has_replaced_does_not_come_back() {
     let shared = Shared::default();
     shared.command(lose(1));
