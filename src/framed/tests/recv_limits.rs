@@ -3,7 +3,6 @@
 use bytes::BytesMut;
 
 use super::batches::{Batches, frame};
-use super::lost;
 use super::recv_queue::{Got, begin, come_and_go, drain, lose, next, queue, read};
 use crate::framed::send_buffer::Given;
 
@@ -123,14 +122,6 @@ fn seams_with_items_between_them_are_not_merged() {
         come_and_go(&mut queue, generation, &frame(&[7]));
     }
     assert_eq!(drain(&mut queue).len(), 600);
-}
-
-#[test]
-fn a_loss_is_told_also_if_everything_before_it_was_dropped() {
-    let mut queue = queue(0, 1);
-    come_and_go(&mut queue, 1, &frame(&[7]));
-    queue.set_unreplaced(lost(1));
-    assert_eq!(drain(&mut queue), [Got::Seam(1, 2), Got::Unreplaced(1)]);
 }
 
 #[test]

@@ -370,6 +370,24 @@ fn a_loss_that_nothing_replaces_is_told_last() {
 }
 
 #[test]
+fn a_seam_that_waits_tells_of_a_loss_that_nothing_replaces() {
+    for has_passed in [false, true] {
+        let mut queue = connected();
+        lose(&mut queue, 1);
+        let mut got = if has_passed {
+            drain(&mut queue)
+        } else {
+            vec![]
+        };
+        queue.set_unreplaced(lost(1));
+        got.extend(drain(&mut queue));
+        let again = has_passed.then_some(Got::Unreplaced(1));
+        let expected = [Got::Seam(1, 0)].into_iter().chain(again);
+        assert_eq!(got, expected.collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn there_is_more_exactly_while_the_reader_need_not_wait() {
     let mut queue = RecvQueue::new(Limits::default());
     assert!(!queue.has_more() && queue.is_empty());
