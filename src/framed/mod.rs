@@ -20,6 +20,8 @@ mod resend;
 mod send_buffer;
 mod sink;
 mod source;
+#[cfg(test)]
+mod tests;
 mod transient;
 
 use std::fmt;

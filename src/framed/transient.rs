@@ -1,6 +1,8 @@
 //! Messages that belong to one connection alone.
 
 use std::future::poll_fn;
+#[cfg(doc)]
+use std::io;
 use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};

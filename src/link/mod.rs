@@ -29,6 +29,8 @@ mod handle;
 mod link;
 mod observer;
 mod shared;
+#[cfg(test)]
+mod shared_tests;
 mod state;
 mod supervisor;
 mod timers;

@@ -103,3 +103,173 @@ fn idle_error(limit: Duration) -> io::Error {
         format!("nothing arrived within {limit:?}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A task: it counts how often it was woken.
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Task {
+        fn new() -> (Arc<Self>, Waker) {
+            let task = Arc::new(Self::default());
+            (Arc::clone(&task), Waker::from(task))
+        }
+
+        fn wakes(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Polls once. Returns the kind and the text of the cause.
+    fn poll_limit(timer: &mut IdleTimer, limit: Duration, waker: &Waker) -> Option<String> {
+        match timer.poll(limit, &mut Context::from_waker(waker)) {
+            Poll::Ready(cause) => {
+                assert_eq!(cause.kind(), ErrorKind::TimedOut);
+                Some(cause.to_string())
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    fn poll(timer: &mut IdleTimer, waker: &Waker) -> bool {
+        poll_limit(timer, LIMIT, waker).is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_waits_is_woken_at_its_limit_and_not_before() {
+        let (task, waker) = Task::new();
+        let mut timer = IdleTimer::new(LIMIT);
+        assert!(!poll(&mut timer, &waker));
+        advance(LIMIT - SECOND).await;
+        assert_eq!(task.wakes(), 0);
+        assert!(!poll(&mut timer, &waker));
+        advance(SECOND).await;
+        assert_eq!(task.wakes(), 1);
+        let cause = poll_limit(&mut timer, LIMIT, &waker);
+        assert_eq!(cause.unwrap(), "nothing arrived within 10s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_task_that_polled_last_is_woken() {
+        let ((first, first_waker), (second, second_waker)) = (Task::new(), Task::new());
+        let mut timer = IdleTimer::new(LIMIT);
+        assert!(!poll(&mut timer, &first_waker));
+        assert!(!poll(&mut timer, &second_waker));
+        advance(LIMIT).await;
+        assert_eq!((first.wakes(), second.wakes()), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_started_again_has_its_whole_limit() {
+        let mut timer = IdleTimer::new(LIMIT);
+        advance(LIMIT - SECOND).await;
+        timer.restart(LIMIT);
+        advance(LIMIT - SECOND).await;
+        assert!(!poll(&mut timer, Waker::noop()));
+        advance(SECOND).await;
+        assert!(poll(&mut timer, Waker::noop()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_over_can_be_started_again() {
+        let mut timer = IdleTimer::new(LIMIT);
+        advance(LIMIT).await;
+        assert!(poll(&mut timer, Waker::noop()));
+        timer.restart(LIMIT);
+        assert!(!poll(&mut timer, Waker::noop()));
+        advance(LIMIT).await;
+        assert!(poll(&mut timer, Waker::noop()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_comes_late_has_waited_for_too_long() {
+        let mut timer = IdleTimer::new(LIMIT);
+        advance(2 * LIMIT - SECOND).await;
+        assert!(poll(&mut timer, Waker::noop()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_was_abandoned_has_not_waited() {
+        for late in [2 * LIMIT, 100 * LIMIT] {
+            let (task, waker) = Task::new();
+            let mut timer = IdleTimer::new(LIMIT);
+            assert!(!poll(&mut timer, Waker::noop()));
+            advance(late).await;
+            // The next read waits from here on, and is woken when that is over.
+            assert!(!poll(&mut timer, &waker));
+            advance(LIMIT - SECOND).await;
+            assert!(!poll(&mut timer, &waker));
+            advance(SECOND).await;
+            assert_eq!(task.wakes(), 1);
+            assert!(poll(&mut timer, &waker));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_can_not_be_represented_is_never_reached() {
+        let mut timer = IdleTimer::new(Duration::MAX);
+        assert_eq!(poll_limit(&mut timer, Duration::MAX, Waker::noop()), None);
+        advance(Duration::from_secs(86_400 * 365)).await;
+        assert_eq!(poll_limit(&mut timer, Duration::MAX, Waker::noop()), None);
+        timer.restart(Duration::MAX);
+        assert_eq!(poll_limit(&mut timer, Duration::MAX, Waker::noop()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_zero_is_reached_at_the_first_poll() {
+        let mut timer = IdleTimer::new(Duration::ZERO);
+        let cause = poll_limit(&mut timer, Duration::ZERO, Waker::noop());
+        assert_eq!(cause.unwrap(), "nothing arrived within 0ns");
+    }
+
+    #[test]
+    fn a_delay_of_zero_yields_once_and_needs_no_runtime() {
+        let (task, waker) = Task::new();
+        let cx = &mut Context::from_waker(&waker);
+        let mut delay = Delay::new(Duration::ZERO);
+        assert!(delay.poll(cx).is_pending());
+        assert_eq!(task.wakes(), 1);
+        assert!(delay.poll(cx).is_ready());
+        assert!(delay.poll(cx).is_ready());
+        assert_eq!(task.wakes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_is_over_when_its_time_is() {
+        let (task, waker) = Task::new();
+        let cx = &mut Context::from_waker(&waker);
+        let mut delay = Delay::new(LIMIT);
+        assert!(delay.poll(cx).is_pending());
+        advance(LIMIT - SECOND).await;
+        assert!(delay.poll(cx).is_pending());
+        advance(SECOND).await;
+        assert_eq!(task.wakes(), 1);
+        assert!(delay.poll(cx).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_is_the_one_that_a_test_can_pause() {
+        let before = now();
+        advance(LIMIT).await;
+        assert_eq!(now() - before, LIMIT);
+    }
+}

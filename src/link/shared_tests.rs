@@ -1,0 +1,326 @@
+//! Unit tests of `shared.rs`, which `tests/wakers_loom.rs` compiles a second time.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+use super::flags::{
+    CHANGED, COMMANDS, Flags, IDLE, READ_LOSS, SHUT_DOWN, SHUTTING_DOWN, WRITE_LOSS, WRITER_WAITS,
+};
+use super::shared::{Command, Registrations, Role, Shared, SharedGuard};
+use super::state::State;
+
+const ROLES: [Role; 3] = [Role::Read, Role::Write, Role::Watch];
+
+/// A task: it counts how often it was woken.
+#[derive(Default)]
+struct Task(AtomicUsize);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Task {
+    fn new() -> (Arc<Self>, Waker) {
+        let task = Arc::new(Self::default());
+        (Arc::clone(&task), Waker::from(task))
+    }
+
+    fn wakes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A link's share, and one task for each role.
+struct Link {
+    guard: SharedGuard,
+    registrations: Registrations,
+    tasks: [(Arc<Task>, Waker); 3],
+}
+
+impl Link {
+    fn new() -> Self {
+        Self {
+            guard: SharedGuard::default(),
+            registrations: Registrations::default(),
+            tasks: std::array::from_fn(|_| Task::new()),
+        }
+    }
+
+    /// A link whose roles all wait.
+    fn waiting() -> Self {
+        let mut link = Self::new();
+        for role in ROLES {
+            assert!(link.waits(role));
+        }
+        link
+    }
+
+    /// Returns whether a role waits that finds nothing to do.
+    fn waits(&mut self, role: Role) -> bool {
+        self.waits_unless(role, || false)
+    }
+
+    fn waits_unless(&mut self, role: Role, look: impl FnOnce() -> bool) -> bool {
+        let waker = &self.tasks[role as usize].1;
+        !self
+            .registrations
+            .prepare_to_wait(&self.guard, role, waker, look)
+    }
+
+    fn wakes(&self) -> [usize; 3] {
+        [0, 1, 2].map(|role| self.tasks[role].0.wakes())
+    }
+
+    /// How often each task's waker is held, apart from the tasks' own.
+    fn held(&self) -> [usize; 3] {
+        [0, 1, 2].map(|role| Arc::strong_count(&self.tasks[role].0) - 2)
+    }
+}
+
+fn lose(generation: u64) -> Command {
+    Command::Lose(generation, ErrorKind::TimedOut.into())
+}
+
+fn taken(shared: &Shared) -> Option<String> {
+    shared.take_command().map(|command| match command {
+        Command::Close => "close".to_owned(),
+        Command::Reconnect => "reconnect".to_owned(),
+        Command::Lose(generation, cause) => format!("lose {generation}: {:?}", cause.kind()),
+    })
+}
+
+#[test]
+fn flags_are_set_and_cleared_one_by_one() {
+    let all = [
+        COMMANDS,
+        READ_LOSS,
+        WRITE_LOSS,
+        CHANGED,
+        IDLE,
+        SHUTTING_DOWN,
+        SHUT_DOWN,
+        WRITER_WAITS,
+    ];
+    let flags = Flags::default();
+    for flag in all {
+        assert!(!flags.any(flag), "no two share a bit");
+        flags.set(flag);
+        assert!(flags.any(flag));
+    }
+    assert_eq!(flags.clear(CHANGED | IDLE), CHANGED | IDLE);
+    assert_eq!(flags.clear(CHANGED | READ_LOSS), READ_LOSS);
+    assert_eq!(flags.clear(CHANGED), 0);
+    assert!(flags.any(CHANGED | WRITE_LOSS));
+}
+
+#[test]
+fn a_command_is_taken_once_and_wakes_every_role() {
+    for (command, text) in [
+        (Command::Close, "close"),
+        (Command::Reconnect, "reconnect"),
+        (lose(3), "lose 3: TimedOut"),
+    ] {
+        let link = Link::waiting();
+        assert_eq!(taken(&link.guard), None);
+        link.guard.command(command);
+        assert!(link.guard.has_command());
+        assert_eq!(link.wakes(), [1, 1, 1]);
+        assert_eq!(taken(&link.guard).as_deref(), Some(text));
+        assert!(!link.guard.has_command());
+        assert_eq!(taken(&link.guard), None);
+    }
+}
+
+#[test]
+fn of_several_commands_the_furthest_reaching_one_is_taken_in_any_order() {
+    let commands: [fn() -> Command; 3] = [|| lose(1), || Command::Reconnect, || Command::Close];
+    for (first, second, expected) in [
+        (0, 1, "reconnect"),
+        (1, 0, "reconnect"),
+        (0, 2, "close"),
+        (2, 0, "close"),
+        (1, 2, "close"),
+        (2, 1, "close"),
+    ] {
+        let shared = Shared::default();
+        shared.command(commands[first]());
+        shared.command(commands[second]());
+        assert_eq!(taken(&shared).as_deref(), Some(expected));
+        assert_eq!(taken(&shared), None, "it replaces the other one");
+    }
+}
+
+#[test]
+fn of_several_losses_of_a_connection_the_first_cause_counts() {
+    let shared = Shared::default();
+    shared.command(lose(1));
+    shared.command(Command::Lose(1, io::Error::other("later")));
+    assert_eq!(taken(&shared).as_deref(), Some("lose 1: TimedOut"));
+    assert_eq!(taken(&shared), None);
+    shared.command(Command::Lose(2, io::Error::other("after that")));
+    assert_eq!(taken(&shared).as_deref(), Some("lose 2: Other"));
+}
+
+#[test]
+fn of_the_losses_of_two_connections_the_newer_one_is_taken() {
+    for (first, second) in [(1, 2), (2, 1)] {
+        let shared = Shared::default();
+        shared.command(lose(first));
+        shared.command(lose(second));
+        assert_eq!(taken(&shared).as_deref(), Some("lose 2: TimedOut"));
+        assert_eq!(taken(&shared), None);
+    }
+}
+
+#[test]
+fn a_cause_that_a_reconnect_has_replaced_does_not_come_back() {
+    let shared = Shared::default();
+    shared.command(lose(1));
+    shared.command(Command::Reconnect);
+    assert_eq!(taken(&shared).as_deref(), Some("reconnect"));
+    shared.command(lose(2));
+    assert_eq!(taken(&shared).as_deref(), Some("lose 2: TimedOut"));
+}
+
+#[test]
+fn the_tasks_of_all_other_roles_are_woken_once() {
+    for polling in ROLES {
+        let link = Link::waiting();
+        link.guard.wake_others(Some(polling));
+        link.guard.wake_others(Some(polling));
+        let expected = ROLES.map(|role| usize::from(role != polling));
+        assert_eq!(link.wakes(), expected);
+        // It stays registered.
+        link.guard.wake_all();
+        assert_eq!(link.wakes(), [1, 1, 1]);
+    }
+}
+
+#[test]
+fn the_waker_of_timers_and_connections_wakes_every_role() {
+    let link = Link::waiting();
+    let waker = link.guard.waker();
+    waker.wake_by_ref();
+    assert_eq!(link.wakes(), [1, 1, 1]);
+    waker.wake();
+    assert_eq!(link.wakes(), [1, 1, 1], "none waits any more");
+}
+
+#[test]
+fn a_role_that_does_not_wait_any_more_is_not_woken() {
+    for role in ROLES {
+        let link = Link::waiting();
+        link.guard.deregister(role);
+        link.guard.deregister(role);
+        assert_eq!(link.held()[role as usize], 0);
+        link.guard.wake_all();
+        let expected = ROLES.map(|other| usize::from(other != role));
+        assert_eq!(link.wakes(), expected);
+    }
+}
+
+#[test]
+fn only_the_last_task_of_a_role_is_woken() {
+    for role in ROLES {
+        let mut link = Link::waiting();
+        let before = std::mem::replace(&mut link.tasks[role as usize], Task::new());
+        assert!(link.waits(role));
+        assert_eq!(Arc::strong_count(&before.0), 2, "its waker is dropped");
+        link.guard.wake_all();
+        assert_eq!((before.0.wakes(), link.wakes()), (0, [1, 1, 1]));
+    }
+}
+
+#[test]
+fn a_task_that_polls_again_is_registered_once() {
+    let mut link = Link::waiting();
+    for role in ROLES {
+        assert!(link.waits(role));
+    }
+    assert_eq!(link.held(), [1, 1, 1]);
+    link.guard.wake_all();
+    assert_eq!(link.held(), [0, 0, 0]);
+    // After a wake-up it has to be registered again, though its waker is the same.
+    for role in ROLES {
+        assert!(link.waits(role));
+    }
+    link.guard.wake_all();
+    assert_eq!(link.wakes(), [2, 2, 2]);
+}
+
+#[test]
+fn a_task_that_finds_something_to_do_does_not_wait() {
+    for role in ROLES {
+        let mut link = Link::new();
+        for _ in 0..2 {
+            assert!(!link.waits_unless(role, || true));
+            assert_eq!(link.held()[role as usize], 1, "it may wait all the same");
+        }
+        for _ in 0..2 {
+            assert!(link.waits(role));
+            link.guard.command(Command::Reconnect);
+            assert!(!link.waits(role));
+            assert!(!link.waits(role), "the command is not taken");
+            link.guard.take_command();
+        }
+    }
+}
+
+#[test]
+fn it_looks_after_it_has_registered() {
+    for role in ROLES {
+        let mut link = Link::new();
+        let shared = link.guard.share();
+        // What changes during the look wakes the task.
+        assert!(link.waits_unless(role, || {
+            shared.wake_all();
+            false
+        }));
+        assert_eq!(link.wakes()[role as usize], 1);
+    }
+}
+
+#[test]
+fn the_writer_has_a_flag_while_it_waits() {
+    let mut link = Link::new();
+    assert!(link.waits(Role::Read) && link.waits(Role::Watch));
+    assert!(!link.guard.flags().any(WRITER_WAITS));
+    assert!(link.waits(Role::Write));
+    assert!(link.guard.flags().any(WRITER_WAITS));
+    link.guard.wake_others(Some(Role::Write));
+    assert!(link.guard.flags().any(WRITER_WAITS));
+    link.guard.wake_all();
+    assert!(!link.guard.flags().any(WRITER_WAITS));
+}
+
+#[test]
+fn a_state_is_published_to_the_handles_that_there_are() {
+    let shared = Shared::default();
+    shared.publish(State::GaveUp);
+    let watch = shared.watch(|| State::Connecting { attempt: 2 });
+    assert_eq!(*watch.borrow(), State::Connecting { attempt: 2 });
+    let receiver = watch.subscribe();
+    shared.publish(State::GaveUp);
+    assert_eq!(*receiver.borrow(), State::GaveUp);
+    let again = shared.watch(|| unreachable!("it is made once"));
+    assert_eq!(*again.borrow(), State::GaveUp);
+}
+
+#[test]
+fn a_link_that_is_dropped_is_closed_for_its_handles_and_wakes_no_task() {
+    let link = Link::waiting();
+    let shared = link.guard.share();
+    let receiver = shared.watch(|| State::GaveUp).subscribe();
+    let Link { guard, tasks, .. } = link;
+    drop(guard);
+    assert_eq!(*receiver.borrow(), State::Closed);
+    for (task, _) in &tasks {
+        assert_eq!((task.wakes(), Arc::strong_count(task)), (0, 2));
+    }
+    shared.wake_all();
+    assert!(tasks.iter().all(|(task, _)| task.wakes() == 0));
+}
