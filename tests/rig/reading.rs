@@ -241,7 +241,7 @@ impl Reading {
     fn poison(&mut self, lines: &[&Line]) -> Verdict {
         let line = lines.iter().find(|line| {
             line.generation >= self.generation
-                && line.poison.is_some()
+                && line.poison.is_some_and(|(_, end)| end <= line.consumed)
                 && !self.poison_told.contains(&line.generation)
         });
         let Some(line) = line else {
