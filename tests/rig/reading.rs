@@ -209,9 +209,8 @@ impl Reading {
     fn decode_eof(&mut self, lines: &[&Line]) -> Verdict {
         let last = lines.last().map_or(0, |line| line.generation);
         let is_first = self.eof_told.insert(last);
-        is_first
-            .then_some(())
-            .ok_or_else(|| "decode-eof: \"an error of it is one error, then the end\"".into())
+        let why = "decode-eof: \"an error of it is one error, then the end\"";
+        is_first.then_some(()).ok_or_else(|| why.into())
     }
 
     fn lost(&mut self, lines: &[&Line], generation: u64) -> Verdict {
