@@ -151,6 +151,8 @@ impl<U: Decoder> RecvBuffer<U> {
                     }
                     Ok(None) => self.progress = Progress::Ended,
                     Err(error) => {
+                        // Nothing of them can be decoded: the next poll would fail again.
+                        self.bytes.clear();
                         self.progress = Progress::Ended;
                         return Received::Item(Err(error));
                     }
