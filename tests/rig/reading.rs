@@ -24,8 +24,7 @@ pub struct Reading {
     eof_told: BTreeSet<u64>,
     pub passing_told: usize,
     pub delivered: u64,
-    pub trailers_seen: u32,
-    unread: Unread,
+    pub unread: Unread,
     /// The stream has ended for good.
     pub has_ended: bool,
     /// The stream may end: it was closed, or the peer's end is passed on.
@@ -50,7 +49,6 @@ impl Reading {
             eof_told: BTreeSet::new(),
             passing_told: 0,
             delivered: 0,
-            trailers_seen: 0,
             unread: Unread::new(max_unread),
             has_ended: false,
             may_end: false,
@@ -67,10 +65,6 @@ impl Reading {
             _ => line.taken_by_handshake,
         };
         got as usize
-    }
-
-    pub const fn said_dropped_bytes(&self) -> u64 {
-        self.unread.said()
     }
 
     /// A new connection has begun.
@@ -148,7 +142,6 @@ impl Reading {
         let generation = u64::from(item.connection);
         self.delivered += 1;
         if item.index >= FIRST_TRAILER {
-            self.trailers_seen += 1;
             let may = self.may_end || self.passes;
             return may
                 .then_some(())
@@ -238,11 +231,13 @@ impl Reading {
     }
 
     fn poison(&mut self, lines: &[&Line]) -> Verdict {
-        let line = lines.iter().find(|line| {
+        let candidates = lines.iter().filter(|line| {
             line.generation >= self.generation
                 && line.poison.is_some_and(|(_, end)| end <= line.consumed)
                 && !self.poison_told.contains(&line.generation)
         });
+        // The first one, but rather not one of which a panic may have told.
+        let line = candidates.min_by_key(|line| self.poison_excused.contains(&line.generation));
         let Some(line) = line else {
             return Err("poison-surplus: \"A decode error ends the connection, once\"".into());
         };

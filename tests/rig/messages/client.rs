@@ -64,7 +64,7 @@ pub struct Client {
     pub close_answered: bool,
     /// A close has given up, and may be called again.
     pub close_gave_up: bool,
-    /// Answers were counted through the handle, and no flush was polled since.
+    /// Answers were counted through the handle, and the sink was not polled since.
     pub has_pending_answers: bool,
     /// A read waits since then.
     pub waits_since: Option<Instant>,
@@ -127,8 +127,6 @@ impl Client {
         };
         actor.is_runnable = false;
         let Some(op) = actor.op else { return };
-        // Only a flush takes them over for certain.
-        self.has_pending_answers &= op != Op::Flush;
         trace(|| format!("{role:?} polls {op:?}"));
         let (task, is_inherent) = (&mut actor.task, self.plan.is_inherent);
         let polled = catch_unwind(AssertUnwindSafe(|| {
@@ -139,9 +137,13 @@ impl Client {
         if let Halves::Whole(framed) = &self.halves {
             newer::note_dropped(&self.rig, framed);
         }
-        if role == Role::Reader {
+        let is_pending = polled.as_ref().is_ok_and(Poll::is_pending);
+        if role == Role::Writer {
+            // A `SplitSink` that holds nothing back does not poll the sink to get ready.
+            self.has_pending_answers &= !(is_pending || matches!(op, Op::Flush | Op::Close));
+        } else {
             // A read that is polled too late waits from then on.
-            self.waits_since = matches!(polled, Ok(Poll::Pending)).then(Instant::now);
+            self.waits_since = is_pending.then(Instant::now);
         }
         match polled {
             Ok(Poll::Pending) => {}
@@ -188,7 +190,7 @@ impl Client {
             items: world.reading.delivered,
             messages: world.sending.accepted.len() as u64,
             dropped: world.sending.said_dropped as u64,
-            dropped_bytes: world.reading.said_dropped_bytes(),
+            dropped_bytes: world.reading.unread.said(),
             closed_again: u64::from(self.close_gave_up && self.close_answered),
             ..world.stats
         }
