@@ -7,14 +7,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use reconnecting_stream::{Eof, Resend, Seam};
+use reconnecting_stream::{Eof, Phase, Resend, Seam, Verdict};
 use rig::codec::{Codec, Item, Message};
 use rig::hook::{Act, Hook, Op, When};
+use rig::judge;
 use rig::line::{Habits, Line};
 use rig::reading::Reading;
 use rig::sending::Sending;
 use rig::settings::{MAX_UNREAD, Offline, Settings};
 use rig::socket::Socket;
+use rig::unread::Unread;
 use rig::world::Rig;
 use rig::{Random, Task};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -188,4 +190,53 @@ fn the_oracle_sees_what_is_missing_before_a_seam() {
     let mut reading = Reading::new(Seam::Error, MAX_UNREAD);
     assert!(reading.item(&lines, item(1)).is_ok());
     assert!(reading.item(&lines, item(2)).is_err(), "no seam");
+}
+
+/// Judges what the seam of a connection with two items of 16 bytes each says, of which the reader
+/// has got `got`, while no more than `bound` bytes may wait.
+fn judge_seam(bound: usize, got: usize, dropped_bytes: u64) -> Result<(), String> {
+    let mut line = Line::new(HABITS, 1);
+    drop(line.send_items(1, 0, None, 0));
+    drop(line.send_items(1, 0, None, 0));
+    line.consumed = line.arrived;
+    let mut unread = Unread::new((bound, 8));
+    unread.note(&[&line], 1);
+    unread.add(dropped_bytes)?;
+    unread.leave(&line, got, 2)?;
+    unread.check_most()
+}
+
+#[test]
+fn the_oracle_adds_up_what_the_seams_say_was_dropped() {
+    assert!(judge_seam(10, 0, 32).is_ok());
+    assert!(judge_seam(10, 1, 16).is_ok());
+    assert!(judge_seam(10, 2, 0).is_ok());
+    assert!(judge_seam(10, 0, 0).is_err(), "silent");
+    assert!(judge_seam(10, 0, 16).is_err(), "too little");
+    assert!(judge_seam(10, 1, 32).is_err(), "too much");
+    assert!(judge_seam(100, 0, 32).is_err(), "within the bound");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oracle_sees_an_error_that_is_judged_in_another_phase() {
+    let (rig, _socket) = rig();
+    let error = judge::error(&rig, Verdict::Surface, Phase::Write);
+    assert_eq!(judge::judge(&error, Phase::Write), Verdict::Surface);
+    assert_eq!(rig.world().violation(), None);
+    judge::judge(&error, Phase::Read);
+    assert!(rig.world().violation().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_read_comes_after_what_has_arrived() {
+    let (rig, mut socket) = rig();
+    rig.world().lines[0].is_adopted = true;
+    rig.act(Act::Items { count: 1, cut: 0 });
+    rig.act(Act::Fail(Op::Read, Verdict::Lost));
+    let mut reader = Task::default();
+    let first = read(&mut reader, &mut socket);
+    assert!(matches!(first, Poll::Ready(Ok(16))));
+    let second = read(&mut reader, &mut socket);
+    assert!(matches!(second, Poll::Ready(Err(_))));
+    assert!(read(&mut reader, &mut socket).is_pending());
 }

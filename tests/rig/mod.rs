@@ -12,7 +12,7 @@ pub mod bytes;
 pub mod codec;
 pub mod dialer;
 pub mod hook;
-mod judge;
+pub mod judge;
 mod kernel;
 pub mod line;
 pub mod messages;
@@ -27,7 +27,7 @@ pub mod settings;
 pub mod socket;
 pub mod task;
 pub mod threads;
-mod unread;
+pub mod unread;
 pub mod world;
 
 pub use random::Random;

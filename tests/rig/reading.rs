@@ -185,7 +185,7 @@ impl Reading {
 
     pub fn error(&mut self, lines: &[&Line], error: &CodecError) -> Verdict {
         if let Some(lost) = ConnectionLost::find(error) {
-            self.unread.hear(lost)?;
+            self.unread.add(lost.dropped_bytes)?;
             return self.lost(lines, lost.generation);
         }
         if GaveUp::find(error).is_some() {
@@ -209,9 +209,8 @@ impl Reading {
     fn decode_eof(&mut self, lines: &[&Line]) -> Verdict {
         let last = lines.last().map_or(0, |line| line.generation);
         let is_first = self.eof_told.insert(last);
-        is_first
-            .then_some(())
-            .ok_or_else(|| "decode-eof: \"an error of it is one error, then the end\"".into())
+        let why = "decode-eof: \"an error of it is one error, then the end\"";
+        is_first.then_some(()).ok_or_else(|| why.into())
     }
 
     fn lost(&mut self, lines: &[&Line], generation: u64) -> Verdict {
@@ -241,7 +240,7 @@ impl Reading {
     fn poison(&mut self, lines: &[&Line]) -> Verdict {
         let line = lines.iter().find(|line| {
             line.generation >= self.generation
-                && line.poison.is_some()
+                && line.poison.is_some_and(|(_, end)| end <= line.consumed)
                 && !self.poison_told.contains(&line.generation)
         });
         let Some(line) = line else {

@@ -104,9 +104,21 @@ impl Sending {
 
     /// Returns the encoded bytes of the messages that are owed.
     pub fn owed_bytes(&self) -> usize {
+        self.bytes_from(self.first_owed())
+    }
+
+    /// Returns the encoded bytes that may take room while this connection lives. What is confirmed
+    /// before it was given whole still is: replies count "in the order in which each connection
+    /// was given its messages", so nothing between them can be left out.
+    pub fn kept_bytes(&self, line: &Line) -> usize {
+        let next = line.frames.data.last().map(|id| *id as usize + 1);
+        self.bytes_from(next.unwrap_or(usize::MAX).min(self.first_owed()))
+    }
+
+    fn bytes_from(&self, first: usize) -> usize {
         let lengths = self.accepted.iter().enumerate();
         lengths
-            .skip(self.first_owed())
+            .skip(first)
             .filter(|(index, _)| !self.dropped.contains(index))
             .map(|(_, len)| len)
             .sum()

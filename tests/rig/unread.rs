@@ -1,7 +1,5 @@
 //! The oracle of what may be dropped because it waits for the reader.
 
-use reconnecting_stream::ConnectionLost;
-
 use super::line::Line;
 
 /// What waits for the reader is bounded, "and the reader's seam says so (how many bytes)".
@@ -55,12 +53,11 @@ impl Unread {
     }
 
     /// A seam says how much was dropped.
-    pub fn hear(&mut self, lost: &ConnectionLost) -> Result<(), String> {
-        self.said += lost.dropped_bytes;
-        if lost.dropped_bytes > 0 && self.excused == 0 {
+    pub fn add(&mut self, dropped_bytes: u64) -> Result<(), String> {
+        self.said += dropped_bytes;
+        if dropped_bytes > 0 && self.excused == 0 {
             return Err(format!(
-                "unread-bound: {} bytes were dropped within the bound",
-                lost.dropped_bytes
+                "unread-bound: {dropped_bytes} bytes were dropped within the bound"
             ));
         }
         Ok(())

@@ -180,7 +180,7 @@ impl World {
         let may_go_on = line.habits.room > 0 && !line.has_ended() && !line.fails_to_write();
         match op {
             Op::Feed { .. } if self.sending.has_transients_to_write(line) => Ok(()),
-            Op::Feed { .. } => self.judge_waiting_feed(),
+            Op::Feed { .. } => self.judge_waiting_feed(line),
             Op::Flush => fail_if(may_go_on, "hang-flush: there is room"),
             Op::Close => fail_if(
                 may_go_on && !line.stalls_shutdown,
@@ -207,16 +207,14 @@ impl World {
         )
     }
 
-    fn judge_waiting_feed(&self) -> Verdict {
-        let owed = self.sending.owed_bytes();
+    fn judge_waiting_feed(&self, line: &Line) -> Verdict {
+        let owed = self.sending.kept_bytes(line);
         let window = match self.settings.resend {
             Resend::Unconfirmed { max_bytes } => max_bytes,
             _ => usize::MAX,
         };
         // A frame that was confirmed while it was being written has to be completed.
-        let is_cut = self
-            .live()
-            .is_some_and(|line| line.given.len() > line.parsed);
+        let is_cut = line.given.len() > line.parsed;
         let is_known = self.sending.unseen() == 0;
         let has_room = is_known && !is_cut && owed < window.min(self.settings.max_queued).max(1);
         fail_if(

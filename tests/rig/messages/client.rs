@@ -64,7 +64,7 @@ pub struct Client {
     pub close_answered: bool,
     /// A close has given up, and may be called again.
     pub close_gave_up: bool,
-    /// Answers were counted through the handle, and no task has polled since.
+    /// Answers were counted through the handle, and no flush was polled since.
     pub has_pending_answers: bool,
     /// A read waits since then.
     pub waits_since: Option<Instant>,
@@ -127,7 +127,8 @@ impl Client {
         };
         actor.is_runnable = false;
         let Some(op) = actor.op else { return };
-        self.has_pending_answers = false;
+        // Only a flush takes them over for certain.
+        self.has_pending_answers &= op != Op::Flush;
         trace(|| format!("{role:?} polls {op:?}"));
         let (task, is_inherent) = (&mut actor.task, self.plan.is_inherent);
         let polled = catch_unwind(AssertUnwindSafe(|| {
