@@ -18,9 +18,7 @@ use codec::{Command, MemcachedCodec, Reply};
 use fastrand::Rng;
 use futures::{SinkExt, StreamExt};
 use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
-use reconnecting_stream::{
-    Backoff, Builder, Connect, ConnectionLost, Framing, Policy, ReconnectingFramed, Seam,
-};
+use reconnecting_stream::{Backoff, Builder, Connect, Framing, Policy, ReconnectingFramed, Seam};
 use support::Program;
 use support::numbered::message;
 use support::program::{are_installed, free_port, tell};

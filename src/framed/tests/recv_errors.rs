@@ -147,6 +147,26 @@ fn what_follows_a_message_that_can_not_be_decoded_can_be_discarded() {
 }
 
 #[test]
+fn bytes_that_arrive_after_a_panic_of_the_decoder_are_not_decoded_with_it() {
+    for (has_ended, is_lost) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut queue = connected();
+        read(&mut queue, &frame(&[PANIC, 2]));
+        let panicking = AssertUnwindSafe(|| next(&mut queue, |_| {}));
+        assert!(catch_unwind(panicking).is_err());
+        // A sender reads ahead, or the rest is drained at the loss.
+        read(&mut queue, &frame(&[3]));
+        if has_ended {
+            end_of_stream(&mut queue);
+        }
+        if is_lost {
+            lose(&mut queue, 1);
+        }
+        let expected = Got::Error("the codec panicked".into());
+        assert_eq!(next(&mut queue, |_| {}), expected);
+    }
+}
+
+#[test]
 fn a_decoder_that_has_panicked_is_not_used_again() {
     for is_lost in [false, true] {
         let mut queue = connected();
