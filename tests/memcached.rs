@@ -18,9 +18,7 @@ use codec::{Command, MemcachedCodec, Reply};
 use fastrand::Rng;
 use futures::{SinkExt, StreamExt};
 use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
-use reconnecting_stream::{
-    Backoff, Builder, Connect, ConnectionLost, Framing, Policy, ReconnectingFramed, Seam,
-};
+use reconnecting_stream::{Backoff, Builder, Connect, Framing, Policy, ReconnectingFramed, Seam};
 use support::Program;
 use support::numbered::message;
 use support::program::{are_installed, free_port, tell};
@@ -185,40 +183,5 @@ mod controls {
         let first = soon(framed.next()).await.unwrap().unwrap();
         assert_eq!(first, model.expected(2));
         assert_ne!(first, model.expected(0));
-    }
-
-    /// Sends a command, and sends it again after a loss, as a message that the stream itself sends
-    /// again if it was not written whole.
-    async fn call<C>(framed: &mut ReconnectingFramed<C, MemcachedCodec>, command: Command) -> Reply
-    where
-        C: Connect<Io = TcpStream>,
-    {
-        loop {
-            soon(framed.send(command.clone())).await.unwrap();
-            match soon(framed.next()).await.unwrap() {
-                Ok(reply) => return reply,
-                Err(error) => assert!(ConnectionLost::find(&error).is_some()),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_client_that_repeats_ordinary_messages_gets_the_replies_of_other_commands() {
-        if !are_installed(&["memcached"]) {
-            return;
-        }
-        let server = start();
-        let mut model = Model::new();
-        store(&server, &mut model, &[0, 1]).await;
-        let proxy = FaultProxy::start(server.address()).await.unwrap();
-        let framed = builder(proxy.addr()).seam(Seam::Error).connect();
-        let mut framed = soon(framed).await.unwrap();
-        assert_eq!(call(&mut framed, get(0)).await, model.expected(0));
-        assert_eq!(proxy.inject(Fault::Reset).await, 1);
-        // Sent by the stream on the next connection, and again by the client.
-        assert_eq!(call(&mut framed, get(0)).await, model.expected(0));
-        let reply = call(&mut framed, get(1)).await;
-        assert_eq!(reply, model.expected(0));
-        assert_ne!(reply, model.expected(1));
     }
 }

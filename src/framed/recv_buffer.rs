@@ -94,12 +94,15 @@ impl<U> RecvBuffer<U> {
     /// A read has returned bytes.
     #[inline]
     pub(super) fn on_read(&mut self) {
-        self.progress = Progress::Readable;
+        // The reader has yet to be told of a panic of the codec.
+        if self.progress != Progress::Decoding {
+            self.progress = Progress::Readable;
+        }
     }
 
     /// The connection's stream has ended.
     pub(super) fn on_end(&mut self) {
-        self.progress = Progress::Readable;
+        self.on_read();
         self.has_ended = true;
     }
 

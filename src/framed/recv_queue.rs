@@ -190,7 +190,9 @@ impl<U> RecvQueue<U> {
     fn merge_oldest_seams(&mut self) -> bool {
         let is_seam = |past: &Past<U>| !past.has_bytes() && past.lost.is_some();
         let mut pairs = self.past.iter().zip(self.past.iter().skip(1));
-        let Some(oldest) = pairs.position(|(a, b)| is_seam(a) && is_seam(b)) else {
+        // The reader may be in the middle of the first one.
+        let is_mergeable = |past: &Past<U>| is_seam(past) && !past.is_entered;
+        let Some(oldest) = pairs.position(|(a, b)| is_mergeable(a) && is_seam(b)) else {
             return false;
         };
         let merged = self.past.remove(oldest).and_then(|past| past.lost);

@@ -18,6 +18,8 @@ pub(super) const PANIC: u8 = 0xfe;
 pub(super) struct Batches {
     held: VecDeque<u8>,
     at_eof: AtEof,
+    /// It was asked for the end, and has had more to say.
+    is_ending: bool,
 }
 
 /// What the decoder has to say at the end of its connection's stream.
@@ -46,11 +48,8 @@ pub(super) fn frame(items: &[u8]) -> Vec<u8> {
     std::iter::once(len).chain(items.iter().copied()).collect()
 }
 
-impl Decoder for Batches {
-    type Item = u8;
-    type Error = io::Error;
-
-    fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<u8>> {
+impl Batches {
+    fn next_item(&mut self, bytes: &mut BytesMut) -> io::Result<Option<u8>> {
         if self.held.is_empty() {
             match bytes.first() {
                 Some(&len) if bytes.len() > usize::from(len) => {
@@ -67,13 +66,23 @@ impl Decoder for Batches {
             item => Ok(item),
         }
     }
+}
+
+impl Decoder for Batches {
+    type Item = u8;
+    type Error = io::Error;
+
+    fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<u8>> {
+        assert!(!self.is_ending, "no message follows the end");
+        self.next_item(bytes)
+    }
 
     fn decode_eof(&mut self, bytes: &mut BytesMut) -> io::Result<Option<u8>> {
-        if let Some(item) = self.decode(bytes)? {
-            return Ok(Some(item));
-        }
-        if let Some(item) = self.at_eof.items.pop_front() {
-            return Ok(Some(item));
+        let item = self.next_item(bytes)?;
+        let item = item.or_else(|| self.at_eof.items.pop_front());
+        self.is_ending = item.is_some();
+        if item.is_some() {
+            return Ok(item);
         }
         if std::mem::take(&mut self.at_eof.fails) {
             return Err(io::Error::other("the end is torn"));

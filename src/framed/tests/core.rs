@@ -1,10 +1,13 @@
 //! What the settings for an outage do.
 
+use std::task::Waker;
+
 use bytes::BytesMut;
 
 use super::batches::Batches;
 use super::lost;
 use super::messages::*;
+use crate::framed::confirm::Confirmations;
 use crate::framed::connector::NewConnection;
 use crate::framed::core::{Core, OfflineQueue, Options};
 use crate::framed::send_buffer::{Kind, Resend};
@@ -211,6 +214,28 @@ fn a_sender_is_on_its_fast_path_only_with_a_connection_and_without_an_error() {
     core.end_connection(Some(lost(1)));
     core.take_send_error();
     assert!(!core.send.may_push(), "there is no connection");
+}
+
+#[test]
+fn what_was_confirmed_before_a_loss_or_during_an_outage_is_not_owed() {
+    for is_lost_first in [false, true] {
+        let mut core = core(Options {
+            resend: unconfirmed(1000),
+            ..Options::default()
+        });
+        let confirmations = Confirmations::new(core.acks.pending(), Waker::noop().clone());
+        begin(&mut core, 1);
+        push_all(&mut core.send, 0..1);
+        take_all(&mut core.send);
+        if !is_lost_first {
+            confirmations.confirm(1);
+        }
+        core.end_connection(Some(lost(1)));
+        assert_eq!(core.send.is_flushed(), !is_lost_first);
+        confirmations.confirm(1);
+        begin(&mut core, 2);
+        assert!(core.send.is_flushed() && !core.send.has_backlog());
+    }
 }
 
 #[test]

@@ -8,12 +8,14 @@ mod batches;
 mod core;
 mod messages;
 mod messages_model;
+mod recv_errors;
 mod recv_limits;
 mod recv_queue;
 mod recv_random;
 mod replies;
 mod send_buffer;
 mod send_random;
+mod send_room;
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;

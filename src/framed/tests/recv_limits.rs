@@ -116,6 +116,20 @@ fn many_seams_without_items_become_one_and_no_dropped_byte_is_forgotten() {
 }
 
 #[test]
+fn what_the_reader_was_in_the_middle_of_is_not_merged_away() {
+    let mut queue = queue(1000, 1);
+    begin(&mut queue);
+    read(&mut queue, &frame(&[1, 2, 3]));
+    assert_eq!(next(&mut queue, |_| {}), Got::Item(1));
+    lose(&mut queue, 1);
+    for generation in 2..=200 {
+        come_and_go(&mut queue, generation, &[]);
+    }
+    let first = [Got::Item(2), Got::Item(3)];
+    assert_eq!(drain(&mut queue)[..2], first);
+}
+
+#[test]
 fn seams_with_items_between_them_are_not_merged() {
     let mut queue = queue(1000, 1000);
     for generation in 1..=300 {

@@ -1,5 +1,7 @@
 //! Unit tests of `shared.rs`, which `tests/wakers_loom.rs` compiles a second time.
 
+mod waiting;
+
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,6 +71,11 @@ impl Link {
         !self
             .registrations
             .prepare_to_wait(&self.guard, role, waker, look)
+    }
+
+    fn is_waiting(&self, role: Role) -> bool {
+        let waker = &self.tasks[role as usize].1;
+        self.registrations.is_waiting(&self.guard, role, waker)
     }
 
     fn wakes(&self) -> [usize; 3] {
@@ -184,117 +191,6 @@ fn a_cause_that_a_reconnect_has_replaced_does_not_come_back() {
     assert_eq!(taken(&shared).as_deref(), Some("reconnect"));
     shared.command(lose(2));
     assert_eq!(taken(&shared).as_deref(), Some("lose 2: TimedOut"));
-}
-
-#[test]
-fn the_tasks_of_all_other_roles_are_woken_once() {
-    for polling in ROLES {
-        let link = Link::waiting();
-        link.guard.wake_others(Some(polling));
-        link.guard.wake_others(Some(polling));
-        let expected = ROLES.map(|role| usize::from(role != polling));
-        assert_eq!(link.wakes(), expected);
-        // It stays registered.
-        link.guard.wake_all();
-        assert_eq!(link.wakes(), [1, 1, 1]);
-    }
-}
-
-#[test]
-fn the_waker_of_timers_and_connections_wakes_every_role() {
-    let link = Link::waiting();
-    let waker = link.guard.waker();
-    waker.wake_by_ref();
-    assert_eq!(link.wakes(), [1, 1, 1]);
-    waker.wake();
-    assert_eq!(link.wakes(), [1, 1, 1], "none waits any more");
-}
-
-#[test]
-fn a_role_that_does_not_wait_any_more_is_not_woken() {
-    for role in ROLES {
-        let link = Link::waiting();
-        link.guard.deregister(role);
-        link.guard.deregister(role);
-        assert_eq!(link.held()[role as usize], 0);
-        link.guard.wake_all();
-        let expected = ROLES.map(|other| usize::from(other != role));
-        assert_eq!(link.wakes(), expected);
-    }
-}
-
-#[test]
-fn only_the_last_task_of_a_role_is_woken() {
-    for role in ROLES {
-        let mut link = Link::waiting();
-        let before = std::mem::replace(&mut link.tasks[role as usize], Task::new());
-        assert!(link.waits(role));
-        assert_eq!(Arc::strong_count(&before.0), 2, "its waker is dropped");
-        link.guard.wake_all();
-        assert_eq!((before.0.wakes(), link.wakes()), (0, [1, 1, 1]));
-    }
-}
-
-#[test]
-fn a_task_that_polls_again_is_registered_once() {
-    let mut link = Link::waiting();
-    for role in ROLES {
-        assert!(link.waits(role));
-    }
-    assert_eq!(link.held(), [1, 1, 1]);
-    link.guard.wake_all();
-    assert_eq!(link.held(), [0, 0, 0]);
-    // After a wake-up it has to be registered again, though its waker is the same.
-    for role in ROLES {
-        assert!(link.waits(role));
-    }
-    link.guard.wake_all();
-    assert_eq!(link.wakes(), [2, 2, 2]);
-}
-
-#[test]
-fn a_task_that_finds_something_to_do_does_not_wait() {
-    for role in ROLES {
-        let mut link = Link::new();
-        for _ in 0..2 {
-            assert!(!link.waits_unless(role, || true));
-            assert_eq!(link.held()[role as usize], 1, "it may wait all the same");
-        }
-        for _ in 0..2 {
-            assert!(link.waits(role));
-            link.guard.command(Command::Reconnect);
-            assert!(!link.waits(role));
-            assert!(!link.waits(role), "the command is not taken");
-            link.guard.take_command();
-        }
-    }
-}
-
-#[test]
-fn it_looks_after_it_has_registered() {
-    for role in ROLES {
-        let mut link = Link::new();
-        let shared = link.guard.share();
-        // What changes during the look wakes the task.
-        assert!(link.waits_unless(role, || {
-            shared.wake_all();
-            false
-        }));
-        assert_eq!(link.wakes()[role as usize], 1);
-    }
-}
-
-#[test]
-fn the_writer_has_a_flag_while_it_waits() {
-    let mut link = Link::new();
-    assert!(link.waits(Role::Read) && link.waits(Role::Watch));
-    assert!(!link.guard.flags().any(WRITER_WAITS));
-    assert!(link.waits(Role::Write));
-    assert!(link.guard.flags().any(WRITER_WAITS));
-    link.guard.wake_others(Some(Role::Write));
-    assert!(link.guard.flags().any(WRITER_WAITS));
-    link.guard.wake_all();
-    assert!(!link.guard.flags().any(WRITER_WAITS));
 }
 
 #[test]
