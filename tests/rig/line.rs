@@ -33,6 +33,8 @@ pub struct Line {
     pub generation: u64,
     pub is_adopted: bool,
     pub is_dropped: bool,
+    /// The epoch in which it was dropped.
+    pub dropped: Option<u64>,
 
     pub(super) arriving: VecDeque<u8>,
     /// Everything that has arrived.
@@ -119,6 +121,7 @@ impl Line {
             generation,
             is_adopted: false,
             is_dropped: false,
+            dropped: None,
             arriving: VecDeque::new(),
             stream: Vec::new(),
             arrived: 0,

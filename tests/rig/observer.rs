@@ -34,6 +34,9 @@ impl World {
                 let is_early = quiet.is_none_or(|quiet| quiet < IDLE)
                     && self.judges_epochs
                     && self.last_arrival < self.epoch;
+                if cause.kind() == ErrorKind::InvalidData {
+                    self.undecoded = Some(self.epoch);
+                }
                 let is_idle = cause.kind() == ErrorKind::TimedOut;
                 self.stats.idle_losses += u64::from(is_idle);
                 if is_idle && is_early {

@@ -236,7 +236,7 @@ impl Reading {
                 && line.poison.is_some_and(|(_, end)| end <= line.consumed)
                 && !self.poison_told.contains(&line.generation)
         });
-        // The first one, but rather not one of which a panic may have told.
+        // The first one, but rather one of which no panic has told.
         let line = candidates.min_by_key(|line| self.poison_excused.contains(&line.generation));
         let Some(line) = line else {
             return Err("poison-surplus: \"A decode error ends the connection, once\"".into());
@@ -250,9 +250,10 @@ impl Reading {
         self.check_left(line)
     }
 
-    /// A panic has taken the place of what the decoder had to say.
-    pub fn forgive_poison(&mut self, lines: &[&Line]) {
-        let lost = lines.iter().filter(|line| line.is_dropped);
+    /// A panic has taken the place of what the decoder had to say, which has just lost the
+    /// connection.
+    pub fn forgive_poison(&mut self, lines: &[&Line], epoch: u64) {
+        let lost = lines.iter().filter(|line| line.dropped == Some(epoch));
         self.poison_excused.extend(lost.map(|line| line.generation));
     }
 

@@ -232,8 +232,9 @@ impl Drop for Socket {
         trace(|| format!("    line {} dropped", self.line));
         let mut world = self.rig.world();
         world.stats.losses += 1;
+        let epoch = world.epoch;
         let line = &mut world.lines[self.line];
-        line.is_dropped = true;
+        (line.is_dropped, line.dropped) = (true, Some(epoch));
         if !line.noticed {
             line.must = line.must.max(line.consumed);
         }

@@ -58,6 +58,8 @@ pub struct World {
     pub observer_panics: bool,
     /// What passes of attempts, and was not told yet.
     pub passing_attempts: usize,
+    /// The epoch in which a connection was lost by what can't be decoded.
+    pub undecoded: Option<u64>,
     /// The encoder failed or panicked, and the sink has not answered so yet.
     pub refusals_due: usize,
     pub panics_due: usize,
@@ -121,6 +123,7 @@ impl World {
             shutdown_is_permanent: false,
             observer_panics: false,
             passing_attempts: 0,
+            undecoded: None,
             refusals_due: 0,
             panics_due: 0,
             violation: None,

@@ -48,7 +48,7 @@ impl Client {
             }
             (Answer::Fed(Err(error)), Op::FeedTransient(_)) => self.take_sink_error(op, &error),
             (Answer::Fed(Ok(())), Op::FeedTransient(_)) => {}
-            (Answer::Panicked, _) => self.take_panic(),
+            (Answer::Panicked, _) => self.take_panic(op),
             (Answer::Fed(_), _) => unreachable!("only what was fed"),
         }
     }
@@ -164,7 +164,7 @@ impl Client {
         }
     }
 
-    fn take_panic(&mut self) {
+    fn take_panic(&mut self, op: Op) {
         let mut world = self.rig.world();
         if world.panics_due == 0 {
             world.fail("panic: neither the encoder's nor the observer's");
@@ -172,8 +172,12 @@ impl Client {
         world.panics_due = 0;
         // The panic takes the place of an error that the poll has for its caller.
         world.passing_attempts = 0;
+        let epoch = world.epoch;
+        let is_of_decoder = op == Op::Next && world.undecoded == Some(epoch);
         world.judge_reading(|reading, lines| {
-            reading.forgive_poison(lines);
+            if is_of_decoder {
+                reading.forgive_poison(lines, epoch);
+            }
             Ok(())
         });
     }
