@@ -29,10 +29,10 @@
 //! | full: woken by room, a confirmation, a loss, an end, a command | `room::poll_ready_that_waits_*` |
 //! | what a connection owes is flushed, whichever half polls | `owed::what_a_connection_owes_is_written_and_flushed_*`, `framed_crossings.rs::a_reader_flushes_the_question_that_it_has_sent_again` |
 //! | ... the other half's future is dropped, has room, was given up | `owed::what_a_connection_owes_continues_*`, `a_task_that_only_reads_*` |
-//! | a sender that never reads learns of every end | `never_reads::*`, `framed_crossings.rs::a_sender_that_never_reads_*` |
+//! | a sender that never reads learns of every end | `never_reads::*`, `races::*`, `framed_crossings.rs::a_sender_that_never_reads_*` |
 //! | `Resend::Torn` leaves what was taken whole | `framed_sweep.rs::what_is_torn_goes_whole_to_the_next_connection` |
 //! | `Resend::Unconfirmed`: at least once, no gap, no reordering | `confirmations::what_is_not_confirmed_is_sent_again_oldest_first_*`, `framed_sweep.rs::what_is_unconfirmed_goes_again` |
-//! | confirmations count in the order of each connection | `confirmations::a_confirmation_of_the_first_connection_*`, `framed.rs::are_counted_for_the_connection_that_they_were_read_from` |
+//! | confirmations count in the order of each connection | `confirmations::a_confirmation_of_the_first_connection_*`, `replies_of_a_connection_*`, `framed.rs::are_counted_for_the_connection_that_they_were_read_from` |
 //! | ... or race with a reconnect | `confirmations::a_confirmation_that_races_*` |
 //! | confirming is immediate | `confirmations::a_confirmation_is_counted_before_anything_is_polled` |
 //! | it wakes a flush or a close during an outage | `confirmations::a_confirmation_wakes_*`, `a_flush_that_waits_in_an_outage_*` |
@@ -41,7 +41,7 @@
 //! | a close sends what is owed, or says so | `closing::a_close_*` |
 //! | a close during an outage with nothing owed ends immediately | `closing::a_close_during_an_outage_with_nothing_owed_*` |
 //! | a flush with nothing to do is `Ok`, also after a close | `closing::a_flush_with_nothing_to_do_*` |
-//! | giving up answers `GaveUp` to all | `giving_up::giving_up_is_answered_*` |
+//! | giving up answers `GaveUp` to all | `giving_up::giving_up_*` |
 //! | `handle.reconnect()` starts afresh also after a close was tried | `giving_up::a_reconnect_starts_afresh_*`, `a_close_after_the_reconnect_*`, `a_permanent_verdict_in_a_close_*` |
 //! | a panic of the encoder | `errors::a_panic_of_the_encoder_*` |
 //! | an error of the encoder | `errors::an_error_of_the_encoder_*` |
@@ -79,6 +79,8 @@ mod never_reads;
 mod offline;
 #[path = "contract_framed/owed.rs"]
 mod owed;
+#[path = "contract_framed/races.rs"]
+mod races;
 #[path = "contract_framed/receiving.rs"]
 mod receiving;
 #[path = "contract_framed/room.rs"]
