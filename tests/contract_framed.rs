@@ -21,14 +21,14 @@
 //! | an error of it is one error, then the end | `receiving::an_error_of_decode_eof_*` |
 //! | a decode error ends the connection, once | `receiving::a_decode_error_*` |
 //! | an error of the writing side never becomes an item | `errors::an_error_of_the_writing_side_*`, `a_sender_that_waits_*` |
-//! | a passing error of the reading side never fails a send | `errors::a_passing_error_of_the_reading_side_never_fails_a_send` |
+//! | a passing error of the reading side never fails a send | `errors::a_passing_error_*` |
 //! | **Sending** | |
 //! | no frame is ever torn | `framed_sweep.rs::two_resets_tear_nothing`, `framed_sockets.rs` |
 //! | a frame that was cut is sent again whole, in order | `framed_sweep.rs::what_is_torn_goes_whole_to_the_next_connection`, `owed::a_frame_that_was_cut_*` |
 //! | the queue is bounded in bytes | `room::a_queue_is_bounded_in_bytes_*`, `framed_ends.rs::sixty_four_kibibytes_wait_by_default` |
 //! | full: woken by room, a confirmation, a loss, an end, a command | `room::poll_ready_that_waits_*` |
 //! | what a connection owes is flushed, whichever half polls | `owed::what_a_connection_owes_is_written_and_flushed_*`, `framed_crossings.rs::a_reader_flushes_the_question_that_it_has_sent_again` |
-//! | ... the other half's future is dropped, has room, was given up | `owed::what_a_connection_owes_continues_*`, `a_task_that_only_reads_*` |
+//! | ... the other half's future is dropped, has room, was given up | `owed::what_a_connection_owes_continues_*`, `a_task_that_only_reads_*`, `a_reader_gets_its_items_*` |
 //! | a sender that never reads learns of every end | `never_reads::*`, `races::*`, `framed_crossings.rs::a_sender_that_never_reads_*` |
 //! | `Resend::Torn` leaves what was taken whole | `framed_sweep.rs::what_is_torn_goes_whole_to_the_next_connection` |
 //! | `Resend::Unconfirmed`: at least once, no gap, no reordering | `confirmations::what_is_not_confirmed_is_sent_again_oldest_first_*`, `framed_sweep.rs::what_is_unconfirmed_goes_again` |

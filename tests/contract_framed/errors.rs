@@ -8,7 +8,7 @@ use reconnecting_stream::{Phase, State, Verdict};
 use tokio::time::Instant;
 
 use super::contract::codec::{PANICS, UNENCODABLE};
-use super::contract::{Net, Op};
+use super::contract::{Net, Op, When};
 use super::support::{Outcome, Task};
 use super::*;
 
@@ -206,4 +206,20 @@ async fn an_error_of_the_encoder_leaves_nothing_of_its_message_and_the_connectio
             assert_eq!(net.connections(), generation);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_passing_error_of_a_write_swallows_no_error_of_the_reading_side() {
+    let net = Net::new();
+    let mut framed = connect(&net).await;
+    // A socket reports its reset once.
+    net.peer(1).at(Op::Write, When::Before, |peer| {
+        peer.fail_once(Op::Write, ErrorKind::InvalidData)
+            .fail_once(Op::Read, ErrorKind::ConnectionReset);
+    });
+    let error = framed.send("x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert_eq!(next_now(&mut framed).as_deref(), Some("lost 1"));
+    framed.flush().await.unwrap();
+    assert_eq!(net.peer(2).text(), "x\n");
 }
