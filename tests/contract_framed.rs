@@ -17,9 +17,9 @@
 //! | the read ahead is bounded by 64 KiB | `framed.rs::looks_ahead_no_further_than_its_bound` |
 //! | at a loss what the kernel still has is taken | `receiving::every_whole_message_that_had_arrived_*` (300 KiB) |
 //! | what waits is bounded over all connections, and the seam says so | `bounds::*` |
-//! | `decode_eof` is asked until it has no more | `receiving::decode_eof_is_asked_until_it_has_no_more` |
-//! | an error of it is one error, then the end | `receiving::an_error_of_decode_eof_*` |
-//! | a decode error ends the connection, once | `receiving::a_decode_error_*` |
+//! | `decode_eof` is asked until it has no more | `decoding::decode_eof_is_asked_until_it_has_no_more` |
+//! | an error of it is one error, then the end | `decoding::an_error_of_decode_eof_*` |
+//! | a decode error ends the connection, once | `decoding::a_decode_error_*` |
 //! | an error of the writing side never becomes an item | `errors::an_error_of_the_writing_side_*`, `a_sender_that_waits_*` |
 //! | a passing error of the reading side never fails a send | `errors::a_passing_error_*` |
 //! | **Sending** | |
@@ -67,6 +67,8 @@ mod bounds;
 mod closing;
 #[path = "contract_framed/confirmations.rs"]
 mod confirmations;
+#[path = "contract_framed/decoding.rs"]
+mod decoding;
 #[path = "contract_framed/errors.rs"]
 mod errors;
 #[path = "contract_framed/giving_up.rs"]

@@ -101,17 +101,19 @@ fn classify(error: &io::Error, phase: Phase) -> Verdict {
     Verdict::of(error, phase)
 }
 
+/// The operations of a sender, and where the classifier has to be told of their errors.
+const PHASES: [(Op, Phase); 4] = [
+    (Op::Read, Phase::Read),
+    (Op::Write, Phase::Write),
+    (Op::Flush, Phase::Flush),
+    (Op::Shutdown, Phase::Flush),
+];
+
+const RESET: ErrorKind = ErrorKind::ConnectionReset;
+
 #[tokio::test(start_paused = true)]
-async fn the_classifier_is_told_where_an_error_was_met_whichever_half_met_it() {
-    const RESET: ErrorKind = ErrorKind::ConnectionReset;
-    // By the sender: a read ahead, a write, a flush, a shutdown.
-    let by_sender = [
-        (Op::Read, Phase::Read),
-        (Op::Write, Phase::Write),
-        (Op::Flush, Phase::Flush),
-        (Op::Shutdown, Phase::Flush),
-    ];
-    for (op, phase) in by_sender {
+async fn the_classifier_is_told_where_an_error_was_met_if_the_sender_met_it() {
+    for (op, phase) in PHASES {
         let net = Net::new();
         let builder = build(&net).policy(policy().classify(classify));
         let mut framed = builder.connect().await.unwrap();
@@ -121,10 +123,14 @@ async fn the_classifier_is_told_where_an_error_was_met_whichever_half_met_it() {
         } else {
             framed.send("x").await.unwrap();
         }
-        assert_eq!(CLASSIFIED.take(), [(RESET, phase)], "the sender's {op:?}");
+        assert_eq!(CLASSIFIED.take(), [(RESET, phase)], "{op:?}");
     }
-    // By the reader, which sends what the second connection owes.
-    for (op, phase) in &by_sender[..3] {
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_classifier_is_told_where_an_error_was_met_if_the_reader_met_it() {
+    // The reader writes and flushes what the second connection owes.
+    for (op, phase) in &PHASES[..3] {
         let net = Net::new();
         let op = *op;
         net.greet(move |generation, peer| {
@@ -142,7 +148,7 @@ async fn the_classifier_is_told_where_an_error_was_met_whichever_half_met_it() {
         for expected in ["lost 1", "lost 2", "there"] {
             assert_eq!(describe(framed.next().await), expected);
         }
-        assert_eq!(CLASSIFIED.take(), [(RESET, *phase)], "the reader's {op:?}");
+        assert_eq!(CLASSIFIED.take(), [(RESET, *phase)], "{op:?}");
     }
 }
 
