@@ -17,22 +17,22 @@
 //! | the read ahead is bounded by 64 KiB | `framed.rs::looks_ahead_no_further_than_its_bound` |
 //! | at a loss what the kernel still has is taken | `receiving::every_whole_message_that_had_arrived_*` (300 KiB) |
 //! | what waits is bounded over all connections, and the seam says so | `bounds::*` |
-//! | `decode_eof` is asked until it has no more | `receiving::decode_eof_is_asked_until_it_has_no_more` |
-//! | an error of it is one error, then the end | `receiving::an_error_of_decode_eof_*` |
-//! | a decode error ends the connection, once | `receiving::a_decode_error_*` |
+//! | `decode_eof` is asked until it has no more | `decoding::decode_eof_is_asked_until_it_has_no_more` |
+//! | an error of it is one error, then the end | `decoding::an_error_of_decode_eof_*` |
+//! | a decode error ends the connection, once | `decoding::a_decode_error_*` |
 //! | an error of the writing side never becomes an item | `errors::an_error_of_the_writing_side_*`, `a_sender_that_waits_*` |
-//! | a passing error of the reading side never fails a send | `errors::a_passing_error_of_the_reading_side_never_fails_a_send` |
+//! | a passing error of the reading side never fails a send | `errors::a_passing_error_*` |
 //! | **Sending** | |
 //! | no frame is ever torn | `framed_sweep.rs::two_resets_tear_nothing`, `framed_sockets.rs` |
 //! | a frame that was cut is sent again whole, in order | `framed_sweep.rs::what_is_torn_goes_whole_to_the_next_connection`, `owed::a_frame_that_was_cut_*` |
 //! | the queue is bounded in bytes | `room::a_queue_is_bounded_in_bytes_*`, `framed_ends.rs::sixty_four_kibibytes_wait_by_default` |
 //! | full: woken by room, a confirmation, a loss, an end, a command | `room::poll_ready_that_waits_*` |
 //! | what a connection owes is flushed, whichever half polls | `owed::what_a_connection_owes_is_written_and_flushed_*`, `framed_crossings.rs::a_reader_flushes_the_question_that_it_has_sent_again` |
-//! | ... the other half's future is dropped, has room, was given up | `owed::what_a_connection_owes_continues_*`, `a_task_that_only_reads_*` |
-//! | a sender that never reads learns of every end | `never_reads::*`, `framed_crossings.rs::a_sender_that_never_reads_*` |
+//! | ... the other half's future is dropped, has room, was given up | `owed::what_a_connection_owes_continues_*`, `a_task_that_only_reads_*`, `a_reader_gets_its_items_*` |
+//! | a sender that never reads learns of every end | `never_reads::*`, `races::*`, `framed_crossings.rs::a_sender_that_never_reads_*` |
 //! | `Resend::Torn` leaves what was taken whole | `framed_sweep.rs::what_is_torn_goes_whole_to_the_next_connection` |
 //! | `Resend::Unconfirmed`: at least once, no gap, no reordering | `confirmations::what_is_not_confirmed_is_sent_again_oldest_first_*`, `framed_sweep.rs::what_is_unconfirmed_goes_again` |
-//! | confirmations count in the order of each connection | `confirmations::a_confirmation_of_the_first_connection_*`, `framed.rs::are_counted_for_the_connection_that_they_were_read_from` |
+//! | confirmations count in the order of each connection | `confirmations::a_confirmation_of_the_first_connection_*`, `replies_of_a_connection_*`, `framed.rs::are_counted_for_the_connection_that_they_were_read_from` |
 //! | ... or race with a reconnect | `confirmations::a_confirmation_that_races_*` |
 //! | confirming is immediate | `confirmations::a_confirmation_is_counted_before_anything_is_polled` |
 //! | it wakes a flush or a close during an outage | `confirmations::a_confirmation_wakes_*`, `a_flush_that_waits_in_an_outage_*` |
@@ -41,7 +41,7 @@
 //! | a close sends what is owed, or says so | `closing::a_close_*` |
 //! | a close during an outage with nothing owed ends immediately | `closing::a_close_during_an_outage_with_nothing_owed_*` |
 //! | a flush with nothing to do is `Ok`, also after a close | `closing::a_flush_with_nothing_to_do_*` |
-//! | giving up answers `GaveUp` to all | `giving_up::giving_up_is_answered_*` |
+//! | giving up answers `GaveUp` to all | `giving_up::giving_up_*` |
 //! | `handle.reconnect()` starts afresh also after a close was tried | `giving_up::a_reconnect_starts_afresh_*`, `a_close_after_the_reconnect_*`, `a_permanent_verdict_in_a_close_*` |
 //! | a panic of the encoder | `errors::a_panic_of_the_encoder_*` |
 //! | an error of the encoder | `errors::an_error_of_the_encoder_*` |
@@ -67,6 +67,8 @@ mod bounds;
 mod closing;
 #[path = "contract_framed/confirmations.rs"]
 mod confirmations;
+#[path = "contract_framed/decoding.rs"]
+mod decoding;
 #[path = "contract_framed/errors.rs"]
 mod errors;
 #[path = "contract_framed/giving_up.rs"]
@@ -79,6 +81,8 @@ mod never_reads;
 mod offline;
 #[path = "contract_framed/owed.rs"]
 mod owed;
+#[path = "contract_framed/races.rs"]
+mod races;
 #[path = "contract_framed/receiving.rs"]
 mod receiving;
 #[path = "contract_framed/room.rs"]

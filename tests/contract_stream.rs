@@ -22,7 +22,7 @@
 //! | `handle.reconnect()` starts afresh | `table.rs::cap::a_reconnect_on_demand_starts_afresh` |
 //! | no reconnect ever after a shutdown | `table.rs::shutdown::no_command_brings_a_finished_stream_back`, `unreplaced::no_command_dials_again_after_a_permanent_verdict_in_a_shutdown` |
 //! | reads continue until the end | `table.rs::shutdown::reads_go_on_until_the_end_and_nothing_reconnects`, `sockets.rs::half_close_works` |
-//! | twice: the same answer | `unreplaced::a_second_shutdown_gives_the_same_answer_as_the_first` |
+//! | twice: the same answer | `unreplaced::a_second_shutdown_*` |
 //! | writes after it: `BrokenPipe` | `table.rs::shutdown::twice_is_fine_and_writes_after_it_are_a_broken_pipe` |
 //! | during an outage the attempt is canceled | `table.rs::shutdown::during_an_outage_it_cancels_the_attempt` |
 //! | a loss that nothing will replace is told whatever the seam | `unreplaced::a_loss_*`, `an_idle_timeout_*`, `a_reader_that_waits_*`, `a_shutdown_that_waits_*` |
@@ -34,7 +34,7 @@
 //! | `mark_lost` is a loss like any other, under the backoff | `mark_lost::*` |
 //! | the observer panics | `panics::an_observer_*`, `a_connection_whose_event_*`, `a_shutdown_whose_events_*`, `a_half_that_waits_*`, `giving_up_for_good_*` |
 //! | the classifier panics | `panics::a_classifier_*` |
-//! | a connector, or the delays, panic | `panics::a_connector_*`, `a_shutdown_holds_*`, `delays_*`, `connectors.rs::*` |
+//! | a connector, or the delays, panic | `panics_of_connectors::*`, `connectors.rs::*` |
 //! | a drop panics | `panics_of_drops::*` |
 //! | at `Lost` the state that handles see is no longer `Connected` | `outage::at_the_event_lost_*`, `at_every_event_*` |
 //! | `max_outage` below `stable_after` | `outage::a_connection_that_has_lived_longer_*`, `a_connection_that_has_not_*` |
@@ -64,6 +64,8 @@ mod mark_lost;
 mod outage;
 #[path = "contract_stream/panics.rs"]
 mod panics;
+#[path = "contract_stream/panics_of_connectors.rs"]
+mod panics_of_connectors;
 #[path = "contract_stream/panics_of_drops.rs"]
 mod panics_of_drops;
 #[path = "contract_stream/real.rs"]

@@ -4,6 +4,7 @@
 pub mod codec;
 mod net;
 mod recorder;
+mod remote;
 mod socket;
 
 pub use net::Net;

@@ -148,3 +148,32 @@ async fn a_flush_that_waits_in_an_outage_for_what_is_confirmed_does_not_wait_for
     assert!(framed.flush().now_or_never().unwrap().is_ok());
     assert_eq!(framed.unconfirmed(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn replies_of_a_connection_that_went_unread_are_for_what_that_connection_was_given() {
+    let net = Net::new();
+    let mut framed = connect_unconfirmed(&net).await;
+    for message in ["a", "b", "c", "d"] {
+        framed.send(message).await.unwrap();
+    }
+    framed.reconnect();
+    framed.flush().await.unwrap();
+    assert_eq!(net.peer(2).text(), "a\nb\nc\nd\n");
+    // The second connection replies to "a", which is confirmed already when that is read.
+    net.peer(2).send("done\n");
+    framed.confirm(2);
+    framed.reconnect();
+    framed.flush().await.unwrap();
+    assert_eq!(net.peer(3).text(), "c\nd\n");
+    for expected in ["lost 1", "done"] {
+        assert_eq!(describe(framed.next().await), expected);
+    }
+    framed.answered(1);
+    assert_eq!(framed.unconfirmed(), 2);
+    net.peer(3).send("done\n");
+    for expected in ["lost 2", "done"] {
+        assert_eq!(describe(framed.next().await), expected);
+    }
+    framed.answered(1);
+    assert_eq!(framed.unconfirmed(), 1);
+}

@@ -8,7 +8,7 @@ use reconnecting_stream::{Phase, State, Verdict};
 use tokio::time::Instant;
 
 use super::contract::codec::{PANICS, UNENCODABLE};
-use super::contract::{Net, Op};
+use super::contract::{Net, Op, When};
 use super::support::{Outcome, Task};
 use super::*;
 
@@ -101,17 +101,19 @@ fn classify(error: &io::Error, phase: Phase) -> Verdict {
     Verdict::of(error, phase)
 }
 
+/// The operations of a sender, and where the classifier has to be told of their errors.
+const PHASES: [(Op, Phase); 4] = [
+    (Op::Read, Phase::Read),
+    (Op::Write, Phase::Write),
+    (Op::Flush, Phase::Flush),
+    (Op::Shutdown, Phase::Flush),
+];
+
+const RESET: ErrorKind = ErrorKind::ConnectionReset;
+
 #[tokio::test(start_paused = true)]
-async fn the_classifier_is_told_where_an_error_was_met_whichever_half_met_it() {
-    const RESET: ErrorKind = ErrorKind::ConnectionReset;
-    // By the sender: a read ahead, a write, a flush, a shutdown.
-    let by_sender = [
-        (Op::Read, Phase::Read),
-        (Op::Write, Phase::Write),
-        (Op::Flush, Phase::Flush),
-        (Op::Shutdown, Phase::Flush),
-    ];
-    for (op, phase) in by_sender {
+async fn the_classifier_is_told_where_an_error_was_met_if_the_sender_met_it() {
+    for (op, phase) in PHASES {
         let net = Net::new();
         let builder = build(&net).policy(policy().classify(classify));
         let mut framed = builder.connect().await.unwrap();
@@ -121,10 +123,14 @@ async fn the_classifier_is_told_where_an_error_was_met_whichever_half_met_it() {
         } else {
             framed.send("x").await.unwrap();
         }
-        assert_eq!(CLASSIFIED.take(), [(RESET, phase)], "the sender's {op:?}");
+        assert_eq!(CLASSIFIED.take(), [(RESET, phase)], "{op:?}");
     }
-    // By the reader, which sends what the second connection owes.
-    for (op, phase) in &by_sender[..3] {
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_classifier_is_told_where_an_error_was_met_if_the_reader_met_it() {
+    // The reader writes and flushes what the second connection owes.
+    for (op, phase) in &PHASES[..3] {
         let net = Net::new();
         let op = *op;
         net.greet(move |generation, peer| {
@@ -142,7 +148,7 @@ async fn the_classifier_is_told_where_an_error_was_met_whichever_half_met_it() {
         for expected in ["lost 1", "lost 2", "there"] {
             assert_eq!(describe(framed.next().await), expected);
         }
-        assert_eq!(CLASSIFIED.take(), [(RESET, *phase)], "the reader's {op:?}");
+        assert_eq!(CLASSIFIED.take(), [(RESET, *phase)], "{op:?}");
     }
 }
 
@@ -206,4 +212,20 @@ async fn an_error_of_the_encoder_leaves_nothing_of_its_message_and_the_connectio
             assert_eq!(net.connections(), generation);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_passing_error_of_a_write_swallows_no_error_of_the_reading_side() {
+    let net = Net::new();
+    let mut framed = connect(&net).await;
+    // A socket reports its reset once.
+    net.peer(1).at(Op::Write, When::Before, |peer| {
+        peer.fail_once(Op::Write, ErrorKind::InvalidData)
+            .fail_once(Op::Read, ErrorKind::ConnectionReset);
+    });
+    let error = framed.send("x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert_eq!(next_now(&mut framed).as_deref(), Some("lost 1"));
+    framed.flush().await.unwrap();
+    assert_eq!(net.peer(2).text(), "x\n");
 }

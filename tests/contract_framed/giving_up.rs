@@ -91,3 +91,16 @@ async fn a_permanent_verdict_in_a_close_is_giving_up_for_all_and_a_reconnect_sta
     framed.close().await.unwrap();
     assert_eq!(net.peer(2).text(), "a\n");
 }
+
+#[tokio::test(start_paused = true)]
+async fn giving_up_is_answered_to_a_flush_and_a_close_also_with_nothing_owed() {
+    let net = Net::new();
+    net.script([Outcome::Accepts, Outcome::RefusesForGood]);
+    let mut framed = build(&net).connect().await.unwrap();
+    framed.mark_lost(io::Error::other("bad"));
+    assert!(framed.connected().await.is_err());
+    for _ in 0..2 {
+        assert_eq!(describe_result(framed.flush().await), "gave up");
+        assert_eq!(describe_result(framed.close().await), "gave up");
+    }
+}

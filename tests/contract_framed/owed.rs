@@ -1,5 +1,7 @@
 //! What a connection owes, queued or unconfirmed before it began, leaves whichever half polls.
 
+use std::io::ErrorKind;
+
 use futures::SinkExt;
 use reconnecting_stream::Connect;
 use tokio::time::{advance, timeout};
@@ -146,5 +148,44 @@ async fn a_task_that_only_reads_flushes_what_a_sender_that_is_gone_had_written_o
     assert!(sender.poll(|cx| poll_flush(&mut framed, cx)).is_pending());
     net.peer(2).resume(Op::Flush);
     read_on(&mut framed, &Task::new()).await;
+    assert_eq!(net.peer(2).text(), "owed\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_gets_its_items_though_what_the_connection_owes_finds_no_room() {
+    let net = Net::new();
+    net.greet(|generation, peer| {
+        if generation == 2 {
+            peer.set_room(0).send("item\n");
+        }
+    });
+    let mut framed = connect(&net).await;
+    framed.feed("owed").await.unwrap();
+    framed.mark_lost(io::Error::other("bad"));
+    framed.connected().await.unwrap();
+    let task = Task::new();
+    for expected in ["lost 1", "item"] {
+        let mut polled = task.poll(|cx| poll_next(&mut framed, cx));
+        while polled.is_pending() && task.is_woken() {
+            polled = task.poll(|cx| poll_next(&mut framed, cx));
+        }
+        assert_eq!(polled, Poll::Ready(expected.to_owned()), "it sleeps");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_owes_continues_to_leave_after_the_sender_took_an_error_of_a_write() {
+    let net = Net::new();
+    let mut framed = owing(&net, Resend::Torn).await;
+    framed.connected().await.unwrap();
+    net.peer(2).fail_once(Op::Write, ErrorKind::InvalidData);
+    let reader = Task::new();
+    while reader.poll(|cx| poll_next(&mut framed, cx)).is_ready() {}
+    reader.take_wakes();
+    let error = framed.flush().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    // The sender is gone.
+    assert!(reader.is_woken());
+    read_on(&mut framed, &reader).await;
     assert_eq!(net.peer(2).text(), "owed\n");
 }

@@ -3,11 +3,10 @@
 use std::io::ErrorKind;
 
 use futures::SinkExt;
-use reconnecting_stream::{Connect, Eof, Seam, State};
-use tokio::time::Instant;
+use reconnecting_stream::{Connect, Seam};
 
 use super::contract::codec::PANICS;
-use super::contract::{Net, Op, Recorder, When};
+use super::contract::{Net, Op, When};
 use super::*;
 
 /// A sender that never reads, over three connections that each bring two messages, half of one,
@@ -72,10 +71,7 @@ async fn what_a_handshake_read_beyond_itself_comes_after_the_seam_before_it_and_
 /// Who meets the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Met {
-    Read,
-    Write,
-    Flush,
-    Close,
+    By(Op),
     TransientWrite,
     HandleReconnect,
     HandleMarkLost,
@@ -87,10 +83,10 @@ enum Met {
 }
 
 const ALL_MET: [Met; 12] = [
-    Met::Read,
-    Met::Write,
-    Met::Flush,
-    Met::Close,
+    Met::By(Op::Read),
+    Met::By(Op::Write),
+    Met::By(Op::Flush),
+    Met::By(Op::Shutdown),
     Met::TransientWrite,
     Met::HandleReconnect,
     Met::HandleMarkLost,
@@ -103,44 +99,30 @@ const ALL_MET: [Met; 12] = [
 
 const LINES: usize = 300;
 
-/// Makes `LINES` lines of a kibibyte arrive and the connection be lost, within the operation that
-/// meets the loss where one does.
-async fn meet<C: Connect<Io = Socket>>(met: Met, net: &Net, framed: &mut Framed<C>) {
+/// `LINES` lines of a kibibyte arrive.
+fn arrive(peer: &contract::Remote) {
     let line = format!("{}\n", "x".repeat(1023));
-    let arrive = move |peer: &contract::Remote| {
-        peer.send(line.repeat(LINES));
-    };
-    let peer = net.peer(1);
-    let fail_at = |op| {
-        let arrive = arrive.clone();
-        peer.at(op, When::Before, move |peer| {
-            arrive(peer);
-            peer.reset();
-        });
-    };
+    peer.send(line.repeat(LINES));
+}
+
+/// They arrive, and the connection is lost, within the operation that meets the loss.
+async fn meet_by_operation<C: Connect<Io = Socket>>(op: Op, net: &Net, framed: &mut Framed<C>) {
+    net.peer(1).at(op, When::Before, |peer| {
+        arrive(peer);
+        peer.reset();
+    });
+    match op {
+        Op::Read => {}
+        Op::Write | Op::Flush => framed.send("x").await.unwrap(),
+        Op::Shutdown => assert_eq!(describe_result(framed.close().await), "lost 1"),
+    }
+}
+
+/// They arrive, and then the connection is dropped on demand.
+async fn meet_by_command<C: Connect<Io = Socket>>(met: Met, net: &Net, framed: &mut Framed<C>) {
+    arrive(&net.peer(1));
     let handle = framed.handle();
     match met {
-        Met::Read | Met::Write | Met::Flush | Met::Close | Met::TransientWrite => {}
-        _ => arrive(&peer),
-    }
-    match met {
-        Met::Read => fail_at(Op::Read),
-        Met::Write => {
-            fail_at(Op::Write);
-            framed.send("x").await.unwrap();
-        }
-        Met::TransientWrite => {
-            fail_at(Op::Write);
-            framed.send_transient("x").await.unwrap();
-        }
-        Met::Flush => {
-            fail_at(Op::Flush);
-            framed.send("x").await.unwrap();
-        }
-        Met::Close => {
-            fail_at(Op::Shutdown);
-            assert_eq!(describe_result(framed.close().await), "lost 1");
-        }
         Met::HandleReconnect => handle.reconnect(),
         Met::HandleMarkLost => handle.mark_lost(ErrorKind::Other.into()),
         Met::HandleClose => handle.close(),
@@ -150,9 +132,22 @@ async fn meet<C: Connect<Io = Socket>>(met: Met, net: &Net, framed: &mut Framed<
         }
         Met::Reconnect => framed.reconnect(),
         Met::MarkLost => framed.mark_lost(ErrorKind::Other.into()),
-        Met::EncoderPanic => {
-            assert!(caught(framed.feed(PANICS)).await.is_none());
+        Met::EncoderPanic => assert!(caught(framed.feed(PANICS)).await.is_none()),
+        Met::By(_) | Met::TransientWrite => unreachable!("met by an operation"),
+    }
+}
+
+async fn meet<C: Connect<Io = Socket>>(met: Met, net: &Net, framed: &mut Framed<C>) {
+    match met {
+        Met::By(op) => meet_by_operation(op, net, framed).await,
+        Met::TransientWrite => {
+            net.peer(1).at(Op::Write, When::Before, |peer| {
+                arrive(peer);
+                peer.reset();
+            });
+            framed.send_transient("x").await.unwrap();
         }
+        command => meet_by_command(command, net, framed).await,
     }
 }
 
@@ -238,96 +233,4 @@ async fn half_of_a_message_is_dropped_at_a_seam_and_nothing_is_made_of_it() {
             }
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn decode_eof_is_asked_until_it_has_no_more() {
-    for closes in [true, false] {
-        let net = Net::new();
-        let codec = Lines::ending_with([Some("e1"), Some("e2"), Some("e3")]);
-        let eof = if closes { Eof::Reconnect } else { Eof::Pass };
-        let mut framed = build_with(&net, codec)
-            .policy(policy().eof(eof))
-            .connect()
-            .await
-            .unwrap();
-        if closes {
-            framed.close().await.unwrap();
-        }
-        net.peer(1).send("whole\n").finish();
-        for expected in ["whole", "e1", "e2", "e3", "none"] {
-            assert_eq!(describe(framed.next().await), expected, "closes: {closes}");
-        }
-        assert_eq!(net.attempts().len(), 1);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_error_of_decode_eof_is_one_error_and_then_the_end() {
-    for closes in [true, false] {
-        let net = Net::new();
-        let codec = Lines::ending_with([Some("e1"), None]);
-        let eof = if closes { Eof::Reconnect } else { Eof::Pass };
-        let mut framed = build_with(&net, codec)
-            .policy(policy().eof(eof))
-            .connect()
-            .await
-            .unwrap();
-        if closes {
-            framed.close().await.unwrap();
-        }
-        net.peer(1).send("whole\n").finish();
-        for expected in ["whole", "e1", "Other", "none"] {
-            assert_eq!(describe(framed.next().await), expected, "closes: {closes}");
-        }
-        assert_eq!(net.attempts().len(), 1, "closes: {closes}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_decode_error_ends_the_connection_once_and_under_the_backoff() {
-    for seam in [Seam::Hidden, Seam::Error] {
-        let net = Net::new();
-        let recorder = Recorder::new();
-        let mut framed = build(&net)
-            .seam(seam)
-            .on_event(recorder.observer())
-            .connect()
-            .await
-            .unwrap();
-        net.greet(|_, peer| {
-            peer.send("next\n");
-        });
-        let before = Instant::now();
-        net.peer(1).send("good\nbad\nmore\n");
-        assert_eq!(describe(framed.next().await), "good");
-        assert_eq!(describe(framed.next().await), "InvalidData");
-        assert!(matches!(framed.state(), State::Backoff { attempt: 1, .. }));
-        assert!(net.peer(1).is_dropped());
-        if seam == Seam::Error {
-            assert_eq!(describe(framed.next().await), "lost 1");
-        }
-        assert_eq!(describe(framed.next().await), "next");
-        assert_eq!(before.elapsed(), SECOND);
-        assert_eq!(
-            recorder.take(),
-            ["connected", "lost", "retrying", "connected"]
-        );
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_decode_error_of_a_connection_that_is_gone_is_one_error_before_its_seam() {
-    let net = Net::new();
-    let recorder = Recorder::new();
-    let builder = build(&net).on_event(recorder.observer());
-    let mut framed = builder.connect().await.unwrap();
-    net.peer(1).send("good\nbad\nmore\n").finish();
-    framed.send("x").await.unwrap();
-    net.peer(2).send("next\n");
-    let expected = ["good", "InvalidData", "lost 1", "next"];
-    assert_eq!(take_all(&mut framed), expected);
-    assert_eq!(framed.state(), State::Connected { generation: 2 });
-    let lost = |events: Vec<&str>| events.into_iter().filter(|name| *name == "lost").count();
-    assert_eq!(lost(recorder.take()), 1);
 }

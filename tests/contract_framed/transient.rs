@@ -178,3 +178,19 @@ async fn a_client_that_publishes_and_acknowledges_never_fills_its_window_with_ac
         assert_eq!(framed.unconfirmed(), 0, "round {round}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn transient_messages_that_wait_to_be_written_take_no_room_in_the_window() {
+    let net = Net::new();
+    let window = Resend::Unconfirmed { max_bytes: 6 };
+    let mut framed = build(&net).resend(window).connect().await.unwrap();
+    net.peer(1).set_room(0);
+    for _ in 0..10 {
+        framed.feed_transient("acknowledged").await.unwrap();
+    }
+    for message in ["a", "b", "c"] {
+        let fed = framed.feed(message).now_or_never();
+        fed.expect("it waits for the window").unwrap();
+    }
+    assert!(framed.feed("full").now_or_never().is_none());
+}

@@ -2,60 +2,74 @@
 
 use std::io::ErrorKind;
 
-use reconnecting_stream::{Policy, Seam, State, Verdict};
+use reconnecting_stream::{Connect, Phase, Policy, ReconnectingStream, Seam, State, Verdict};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use super::contract::{Net, Op};
+use super::contract::{Net, Op, Socket};
 use super::support::Outcome;
 use super::*;
 
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    Read,
+    Write,
+    OnDemand,
+    Marked,
+    Permanent,
+    InShutdown,
+}
+
+fn classify(error: &io::Error, phase: Phase) -> Verdict {
+    match error.kind() {
+        ErrorKind::InvalidInput => Verdict::Permanent,
+        _ => Verdict::of(error, phase),
+    }
+}
+
+async fn lose(loss: Loss, net: &Net, stream: &mut ReconnectingStream<impl Connect<Io = Socket>>) {
+    let peer = net.peer(1);
+    match loss {
+        Loss::Read => drop(peer.fail_once(Op::Read, ErrorKind::ConnectionReset).clone()),
+        Loss::Write => drop(peer.fail_once(Op::Write, ErrorKind::BrokenPipe).clone()),
+        Loss::OnDemand => stream.handle().reconnect(),
+        Loss::Marked => stream.handle().mark_lost(ErrorKind::Other.into()),
+        Loss::Permanent => drop(peer.fail_once(Op::Read, ErrorKind::InvalidInput).clone()),
+        Loss::InShutdown => {
+            peer.fail_once(Op::Shutdown, ErrorKind::BrokenPipe);
+            assert!(stream.shutdown().await.is_err());
+        }
+    }
+    let _ = match loss {
+        Loss::Write => stream.write(b"x").await.map(drop),
+        _ => read(stream).await.map(drop),
+    };
+}
+
 #[tokio::test(start_paused = true)]
 async fn at_the_event_lost_the_state_that_handles_see_is_no_longer_connected() {
-    // Met by a read, by a write, on demand, marked, classified as permanent, met by a shutdown.
-    for way in 0..6 {
+    for loss in [
+        Loss::Read,
+        Loss::Write,
+        Loss::OnDemand,
+        Loss::Marked,
+        Loss::Permanent,
+        Loss::InShutdown,
+    ] {
         let net = Net::new();
         let (builder, recorder) = observed(&net, Seam::Error);
-        let classify = |error: &io::Error, phase| match error.kind() {
-            ErrorKind::InvalidInput => Verdict::Permanent,
-            _ => Verdict::of(error, phase),
-        };
-        let mut stream = builder
-            .policy(policy().classify(classify))
-            .connect()
-            .await
-            .unwrap();
+        let builder = builder.policy(policy().classify(classify));
+        let mut stream = builder.connect().await.unwrap();
         recorder.watch(stream.handle());
-        match way {
-            0 => {
-                net.peer(1).reset();
-            }
-            1 => {
-                net.peer(1).break_writes(ErrorKind::BrokenPipe);
-            }
-            2 => stream.handle().reconnect(),
-            3 => stream.handle().mark_lost(ErrorKind::Other.into()),
-            4 => {
-                net.peer(1).fail_once(Op::Read, ErrorKind::InvalidInput);
-            }
-            _ => {
-                net.peer(1).fail_once(Op::Shutdown, ErrorKind::BrokenPipe);
-                let _ = stream.shutdown().await;
-            }
-        }
-        if way == 1 {
-            let _ = stream.write(b"x").await;
-        } else {
-            let _ = read(&mut stream).await;
-        }
+        lose(loss, &net, &mut stream).await;
         let (name, state) = recorder.take_states()[0];
         assert_eq!(name, "lost");
-        let expected = match way {
-            4 => matches!(state, State::GaveUp),
-            5 => matches!(state, State::Closed),
+        let is_expected = match loss {
+            Loss::Permanent => state == State::GaveUp,
+            Loss::InShutdown => state == State::Closed,
             _ => matches!(state, State::Backoff { attempt: 1, .. }),
         };
-        assert!(expected, "{way}: {state:?}");
+        assert!(is_expected, "{loss:?}: {state:?}");
     }
 }
 

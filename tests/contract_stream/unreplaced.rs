@@ -270,7 +270,10 @@ async fn a_second_shutdown_gives_the_same_answer_as_the_first() {
     };
     let (first, second) = twice(&net, stream, lost_after_it).await;
     assert_eq!((&first, first.is_ok()), (&second, true));
+}
 
+#[tokio::test(start_paused = true)]
+async fn a_second_shutdown_after_giving_up_gives_the_same_answer_as_the_first() {
     let net = Net::new();
     net.script([Outcome::Accepts]);
     let policy = policy().max_attempts(0);
