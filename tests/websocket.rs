@@ -34,6 +34,8 @@ fn quick() -> Policy {
     Policy::default()
         .backoff(Backoff::constant(2 * MS))
         .stable_after(Duration::ZERO)
+        // A busy machine needs seconds to restart a server.
+        .max_attempts(None)
 }
 
 /// What a subscriber got.

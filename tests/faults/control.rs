@@ -247,6 +247,21 @@ fn streams_may_be_spliced_where_seams_are_hidden_forwards_only() {
 }
 
 #[test]
+fn fragments_may_come_before_the_first_stream_where_seams_are_hidden() {
+    for fragment in 1..16 {
+        let stream = [pattern(0, fragment), pattern(1, 300)].concat();
+        let checker = check(Shape::Spliced, &stream).unwrap();
+        assert_eq!((checker.stream(), checker.run()), (Some(1), 300));
+        assert!(check(Shape::Whole, &stream).is_err());
+        let two = [pattern(0, fragment), pattern(2, fragment), pattern(5, 300)].concat();
+        let checker = check(Shape::Spliced, &two).unwrap();
+        assert_eq!((checker.stream(), checker.run()), (Some(5), 300));
+        let backwards = [pattern(2, fragment), pattern(1, 300)].concat();
+        assert!(check(Shape::Spliced, &backwards).is_err());
+    }
+}
+
+#[test]
 fn any_sixteen_bytes_tell_their_place() {
     for stream in [0, 1, 77, (1 << 24) - 1] {
         for position in (0..300).chain([1 << 20, (1 << 33) + 5]) {

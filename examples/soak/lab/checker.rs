@@ -79,10 +79,9 @@ impl Checker {
         self.total += bytes.len() as u64;
         loop {
             let Some(next) = self.next else {
-                if self.window.len() < TELLING {
+                if self.window.len() < TELLING || !self.begin()? {
                     return Ok(());
                 }
-                self.begin()?;
                 continue;
             };
             let matching = next.matches(&self.window[self.checked..]);
@@ -103,8 +102,23 @@ impl Checker {
         }
     }
 
-    fn begin(&mut self) -> Result<(), Wrong> {
-        let place = Place::of(&self.window).ok_or("bytes of no stream at the beginning")?;
+    /// Returns false if more bytes are needed to tell.
+    fn begin(&mut self) -> Result<bool, Wrong> {
+        let place = match Place::of(&self.window) {
+            Some(place) => place,
+            None if self.shape != Shape::Spliced => {
+                return Err("bytes of no stream at the beginning".to_owned());
+            }
+            // The first connections may have died within their first bytes.
+            None => match self.find_beginning(1, 0, self.least) {
+                Some(begin) => {
+                    self.cut_at(begin);
+                    return Ok(true);
+                }
+                None if self.window.len() <= FRAGMENTS + TELLING => return Ok(false),
+                None => return Err("no stream begins after the first fragments".to_owned()),
+            },
+        };
         if self.shape != Shape::Part && place.position != 0 {
             return Err(format!("torn: it begins at {place:?}"));
         }
@@ -112,7 +126,7 @@ impl Checker {
             return Err(format!("{place:?} came again"));
         }
         (self.began, self.next) = (Some(place), Some(place));
-        Ok(())
+        Ok(true)
     }
 
     /// Where the next stream begins in the window, if there are enough bytes to tell.
@@ -121,17 +135,8 @@ impl Checker {
             return Err(format!("a wrong byte at {next:?}"));
         }
         let earliest = self.checked.saturating_sub(COINCIDENCE);
-        let last = (self.checked + FRAGMENTS).min(self.window.len().saturating_sub(TELLING - 1));
-        for begin in earliest..last {
-            let later = Place::of(&self.window[begin..])
-                .filter(|place| place.position == 0 && place.stream > next.stream);
-            let Some(later) = later else {
-                continue;
-            };
-            let mut ends = earliest..=begin.min(self.checked);
-            if ends.any(|end| are_fragments(&self.window[end..begin], next.stream, later.stream)) {
-                return Ok(Some(begin));
-            }
+        if let Some(begin) = self.find_beginning(earliest, self.checked, next.stream + 1) {
+            return Ok(Some(begin));
         }
         if self.window.len() - self.checked > FRAGMENTS + TELLING {
             return Err(format!(
@@ -139,6 +144,23 @@ impl Checker {
             ));
         }
         Ok(None)
+    }
+
+    /// Returns where a later stream begins, at `earliest` or after it. Between the end of the last
+    /// stream, at `checked` or shortly before it, and that place are only beginnings of streams
+    /// from `first` on.
+    fn find_beginning(&self, earliest: usize, checked: usize, first: u64) -> Option<usize> {
+        let last = (checked + FRAGMENTS).min(self.window.len().saturating_sub(TELLING - 1));
+        (earliest..last).find(|begin| {
+            let later = Place::of(&self.window[*begin..])
+                .filter(|place| place.position == 0 && place.stream >= first);
+            let Some(later) = later else {
+                return false;
+            };
+            let from = checked.saturating_sub(COINCIDENCE);
+            (from..=checked.min(*begin))
+                .any(|end| are_fragments(&self.window[end..*begin], first, later.stream))
+        })
     }
 
     fn cut_at(&mut self, begin: usize) {
@@ -149,13 +171,13 @@ impl Checker {
     }
 }
 
-/// Whether these are beginnings of streams between the two, in their order.
-fn are_fragments(bytes: &[u8], after: u64, before: u64) -> bool {
+/// Whether these are beginnings of streams from `first` to `before`, in their order.
+fn are_fragments(bytes: &[u8], first: u64, before: u64) -> bool {
     if bytes.is_empty() {
         return true;
     }
-    (after + 1..before).any(|stream| {
+    (first..before).any(|stream| {
         let most = Place::beginning(stream).matches(bytes);
-        (1..=most).any(|n| are_fragments(&bytes[n..], stream, before))
+        (1..=most).any(|n| are_fragments(&bytes[n..], stream + 1, before))
     })
 }
