@@ -7,7 +7,7 @@ use crate::policy::Policy;
 use crate::seam::Seam;
 
 /// The settings of a [`ReconnectingStream`](crate::ReconnectingStream), and its three ways to
-/// begin; with another `Face`, those of a `ReconnectingFramed`.
+/// begin; with another `Kind`, those of a `ReconnectingFramed`.
 ///
 /// # Defaults
 ///
@@ -28,26 +28,26 @@ use crate::seam::Seam;
 /// assert_eq!(stream.generation(), 0);
 /// ```
 #[must_use]
-pub struct Builder<C, Face = ByteStream> {
+pub struct Builder<C, Kind = ByteStream> {
     pub(crate) connector: C,
     #[cfg_attr(
         not(feature = "codec"),
         expect(dead_code, reason = "bytes have no settings")
     )]
-    pub(crate) face: Face,
+    pub(crate) kind: Kind,
     pub(crate) settings: Settings,
 }
 
-/// The face of a [`Builder`] that has no settings of its own: bytes.
+/// The kind of a [`Builder`] that has no settings of its own: bytes.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ByteStream;
 
-impl<C, Face> Builder<C, Face> {
-    pub(crate) fn new(connector: C, face: Face) -> Self {
+impl<C, Kind> Builder<C, Kind> {
+    pub(crate) fn new(connector: C, kind: Kind) -> Self {
         Self {
             connector,
-            face,
+            kind,
             settings: Settings {
                 policy: Policy::new(),
                 seam: Seam::default(),
@@ -87,7 +87,7 @@ impl<C, Face> Builder<C, Face> {
     }
 }
 
-impl<C, Face> fmt::Debug for Builder<C, Face> {
+impl<C, Kind> fmt::Debug for Builder<C, Kind> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("policy", &self.settings.policy)

@@ -45,7 +45,7 @@
 #![cfg_attr(feature = "codec", doc = "- [`ReconnectingFramed`]: messages.")]
 #![cfg_attr(
     feature = "codec",
-    doc = "- [`Messages`]: connections that speak messages themselves, such as a WebSocket."
+    doc = "- [`MessageTransport`]: connections that speak messages themselves, such as a WebSocket."
 )]
 #![cfg_attr(
     feature = "codec",
@@ -118,17 +118,19 @@ pub use connect::{Attempt, BoxConnector, Connect, ConnectFn, connect_fn};
 #[cfg(feature = "net")]
 pub use connect::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
 #[cfg(feature = "rustls")]
-pub use connect::{TlsConnecting, TlsConnector};
+pub use connect::{TlsAttempt, TlsConnector};
 pub use error::{ConnectionLost, GaveUp, Permanent};
 #[cfg(feature = "codec")]
-pub use framed::{Confirmations, Framing, OfflineQueue, ReconnectingFramed, Resend};
+pub use framed::{
+    ConfirmHandle, FramedBuilder, FramedOptions, OfflineQueue, ReconnectingFramed, Resend,
+};
 pub use link::{Event, Handle, State};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
 pub use policy::{Backoff, Eof, Jitter, Phase, Policy, Verdict};
 pub use seam::Seam;
 #[cfg(feature = "codec")]
-pub use stream::Messages;
+pub use stream::MessageTransport;
 pub use stream::ReconnectingStream;
 #[cfg(feature = "net")]
 pub use stream::ReconnectingTcpStream;

@@ -10,8 +10,8 @@ pub(crate) fn inside(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Whether the same handshake may succeed later: see `TlsConnector::is_passing`.
-pub(crate) fn is_passing(error: &Error) -> bool {
+/// Whether the same handshake may succeed later: see `TlsConnector::is_transient`.
+pub(crate) fn is_transient(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(error) => is_passing_of_certificate(error),
         Error::AlertReceived(alert) => !is_refusal(*alert),
@@ -96,7 +96,7 @@ mod tests {
             CertificateError::ApplicationVerificationFailure,
             CertificateError::Other(OtherError(Arc::new(io::Error::other("not pinned")))),
         ] {
-            assert!(!is_passing(&error.clone().into()), "{error:?}");
+            assert!(!is_transient(&error.clone().into()), "{error:?}");
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
             CertificateError::ExpiredRevocationList,
             CertificateError::InvalidOcspResponse,
         ] {
-            assert!(is_passing(&error.clone().into()), "{error:?}");
+            assert!(is_transient(&error.clone().into()), "{error:?}");
         }
     }
 
@@ -124,7 +124,7 @@ mod tests {
             AlertDescription::ProtocolVersion,
             AlertDescription::UnrecognisedName,
         ] {
-            assert!(!is_passing(&Error::AlertReceived(alert)), "{alert:?}");
+            assert!(!is_transient(&Error::AlertReceived(alert)), "{alert:?}");
         }
         for alert in [
             AlertDescription::InternalError,
@@ -134,18 +134,18 @@ mod tests {
             AlertDescription::UserCanceled,
             AlertDescription::Unknown(200),
         ] {
-            assert!(is_passing(&Error::AlertReceived(alert)), "{alert:?}");
+            assert!(is_transient(&Error::AlertReceived(alert)), "{alert:?}");
         }
     }
 
     #[test]
     fn what_is_not_tls_is_not_final_and_nothing_in_common_is() {
-        assert!(is_passing(&InvalidMessage::InvalidContentType.into()));
-        assert!(is_passing(&Error::DecryptError));
-        assert!(is_passing(&Error::FailedToGetCurrentTime));
-        assert!(!is_passing(
+        assert!(is_transient(&InvalidMessage::InvalidContentType.into()));
+        assert!(is_transient(&Error::DecryptError));
+        assert!(is_transient(&Error::FailedToGetCurrentTime));
+        assert!(!is_transient(
             &PeerIncompatible::NoCipherSuitesInCommon.into()
         ));
-        assert!(!is_passing(&Error::General("not pinned".into())));
+        assert!(!is_transient(&Error::General("not pinned".into())));
     }
 }

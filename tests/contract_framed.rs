@@ -101,7 +101,7 @@ use contract::codec::Lines;
 use contract::{Net, Socket};
 use futures::{FutureExt, Sink, Stream, StreamExt};
 use reconnecting_stream::{
-    Backoff, Builder, Connect, Framing, Policy, ReconnectingFramed, Resend, Seam,
+    Backoff, Builder, Connect, FramedOptions, Policy, ReconnectingFramed, Resend, Seam,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -117,14 +117,14 @@ fn policy() -> Policy {
 /// A builder with `Seam::Error`.
 fn build(
     net: &Net,
-) -> Builder<impl Connect<Io = Socket, Future: Send> + Send + Sync, Framing<Socket, Lines>> {
+) -> Builder<impl Connect<Io = Socket, Future: Send> + Send + Sync, FramedOptions<Socket, Lines>> {
     build_with(net, Lines::default())
 }
 
 fn build_with(
     net: &Net,
     codec: Lines,
-) -> Builder<impl Connect<Io = Socket, Future: Send> + Send + Sync, Framing<Socket, Lines>> {
+) -> Builder<impl Connect<Io = Socket, Future: Send> + Send + Sync, FramedOptions<Socket, Lines>> {
     ReconnectingFramed::builder(net.connector(), codec)
         .policy(policy())
         .seam(Seam::Error)

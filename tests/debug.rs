@@ -8,7 +8,8 @@ use std::io;
 use std::time::Duration;
 
 use reconnecting_stream::{
-    Attempt, Backoff, Messages, Policy, ReconnectingFramed, ReconnectingStream, Seam, Verdict,
+    Attempt, Backoff, MessageTransport, Policy, ReconnectingFramed, ReconnectingStream, Seam,
+    Verdict,
 };
 use support::Network;
 use tokio_util::codec::LinesCodec;
@@ -37,13 +38,13 @@ async fn framed_streams_say_what_they_keep() {
     assert_says(&builder, &["Builder", "Policy", "Hidden"]);
     let framed = builder.seam(Seam::Eof).lazy();
     assert_says(&framed, &["ReconnectingFramed", "Eof", "SendBuffer"]);
-    assert_says(&framed.confirmations(), &["Confirmations"]);
+    assert_says(&framed.confirm_handle(), &["ConfirmHandle"]);
 }
 
 #[test]
 fn connections_of_messages_and_attempts_have_a_name() {
-    let judge = |_: &io::Error| Verdict::Lost;
-    assert_says(&Messages::new((), judge), &["Messages"]);
+    let classify = |_: &io::Error| Verdict::Lost;
+    assert_says(&MessageTransport::new((), classify), &["MessageTransport"]);
     assert_says(&Attempt::first(), &["Attempt", "number"]);
 }
 

@@ -61,7 +61,7 @@ mod handshake {
         network: &Network,
     ) -> reconnecting_stream::Builder<
         impl Connect<Io = Wire> + use<>,
-        reconnecting_stream::Framing<Wire, LinesCodec>,
+        reconnecting_stream::FramedOptions<Wire, LinesCodec>,
     > {
         ReconnectingFramed::builder(network.connector(), LinesCodec::new())
             .policy(policy())
@@ -336,7 +336,7 @@ mod confirmations {
         let network = Network::new();
         let (mut sink, stream) = {
             let framed = lines_with(&network, KEPT, policy()).await;
-            let confirmations = framed.confirmations();
+            let confirmations = framed.confirm_handle();
             let (sink, stream) = framed.split();
             (sink, (stream, confirmations))
         };
@@ -361,7 +361,7 @@ mod confirmations {
         let network = Network::new();
         let mut framed = lines_with(&network, KEPT, policy()).await;
         framed.send("01234567890123456789").await.unwrap();
-        let confirmations = framed.confirmations();
+        let confirmations = framed.confirm_handle();
         let mut blocked = pin!(framed.send("next"));
         let task = Task::new();
         assert!(task.poll_future(blocked.as_mut()).is_pending());
@@ -439,7 +439,7 @@ mod confirmations {
             framed.send("sent").await.unwrap();
             assert_eq!(framed.unconfirmed(), 1);
             if answers {
-                framed.answered(1);
+                framed.confirm_replies(1);
             } else {
                 framed.confirm(1);
             }
@@ -480,7 +480,7 @@ mod answers {
         let mut framed = two_of_three_are_answered(&network).await;
         for unconfirmed in [2, 1] {
             hear(&mut framed).await;
-            framed.answered(1);
+            framed.confirm_replies(1);
             assert_eq!(framed.unconfirmed(), unconfirmed);
         }
         assert!(framed.next().await.unwrap().is_err(), "the seam");
@@ -488,7 +488,7 @@ mod answers {
         assert_eq!(text(&network, 2), "3\n4\n");
         network.peer(2).send(b"yes\n");
         hear(&mut framed).await;
-        framed.answered(1);
+        framed.confirm_replies(1);
         network.peer(2).reset();
         assert!(framed.next().await.unwrap().is_err(), "the seam");
         framed.send("5").await.unwrap();
@@ -504,7 +504,7 @@ mod answers {
         assert_eq!(text(&network, 2), "1\n2\n3\n4\n");
         for _ in 0..2 {
             hear(&mut framed).await;
-            framed.answered(1);
+            framed.confirm_replies(1);
         }
         assert_eq!(framed.unconfirmed(), 2);
         assert!(framed.next().await.unwrap().is_err(), "the seam");
@@ -512,7 +512,7 @@ mod answers {
         network.peer(2).send(b"yes\nyes\nyes\n");
         for unconfirmed in [2, 2, 1] {
             hear(&mut framed).await;
-            framed.answered(1);
+            framed.confirm_replies(1);
             assert_eq!(framed.unconfirmed(), unconfirmed);
         }
         network.peer(2).reset();
@@ -530,12 +530,12 @@ mod answers {
         // Before the reader has come to count what it has read.
         framed.send("4").await.unwrap();
         assert_eq!(text(&network, 2), "1\n2\n3\n4\n");
-        framed.answered(2);
+        framed.confirm_replies(2);
         assert_eq!(framed.unconfirmed(), 2);
         network.peer(2).send(b"yes\n");
         assert!(framed.next().await.unwrap().is_err(), "the seam");
         hear(&mut framed).await;
-        framed.answered(1);
+        framed.confirm_replies(1);
         assert_eq!(framed.unconfirmed(), 2);
     }
 
@@ -553,7 +553,7 @@ mod answers {
         assert_eq!(text(&network, 4), "1\n2\n3\n4\n5\n6\n");
         for unconfirmed in [5, 4] {
             hear(&mut framed).await;
-            framed.answered(1);
+            framed.confirm_replies(1);
             assert_eq!(framed.unconfirmed(), unconfirmed);
         }
         network.peer(4).send(b"yes\nyes\nyes\nyes\nyes\nyes\n");
@@ -562,7 +562,7 @@ mod answers {
         }
         for unconfirmed in [4, 4, 3, 2, 1, 0] {
             hear(&mut framed).await;
-            framed.answered(1);
+            framed.confirm_replies(1);
             assert_eq!(framed.unconfirmed(), unconfirmed);
         }
     }
@@ -572,11 +572,11 @@ mod answers {
         let network = Network::new();
         let mut framed = lines_with(&network, KEPT, policy()).await;
         framed.send("1").await.unwrap();
-        framed.answered(usize::MAX);
-        framed.answered(usize::MAX);
+        framed.confirm_replies(usize::MAX);
+        framed.confirm_replies(usize::MAX);
         framed.send("2").await.unwrap();
         assert_eq!(framed.unconfirmed(), 1);
-        framed.answered(1);
+        framed.confirm_replies(1);
         assert_eq!(framed.unconfirmed(), 0);
     }
 }

@@ -107,7 +107,7 @@ async fn answers_that_come_late_are_not_counted_for_the_next_connection() {
         }
         network.peer(1).send(b"1\n2\n");
         assert_eq!(next(&mut framed).await, "1");
-        framed.answered(1);
+        framed.confirm_replies(1);
         framed.reconnect();
         framed.connected().await.unwrap();
         if sends_first {
@@ -115,7 +115,7 @@ async fn answers_that_come_late_are_not_counted_for_the_next_connection() {
         }
         // Of the connection that is gone.
         assert_eq!(next(&mut framed).await, "2");
-        framed.answered(1);
+        framed.confirm_replies(1);
         SinkExt::<&str>::flush(&mut framed).await.unwrap();
         let again = network.peer(2).received();
         let expected: &[u8] = if sends_first { b"b\nc\n" } else { b"c\n" };
@@ -124,7 +124,7 @@ async fn answers_that_come_late_are_not_counted_for_the_next_connection() {
             assert_eq!(framed.unconfirmed(), 1);
             network.peer(2).send(b"again\n");
             assert_eq!(next(&mut framed).await, "again");
-            framed.answered(1);
+            framed.confirm_replies(1);
         }
         assert_eq!(framed.unconfirmed(), 0);
     }

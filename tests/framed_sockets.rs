@@ -107,7 +107,7 @@ async fn send(resend: Resend) -> Got {
         .connect()
         .await
         .unwrap();
-    let confirmations = framed.confirmations();
+    let confirmations = framed.confirm_handle();
     let (mut sink, mut stream) = framed.split();
     let confirming = tokio::spawn(async move {
         let mut confirmed = 0;

@@ -18,7 +18,9 @@ use codec::{Command, MemcachedCodec, Reply};
 use fastrand::Rng;
 use futures::{SinkExt, StreamExt};
 use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
-use reconnecting_stream::{Backoff, Builder, Connect, Framing, Policy, ReconnectingFramed, Seam};
+use reconnecting_stream::{
+    Backoff, Builder, Connect, FramedOptions, Policy, ReconnectingFramed, Seam,
+};
 use support::Program;
 use support::numbered::message;
 use support::program::{are_installed, free_port, tell};
@@ -56,7 +58,7 @@ fn builder(
     address: SocketAddr,
 ) -> Builder<
     impl Connect<Io = TcpStream, Future: Send> + Send + Sync,
-    Framing<TcpStream, MemcachedCodec>,
+    FramedOptions<TcpStream, MemcachedCodec>,
 > {
     let policy = Policy::default()
         .backoff(Backoff::constant(Duration::from_millis(1)))

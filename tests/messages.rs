@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use reconnecting_stream::{
-    Backoff, Builder, Connect, ConnectionLost, Eof, Messages, Policy, ReconnectingStream, Seam,
-    Verdict,
+    Backoff, Builder, Connect, ConnectionLost, Eof, MessageTransport, Policy, ReconnectingStream,
+    Seam, Verdict,
 };
 use support::Task;
 use tokio::time::{advance, timeout};
@@ -51,7 +51,7 @@ impl From<io::Error> for WsError {
     }
 }
 
-fn judge(error: &WsError) -> Verdict {
+fn classify(error: &WsError) -> Verdict {
     match error {
         WsError::TooLarge => Verdict::Surface,
         WsError::Banned => Verdict::Permanent,
@@ -137,12 +137,12 @@ impl Sink<String> for Socket {
     }
 }
 
-type Judge = fn(&WsError) -> Verdict;
+type Classify = fn(&WsError) -> Verdict;
 type Sockets = Arc<Mutex<Vec<Socket>>>;
 
 /// A builder over sockets that are kept, and the sockets.
 fn builder() -> (
-    Builder<impl Connect<Io = Messages<Socket, Judge>, Future: Send> + Send>,
+    Builder<impl Connect<Io = MessageTransport<Socket, Classify>, Future: Send> + Send>,
     Sockets,
 ) {
     let sockets = Sockets::default();
@@ -150,7 +150,7 @@ fn builder() -> (
     let connector = move || {
         let socket = Socket::default();
         kept.lock().unwrap().push(socket.clone());
-        async move { Ok(Messages::new(socket, judge as Judge)) }
+        async move { Ok(MessageTransport::new(socket, classify as Classify)) }
     };
     let policy = Policy::default().backoff(Backoff::constant(Duration::from_secs(1)));
     (
@@ -325,7 +325,7 @@ async fn a_message_that_was_not_waited_for_is_refused_without_a_connection() {
 
 #[test]
 fn what_was_wrapped_can_be_had_again() {
-    let mut messages = Messages::new(1, judge as Judge);
+    let mut messages = MessageTransport::new(1, classify as Classify);
     *messages.get_mut() += 1;
     assert_eq!(*messages.get_ref(), 2);
     assert_eq!(messages.into_inner(), 2);

@@ -144,7 +144,7 @@ where
                 next += 1;
             }
             Turn::Received(message) => match message.unwrap() {
-                FromServer::Ok => nats.answered(1),
+                FromServer::Ok => nats.confirm_replies(1),
                 FromServer::Ping => nats.feed_transient(ToServer::Pong).await.unwrap(),
                 other => panic!("expected +OK or PING, got {other:?}"),
             },

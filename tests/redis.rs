@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::{SinkExt, StreamExt};
 use reconnecting_stream::{
-    Backoff, Builder, Connect, Event, Framing, Policy, ReconnectingFramed, Resend, Seam,
+    Backoff, Builder, Connect, Event, FramedOptions, Policy, ReconnectingFramed, Resend, Seam,
 };
 use redis_protocol::codec::Resp2;
 use redis_protocol::error::{RedisProtocolError, RedisProtocolErrorKind};
@@ -153,7 +153,7 @@ fn news(frame: &BytesFrame) -> News {
     }
 }
 
-type Settings<C> = Builder<C, Framing<TcpStream, Resp2>>;
+type Settings<C> = Builder<C, FramedOptions<TcpStream, Resp2>>;
 
 fn hurry() -> Policy {
     Policy::default()
@@ -402,7 +402,7 @@ mod writing {
     where
         C: Connect<Io = TcpStream>,
     {
-        let confirmations = redis.confirmations();
+        let confirmations = redis.confirm_handle();
         let (mut sink, mut stream) = redis.split::<BytesFrame>();
         let writing = async {
             for number in 0..MESSAGES {
@@ -417,7 +417,7 @@ mod writing {
         let reading = async {
             for answers in 1.. {
                 match stream.next().await.unwrap().unwrap() {
-                    BytesFrame::Integer(_) => confirmations.answered(1),
+                    BytesFrame::Integer(_) => confirmations.confirm_replies(1),
                     BytesFrame::BulkString(end) if end == "end" => break,
                     other => panic!("expected the length of the list, got {other:?}"),
                 }
@@ -681,7 +681,7 @@ mod stopped {
             .connect()
             .await
             .unwrap();
-        let confirmations = redis.confirmations();
+        let confirmations = redis.confirm_handle();
         let (mut sink, mut stream) = redis.split::<BytesFrame>();
         server.stop();
         let full = Mutex::new(None);
@@ -695,7 +695,7 @@ mod stopped {
         };
         let reading = async {
             while let BytesFrame::Integer(_) = stream.next().await.unwrap().unwrap() {
-                confirmations.answered(1);
+                confirmations.confirm_replies(1);
             }
         };
         let resuming = async {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use reconnecting_stream::{Eof, Phase, Resend, Seam, Verdict};
+use rig::classify;
 use rig::codec::{Codec, Item, Message};
 use rig::hook::{Act, Hook, Op, When};
-use rig::judge;
 use rig::line::{Habits, Line};
 use rig::reading::Reading;
 use rig::sending::Sending;
@@ -148,7 +148,7 @@ fn judged(resend: Resend, connections: &[&[u32]], confirmed: usize) -> Result<()
         for id in *ids {
             line.given.extend(encoded(&rig, *id));
         }
-        sending.judge(&mut line)?;
+        sending.classify(&mut line)?;
     }
     Ok(())
 }
@@ -220,10 +220,10 @@ fn the_oracle_adds_up_what_the_seams_say_was_dropped() {
 #[tokio::test(start_paused = true)]
 async fn the_oracle_sees_an_error_that_is_judged_in_another_phase() {
     let (rig, _socket) = rig();
-    let error = judge::error(&rig, Verdict::Surface, Phase::Write);
-    assert_eq!(judge::judge(&error, Phase::Write), Verdict::Surface);
+    let error = classify::error(&rig, Verdict::Surface, Phase::Write);
+    assert_eq!(classify::classify(&error, Phase::Write), Verdict::Surface);
     assert_eq!(rig.world().violation(), None);
-    judge::judge(&error, Phase::Read);
+    classify::classify(&error, Phase::Read);
     assert!(rig.world().violation().is_some());
 }
 

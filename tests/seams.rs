@@ -167,13 +167,13 @@ async fn crossed_takes_the_errors_of_both_halves_away() {
         .unwrap();
     network.peer(1).reset();
     assert!(stream.write_u8(b'x').await.is_err());
-    assert_eq!(stream.crossed().await.unwrap(), 2);
+    assert_eq!(stream.resync().await.unwrap(), 2);
     network.peer(2).send(b"y");
     assert_eq!(read(&mut stream).await.unwrap(), b"y");
 
     network.peer(2).reset();
     assert!(read(&mut stream).await.is_err());
-    assert_eq!(stream.crossed().await.unwrap(), 3);
+    assert_eq!(stream.resync().await.unwrap(), 3);
     stream.write_u8(b'x').await.unwrap();
 
     // A loss that comes after it is heard of by both.

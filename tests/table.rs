@@ -118,7 +118,7 @@ mod errors {
 
     #[tokio::test(start_paused = true)]
     async fn the_hook_replaces_the_judgement() {
-        fn judge(error: &io::Error, phase: Phase) -> Verdict {
+        fn classify(error: &io::Error, phase: Phase) -> Verdict {
             match (error.kind(), phase) {
                 (ErrorKind::InvalidData, Phase::Read) => Verdict::Lost,
                 (ErrorKind::ConnectionReset, Phase::Write) => Verdict::Surface,
@@ -128,7 +128,7 @@ mod errors {
         }
         let network = Network::new();
         let mut stream = build(network.connector())
-            .policy(policy().classify(judge))
+            .policy(policy().classify(classify))
             .connect()
             .await
             .unwrap();
@@ -491,12 +491,12 @@ mod attempts {
     async fn a_surfaced_error_goes_to_the_caller_and_the_outage_goes_on() {
         let network = Network::new();
         network.script([Outcome::Refuses(ErrorKind::AddrNotAvailable)]);
-        let judge = |error: &io::Error, phase| match error.kind() {
+        let classify = |error: &io::Error, phase| match error.kind() {
             ErrorKind::AddrNotAvailable => Verdict::Surface,
             _ => Verdict::of(error, phase),
         };
         let mut stream = build(network.connector())
-            .policy(policy().classify(judge))
+            .policy(policy().classify(classify))
             .lazy();
         let error = stream.write_all(b"x").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);

@@ -172,7 +172,7 @@ async fn options_can_be_left_to_the_system_and_extremes_are_clamped() {
         let mut connector = TcpConnector::new(address)
             .keepalive(keepalive.probes(u32::MAX))
             .user_timeout(extreme)
-            .attempt_delay(extreme)
+            .happy_eyeballs_delay(extreme)
             .send_buffer_size(0)
             .recv_buffer_size(0);
         attempt(&mut connector).await.unwrap();
@@ -203,7 +203,7 @@ async fn an_endpoint_that_hangs_does_not_cost_the_attempt_timeout() {
 async fn an_endpoint_that_the_attempt_waited_for_in_vain_goes_last() {
     let (_full, _fill, hung) = hanging().await;
     let (_listener, address) = listen().await;
-    let connector = TcpConnector::any_of([hung, address]).attempt_delay(Duration::MAX);
+    let connector = TcpConnector::any_of([hung, address]).happy_eyeballs_delay(Duration::MAX);
     let mut stream = ReconnectingStream::builder(connector)
         .policy(quick().attempt_timeout(100 * MS))
         .retry_initial_connect(true)
@@ -304,7 +304,7 @@ async fn an_address_of_the_other_family_than_the_bind_address_is_not_tried() {
 #[tokio::test]
 async fn an_attempt_that_is_cut_off_leaves_no_socket() {
     let (_full, _fill, hung) = hanging().await;
-    let connector = TcpConnector::any_of([hung, hung, hung]).attempt_delay(10 * MS);
+    let connector = TcpConnector::any_of([hung, hung, hung]).happy_eyeballs_delay(10 * MS);
     let (told, mut failed) = tokio::sync::mpsc::unbounded_channel();
     let mut stream = ReconnectingStream::builder(connector)
         .policy(quick().attempt_timeout(100 * MS))

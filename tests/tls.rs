@@ -764,7 +764,7 @@ mod handshakes {
         assert_eq!(
             format!("{connector:?} {:?}", connector.connect(&Attempt::first())),
             "TlsConnector { server_name: DnsName(\"server.test\"), .. } \
-             TlsConnecting { step: Connecting, .. }"
+             TlsAttempt { step: Connecting, .. }"
         );
     }
 }

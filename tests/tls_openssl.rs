@@ -172,7 +172,7 @@ async fn messages_all_arrive_and_whole_when_the_server_is_killed_in_the_middle()
         .connect()
         .await
         .unwrap();
-    let confirmations = lines.confirmations();
+    let confirmations = lines.confirm_handle();
     let mut states = lines.handle().subscribe();
     let (mut sink, mut stream) = lines.split();
     let writing = tokio::spawn(async move {

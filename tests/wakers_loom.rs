@@ -49,7 +49,7 @@ mod confirm;
 #[path = "../src/transfer/readiness.rs"]
 mod readiness;
 
-use confirm::{Acks, Confirmations};
+use confirm::{Acks, ConfirmHandle};
 use readiness::Readiness;
 use shared::{Command, Registrations, Role, Shared, SharedGuard};
 use sync::{Mutex, Ordering};
@@ -361,14 +361,14 @@ fn poll_room_unseen(owner: &mut Owner, acks: &Acks, waker: &Waker) -> bool {
     owner.waits_unseen(Role::Write, waker, || acks.has_pending())
 }
 
-fn check_confirmation_meets_sink(poll: FullSink, confirm: fn(&Confirmations, usize)) {
+fn check_confirmation_meets_sink(poll: FullSink, confirm: fn(&ConfirmHandle, usize)) {
     for waited_before in [false, true] {
         loom::model(move || {
             let mut owner = Owner::default();
             let acks = Acks::default();
             let (task, waker) = Task::new();
             assert!(!waited_before || poll(&mut owner, &acks, &waker));
-            let confirmations = Confirmations::new(acks.pending(), owner.guard.waker());
+            let confirmations = ConfirmHandle::new(acks.pending(), owner.guard.waker());
             let peer = thread::spawn(move || confirm(&confirmations, 1));
             let is_pending = poll(&mut owner, &acks, &waker);
             peer.join().unwrap();
@@ -381,14 +381,14 @@ fn check_confirmation_meets_sink(poll: FullSink, confirm: fn(&Confirmations, usi
 
 #[test]
 fn a_confirmation_wakes_a_sink_that_was_about_to_wait_for_room() {
-    check_confirmation_meets_sink(poll_room, Confirmations::confirm);
-    check_confirmation_meets_sink(poll_room, Confirmations::answered);
+    check_confirmation_meets_sink(poll_room, ConfirmHandle::confirm);
+    check_confirmation_meets_sink(poll_room, ConfirmHandle::confirm_replies);
 }
 
 #[test]
 #[should_panic(expected = "a confirmation left a full sink waiting")]
 fn control_a_sink_that_looks_before_it_registers_is_left_waiting() {
-    check_confirmation_meets_sink(poll_room_unseen, Confirmations::confirm);
+    check_confirmation_meets_sink(poll_room_unseen, ConfirmHandle::confirm);
 }
 
 /// A connection: it keeps the last waker that it was given for its reading direction.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use client::{Socket, Subscription, judge, subscribe};
+use client::{Socket, Subscription, classify, subscribe};
 use reconnecting_stream::{Backoff, Connect, Event, Policy, Verdict};
 use server::{Fate, TOKEN, message};
 use support::Program;
@@ -234,7 +234,7 @@ fn errors_are_judged() {
         size: 2,
         max_size: 1,
     };
-    assert_eq!(judge(&Error::Capacity(too_long)), Verdict::Surface);
+    assert_eq!(classify(&Error::Capacity(too_long)), Verdict::Surface);
     for error in [
         Error::ConnectionClosed,
         Error::AlreadyClosed,
@@ -242,6 +242,6 @@ fn errors_are_judged() {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
         Error::Protocol(ProtocolError::SendAfterClosing),
     ] {
-        assert_eq!(judge(&error), Verdict::Lost, "{error}");
+        assert_eq!(classify(&error), Verdict::Lost, "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
-use reconnecting_stream::{Backoff, Confirmations, Connect, ConnectionLost, Event};
+use reconnecting_stream::{Backoff, ConfirmHandle, Connect, ConnectionLost, Event};
 use reconnecting_stream::{Policy, ReconnectingFramed, Resend, Seam, State};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
@@ -56,7 +56,7 @@ pub(crate) async fn chat(
         name,
         console,
         notes: Arc::clone(&notes),
-        confirmations: lines.confirmations(),
+        confirmations: lines.confirm_handle(),
         confirmed: 0,
         report: Report::default(),
         _done: done,
@@ -162,7 +162,7 @@ struct Listener {
     name: &'static str,
     console: Console,
     notes: Arc<Notes>,
-    confirmations: Confirmations,
+    confirmations: ConfirmHandle,
     /// The number of the last message that the server has got.
     confirmed: usize,
     report: Report,

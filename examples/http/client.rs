@@ -82,7 +82,7 @@ where
                 },
             };
             // One half has met the loss: the other would tell it to the next hyper connection.
-            if let Err(error) = self.stream.crossed().await {
+            if let Err(error) = self.stream.resync().await {
                 let _ = job.answer.send(Err(error.to_string().into()));
                 return Err(error);
             }

@@ -8,7 +8,7 @@
 //! | file | what to copy from it |
 //! |---|---|
 //! | `subscriber.rs` | `SUBSCRIBE` in `on_connect`, so that it is said on every connection before anything else; a heartbeat, so that silence is noticed; `Seam::Error`, so that the subscriber knows when something may have been published without him |
-//! | `writer.rs` | `Resend::Unconfirmed`, and `answered` for each answer: no command is lost, some are done twice |
+//! | `writer.rs` | `Resend::Unconfirmed`, and `confirm_replies` for each answer: no command is lost, some are done twice |
 //! | `resp.rs` | which answers to a login are worth another attempt |
 //! | `server.rs`, `vandal.rs` | nothing: they are the fault |
 //!

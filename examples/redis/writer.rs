@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
-use reconnecting_stream::{Confirmations, ReconnectingFramed, Resend};
+use reconnecting_stream::{ConfirmHandle, ReconnectingFramed, Resend};
 use redis_protocol::codec::Resp2;
 use redis_protocol::error::RedisProtocolError;
 use redis_protocol::resp2::types::BytesFrame;
@@ -45,7 +45,7 @@ pub(crate) async fn write(
         .on_connect(greet)
         .connect()
         .await?;
-    let confirmations = redis.confirmations();
+    let confirmations = redis.confirm_handle();
     let (sink, stream) = redis.split();
     tokio::try_join!(feed(sink), count(stream, confirmations))?;
     Ok(())
@@ -65,14 +65,14 @@ async fn feed(
 }
 
 /// Counts the answers. Who is sent what again, and which answer is for what, is seen to by
-/// `answered`. From here on a reader is enough: it sends again what is unanswered.
+/// `confirm_replies`. From here on a reader is enough: it sends again what is unanswered.
 async fn count(
     mut stream: impl Stream<Item = Result<BytesFrame, RedisProtocolError>> + Unpin,
-    confirmations: Confirmations,
+    confirmations: ConfirmHandle,
 ) -> Result<(), Failure> {
     while let Some(answer) = stream.next().await {
         match answer? {
-            BytesFrame::Integer(_) => confirmations.answered(1),
+            BytesFrame::Integer(_) => confirmations.confirm_replies(1),
             BytesFrame::BulkString(_) => return Ok(()),
             other => return Err(format!("expected a number, got {other:?}").into()),
         }

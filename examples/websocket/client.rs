@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use reconnecting_stream::{
-    Connect, ConnectionLost, Event, Messages, Permanent, Policy, ReconnectingStream, Seam, Verdict,
+    Connect, ConnectionLost, Event, MessageTransport, Permanent, Policy, ReconnectingStream, Seam,
+    Verdict,
 };
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,8 +18,8 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-/// A connection: a WebSocket, with the judgement of its errors.
-pub(crate) type Socket = Messages<WebSocketStream<TcpStream>, fn(&Error) -> Verdict>;
+/// A connection: a WebSocket, with the classification of its errors.
+pub(crate) type Socket = MessageTransport<WebSocketStream<TcpStream>, fn(&Error) -> Verdict>;
 
 /// Numbered messages: 1, 2, 3...
 pub(crate) struct Subscription<C: Connect<Io = Socket>> {
@@ -118,7 +119,7 @@ async fn open(address: SocketAddr, token: &str, after: u64) -> io::Result<Socket
     let (mut socket, _) = client_async(request, io).await.map_err(refused)?;
     let subscription = Message::text(format!("subscribe after {after}"));
     socket.send(subscription).await.map_err(refused)?;
-    Ok(Messages::new(socket, judge))
+    Ok(MessageTransport::new(socket, classify))
 }
 
 /// Whether an attempt should be repeated: 503 passes, 401 does not.
@@ -137,7 +138,7 @@ fn is_final(status: StatusCode) -> bool {
 }
 
 /// What an error means for a connection that is up.
-pub(crate) fn judge(error: &Error) -> Verdict {
+pub(crate) fn classify(error: &Error) -> Verdict {
     match error {
         // A message that was too large: whose fault that is, its reader or its sender has to
         // know. tungstenite reads nothing after it, which is the end of the connection.

@@ -9,7 +9,7 @@
 //! | the TCP and WebSocket handshakes, the password, the subscription | in the connector, so that every connection has them, under the attempt timeout |
 //! | where to go on | the connector sends the number of the last message that arrived |
 //! | 503, or 401 | `refused`: the one is tried again, the other is `Permanent` |
-//! | which errors of tungstenite end a connection | `judge` |
+//! | which errors of tungstenite end a connection | `classify` |
 //! | a server that is silent, or gone without a FIN | a ping now and then, and the idle timeout |
 //!
 //! The example ends with its counts, and fails if a message is missing, came twice, or is wrong.

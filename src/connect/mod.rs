@@ -23,7 +23,7 @@ pub use map::{Map, MapAttempt};
 pub use tcp::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
 pub use timeout::{Timeout, TimeoutAttempt};
 #[cfg(feature = "rustls")]
-pub use tls::{TlsConnecting, TlsConnector};
+pub use tls::{TlsAttempt, TlsConnector};
 
 /// Makes connections: everything that one needs until it is ready for use, so the name lookup,
 /// the TCP and TLS handshakes and the login.

@@ -30,8 +30,8 @@ use crate::tls;
 ///
 /// # Which errors are final
 ///
-/// An attempt whose handshake fails is repeated if [`is_passing`](TlsConnector::is_passing) says
-/// so, and is [`Permanent`] if not; [`retry_if`](Self::retry_if) takes another judge.
+/// An attempt whose handshake fails is repeated if [`is_transient`](TlsConnector::is_transient) says
+/// so, and is [`Permanent`] if not; [`retry_if`](Self::retry_if) takes another classifier.
 ///
 /// | the handshake ended with | what happens |
 /// |---|---|
@@ -101,7 +101,7 @@ pub struct TlsConnector<C> {
     connector: C,
     server_name: ServerName<'static>,
     tls: tokio_rustls::TlsConnector,
-    is_passing: fn(&rustls::Error) -> bool,
+    is_transient: fn(&rustls::Error) -> bool,
 }
 
 impl<C> TlsConnector<C>
@@ -119,16 +119,16 @@ where
             connector,
             server_name,
             tls: config.into().into(),
-            is_passing: tls::is_passing,
+            is_transient: tls::is_transient,
         }
     }
 
-    /// Replaces the judge of errors of a handshake: true to try again. One that is not tried
+    /// Replaces the classifier of errors of a handshake: true to try again. One that is not tried
     /// again is [`Permanent`].
     ///
     /// # Defaults
     ///
-    /// [`is_passing`](TlsConnector::is_passing).
+    /// [`is_transient`](TlsConnector::is_transient).
     ///
     /// # Examples
     ///
@@ -137,15 +137,15 @@ where
     /// use tokio_rustls::rustls::{CertificateError, Error};
     ///
     /// // The server makes itself a certificate for every start, and we are told of it later.
-    /// fn judge(error: &Error) -> bool {
+    /// fn classify(error: &Error) -> bool {
     ///     *error == Error::InvalidCertificate(CertificateError::UnknownIssuer)
-    ///         || TlsConnector::is_passing(error)
+    ///         || TlsConnector::is_transient(error)
     /// }
-    /// # let _ = judge;
+    /// # let _ = classify;
     /// ```
     #[must_use]
-    pub fn retry_if(mut self, judge: fn(&rustls::Error) -> bool) -> Self {
-        self.is_passing = judge;
+    pub fn retry_if(mut self, classify: fn(&rustls::Error) -> bool) -> Self {
+        self.is_transient = classify;
         self
     }
 }
@@ -159,7 +159,7 @@ impl<C> TlsConnector<C> {
 }
 
 impl TlsConnector<()> {
-    /// Whether the same handshake may succeed later, without a change on our side: the judgement
+    /// Whether the same handshake may succeed later, without a change on our side: the classification
     /// that is used unless [`retry_if`](Self::retry_if) says otherwise.
     ///
     /// It says no to certificates that are wrong, to refusals of the peer, to a lack of anything
@@ -173,12 +173,12 @@ impl TlsConnector<()> {
     /// use reconnecting_stream::TlsConnector;
     /// use tokio_rustls::rustls::CertificateError;
     ///
-    /// assert!(TlsConnector::is_passing(&CertificateError::Expired.into()));
-    /// assert!(!TlsConnector::is_passing(&CertificateError::UnknownIssuer.into()));
+    /// assert!(TlsConnector::is_transient(&CertificateError::Expired.into()));
+    /// assert!(!TlsConnector::is_transient(&CertificateError::UnknownIssuer.into()));
     /// ```
     #[must_use]
-    pub fn is_passing(error: &rustls::Error) -> bool {
-        tls::is_passing(error)
+    pub fn is_transient(error: &rustls::Error) -> bool {
+        tls::is_transient(error)
     }
 }
 
@@ -187,16 +187,16 @@ where
     C: Connect<Io: AsyncRead + AsyncWrite + Unpin>,
 {
     type Io = TlsStream<C::Io>;
-    type Future = TlsConnecting<C>;
+    type Future = TlsAttempt<C>;
 
     fn connect(&mut self, attempt: &Attempt) -> Self::Future {
-        TlsConnecting {
+        TlsAttempt {
             step: Step::Connecting {
                 attempt: self.connector.connect(attempt),
                 server_name: self.server_name.clone(),
                 tls: self.tls.clone(),
             },
-            is_passing: self.is_passing,
+            is_transient: self.is_transient,
         }
     }
 }
@@ -211,10 +211,10 @@ impl<C> fmt::Debug for TlsConnector<C> {
 
 /// An attempt of a [`TlsConnector`]: `Connecting -> Handshaking`.
 #[pin_project]
-pub struct TlsConnecting<C: Connect> {
+pub struct TlsAttempt<C: Connect> {
     #[pin]
     step: Step<C>,
-    is_passing: fn(&rustls::Error) -> bool,
+    is_transient: fn(&rustls::Error) -> bool,
 }
 
 #[allow(
@@ -232,7 +232,7 @@ enum Step<C: Connect> {
     Handshaking(tokio_rustls::Connect<C::Io>),
 }
 
-impl<C> Future for TlsConnecting<C>
+impl<C> Future for TlsAttempt<C>
 where
     C: Connect<Io: AsyncRead + AsyncWrite + Unpin>,
 {
@@ -252,7 +252,9 @@ where
                 }
                 StepProj::Handshaking(handshake) => {
                     let shaken = ready!(Pin::new(handshake).poll(cx));
-                    return Poll::Ready(shaken.map_err(|error| judged(error, *this.is_passing)));
+                    return Poll::Ready(
+                        shaken.map_err(|error| tls_error(error, *this.is_transient)),
+                    );
                 }
             };
             this.step.set(next);
@@ -260,25 +262,25 @@ where
     }
 }
 
-impl<C: Connect> fmt::Debug for TlsConnecting<C> {
+impl<C: Connect> fmt::Debug for TlsAttempt<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = match self.step {
             Step::Connecting { .. } => "Connecting",
             Step::Handshaking(_) => "Handshaking",
         };
-        f.debug_struct("TlsConnecting")
+        f.debug_struct("TlsAttempt")
             .field("step", &format_args!("{step}"))
             .finish_non_exhaustive()
     }
 }
 
 /// What the attempt fails with: an error that says whether it is final.
-fn judged(error: io::Error, is_passing: fn(&rustls::Error) -> bool) -> io::Error {
+fn tls_error(error: io::Error, is_transient: fn(&rustls::Error) -> bool) -> io::Error {
     match tls::inside(&error).cloned() {
         // The connection's own.
         None => error,
         // Of a kind that is retried, unlike the one of rustls.
-        Some(error) if is_passing(&error) => {
+        Some(error) if is_transient(&error) => {
             io::Error::new(io::ErrorKind::ConnectionAborted, error)
         }
         Some(error) => io::Error::new(io::ErrorKind::InvalidData, Permanent::new(error)),

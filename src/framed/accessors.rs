@@ -7,7 +7,7 @@ use bytes::BytesMut;
 #[cfg(doc)]
 use super::Resend;
 use super::recv_buffer::RecvBuffer;
-use super::{Confirmations, ReconnectingFramed};
+use super::{ConfirmHandle, ReconnectingFramed};
 #[cfg(doc)]
 use crate::builder::Builder;
 use crate::connect::Connect;
@@ -36,8 +36,8 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
     /// Returns a handle that confirms messages from other tasks, such as the one that reads the
     /// peer's replies.
     #[must_use]
-    pub fn confirmations(&self) -> Confirmations {
-        Confirmations::new(self.core.acks.pending(), self.transfer.waker())
+    pub fn confirm_handle(&self) -> ConfirmHandle {
+        ConfirmHandle::new(self.core.acks.pending(), self.transfer.waker())
     }
 
     /// Confirms the `n` oldest messages that are not confirmed: the peer has them. With
@@ -45,16 +45,16 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
     /// connection count as all of those.
     ///
     /// For a peer that says **which** messages it has, so that being told twice confirms nothing
-    /// twice. If it only replies to each message, count with [`answered`](Self::answered).
+    /// twice. If it only replies to each message, count with [`confirm_replies`](Self::confirm_replies).
     pub fn confirm(&mut self, n: usize) {
-        self.confirmations().confirm(n);
+        self.confirm_handle().confirm(n);
         self.core.apply_confirms();
     }
 
     /// Confirms the next `n` messages of the connection that the last item came from: see
-    /// [`Confirmations::answered`].
-    pub fn answered(&mut self, n: usize) {
-        self.confirmations().answered(n);
+    /// [`ConfirmHandle::confirm_replies`].
+    pub fn confirm_replies(&mut self, n: usize) {
+        self.confirm_handle().confirm_replies(n);
         self.core.apply_confirms();
     }
 

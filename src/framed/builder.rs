@@ -18,15 +18,18 @@ use crate::connect::Connect;
 use crate::link::Settings;
 use crate::transfer::{Readiness, Transfer};
 
-/// The kind of a [`Builder`] that makes a [`ReconnectingFramed`]: its codec, handshake and
-/// options.
-pub struct Framing<Io, U> {
+/// A [`Builder`] of a [`ReconnectingFramed`] over connections of `C`, with a codec `U`.
+pub type FramedBuilder<C, U> = Builder<C, FramedOptions<<C as Connect>::Io, U>>;
+
+/// What a [`FramedBuilder`] sets beyond a [`Builder`] of byte streams: the codec, the handshake and
+/// the limits.
+pub struct FramedOptions<Io, U> {
     codecs: CodecFactory<U>,
     handshake: Option<Handshake<Io, U>>,
     options: Options,
 }
 
-impl<Io, U> Framing<Io, U> {
+impl<Io, U> FramedOptions<Io, U> {
     pub(super) fn new(codecs: impl Fn() -> U + Send + Sync + 'static) -> Self {
         Self {
             codecs: Arc::new(codecs),
@@ -36,27 +39,27 @@ impl<Io, U> Framing<Io, U> {
     }
 }
 
-impl<C, U> Builder<C, Framing<C::Io, U>>
+impl<C, U> Builder<C, FramedOptions<C::Io, U>>
 where
     C: Connect,
 {
     /// Sets what happens to messages that were fully written to a connection that died.
     pub fn resend(mut self, resend: Resend) -> Self {
-        self.face.options.resend = resend;
+        self.kind.options.resend = resend;
         self
     }
 
     /// Sets how many bytes, encoded, may wait to be written before the sink is full: 64 KiB by
     /// default, at least 1. One message may exceed it.
     pub fn max_queued(mut self, bytes: usize) -> Self {
-        self.face.options.max_queued = bytes;
+        self.kind.options.max_queued = bytes;
         self
     }
 
     /// Sets what happens to messages that are sent while there is no connection:
     /// [`OfflineQueue::Keep`] by default.
     pub fn offline_queue(mut self, offline: OfflineQueue) -> Self {
-        self.face.options.offline = offline;
+        self.kind.options.offline = offline;
         self
     }
 
@@ -67,7 +70,7 @@ where
     /// [`dropped_messages`](ReconnectingFramed::dropped_messages) counts them. Messages that an
     /// earlier connection had taken whole are not affected: [`Resend`] decides about those.
     pub fn keep_unsent(mut self, keep: bool) -> Self {
-        self.face.options.keeps_unsent = keep;
+        self.kind.options.keeps_unsent = keep;
         self
     }
 
@@ -78,7 +81,7 @@ where
     /// how much that was:
     /// [`ConnectionLost::dropped_bytes`](crate::ConnectionLost::dropped_bytes).
     pub fn max_unread(mut self, bytes: usize) -> Self {
-        self.face.options.limits.bytes = bytes;
+        self.kind.options.limits.bytes = bytes;
         self
     }
 
@@ -87,7 +90,7 @@ where
     ///
     /// Beyond it the oldest one's remainder is dropped, and its seam is merged into the next one.
     pub fn max_unread_connections(mut self, connections: usize) -> Self {
-        self.face.options.limits.connections = connections;
+        self.kind.options.limits.connections = connections;
         self
     }
 
@@ -105,7 +108,7 @@ where
         U: Decoder + Send + 'static,
     {
         let handshake = Arc::new(handshake);
-        self.face.handshake = Some(Arc::new(move |io, codec| {
+        self.kind.handshake = Some(Arc::new(move |io, codec| {
             let handshake = Arc::clone(&handshake);
             Box::pin(run_handshake(move |framed| handshake(framed), io, codec))
         }));
@@ -139,20 +142,20 @@ where
 
     /// Begins with a connection that is there already: generation 1.
     pub fn wrap(self, io: C::Io) -> ReconnectingFramed<C, U> {
-        let connection = Connection::new(io, (self.face.codecs)());
+        let connection = Connection::new(io, (self.kind.codecs)());
         let (connector, settings, rest) = self.split();
         rest.over(Transfer::wrap(connector, settings, connection))
     }
 
     fn split(self) -> (FramedConnector<C, U>, Settings, FramedParts<U>) {
         let parts = FramedParts {
-            core: Core::new(self.face.options),
-            codecs: Arc::clone(&self.face.codecs),
+            core: Core::new(self.kind.options),
+            codecs: Arc::clone(&self.kind.codecs),
         };
         let connector = FramedConnector {
             connector: self.connector,
-            codecs: self.face.codecs,
-            handshake: self.face.handshake,
+            codecs: self.kind.codecs,
+            handshake: self.kind.handshake,
         };
         (connector, self.settings, parts)
     }
@@ -179,9 +182,9 @@ impl<U> FramedParts<U> {
     }
 }
 
-impl<Io, U> fmt::Debug for Framing<Io, U> {
+impl<Io, U> fmt::Debug for FramedOptions<Io, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Framing")
+        f.debug_struct("FramedOptions")
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

@@ -122,12 +122,12 @@ impl Acks {
 /// Confirms messages of a [`ReconnectingFramed`](crate::ReconnectingFramed) from another task, such
 /// as the one that reads the peer's replies.
 #[derive(Clone)]
-pub struct Confirmations {
+pub struct ConfirmHandle {
     pending: Arc<PendingConfirms>,
     waker: Waker,
 }
 
-impl Confirmations {
+impl ConfirmHandle {
     pub(super) fn new(pending: Arc<PendingConfirms>, waker: Waker) -> Self {
         Self { pending, waker }
     }
@@ -137,7 +137,7 @@ impl Confirmations {
     /// flush or a close.
     ///
     /// For a peer that says **which** messages it has, so that being told twice confirms nothing
-    /// twice. If it only replies to each message, count with [`answered`](Self::answered).
+    /// twice. If it only replies to each message, count with [`confirm_replies`](Self::confirm_replies).
     pub fn confirm(&self, n: usize) {
         self.pending.messages.add(n);
         self.waker.wake_by_ref();
@@ -191,20 +191,20 @@ impl Confirmations {
     ///     SinkExt::<&str>::flush(&mut lines).await?;
     ///     let answer = lines.next().await.ok_or("closed")??;
     ///     assert_eq!(answer, "done");
-    ///     lines.answered(1); // not if it says that the command has to be repeated
+    ///     lines.confirm_replies(1); // not if it says that the command has to be repeated
     /// }
     /// # assert!(lines.generation() > 1);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn answered(&self, n: usize) {
+    pub fn confirm_replies(&self, n: usize) {
         self.pending.replies.add(n);
         self.waker.wake_by_ref();
     }
 }
 
-impl fmt::Debug for Confirmations {
+impl fmt::Debug for ConfirmHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Confirmations").finish_non_exhaustive()
+        f.debug_struct("ConfirmHandle").finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use super::confirm::Acks;
 use super::connector::NewConnection;
 use super::recv_queue::{Limits, RecvQueue};
-use super::send_buffer::{Kind, Resend, SendBuffer};
+use super::send_buffer::{Durability, Resend, SendBuffer};
 use crate::error::ConnectionLost;
 
 /// What happens to messages that are sent while there is no connection.
@@ -137,24 +137,26 @@ impl<U> Core<U> {
 
     /// Returns whether another message can be accepted. During an outage the setting for it may
     /// make room.
-    pub(super) fn make_room(&mut self, kind: Kind) -> bool {
+    pub(super) fn make_room(&mut self, durability: Durability) -> bool {
         if self.generation.is_none() {
-            match (kind, self.offline) {
+            match (durability, self.offline) {
                 // It is dropped when it is sent.
-                (Kind::Transient, _) => return true,
-                (Kind::Lasting, OfflineQueue::Refuse) => return false,
-                (Kind::Lasting, OfflineQueue::DropOldest) => {
+                (Durability::Transient, _) => return true,
+                (Durability::Durable, OfflineQueue::Refuse) => return false,
+                (Durability::Durable, OfflineQueue::DropOldest) => {
                     self.send.drop_oldest_above_limit();
                     return true;
                 }
-                (Kind::Lasting, OfflineQueue::Keep) => {}
+                (Durability::Durable, OfflineQueue::Keep) => {}
             }
         }
-        self.send.has_room(kind)
+        self.send.has_room(durability)
     }
 
     /// Returns whether messages are refused now, because there is no connection.
-    pub(super) fn is_refusing(&self, kind: Kind) -> bool {
-        self.generation.is_none() && self.offline == OfflineQueue::Refuse && kind == Kind::Lasting
+    pub(super) fn is_refusing(&self, durability: Durability) -> bool {
+        self.generation.is_none()
+            && self.offline == OfflineQueue::Refuse
+            && durability == Durability::Durable
     }
 }

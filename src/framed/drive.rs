@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::ReconnectingFramed;
 use super::connector::Connection;
 use super::pump::Pump;
-use super::send_buffer::Kind;
+use super::send_buffer::Durability;
 use crate::connect::Connect;
 use crate::link::{Role, State};
 use crate::policy::Phase;
@@ -18,8 +18,8 @@ use crate::transfer::{Failure, NoProgress, Op};
 /// What a polling half waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Goal {
-    /// Room for a message of this kind.
-    Room(Kind),
+    /// Room for a message of this durability.
+    Room(Durability),
     /// Everything was written and flushed.
     Flushed,
 }
@@ -167,7 +167,9 @@ where
                 Poll::Pending => {
                     // A write makes room also if the flush after it is pending.
                     let result = match goal {
-                        Goal::Room(kind) if self.core.is_refusing(kind) => Some(Err(refused())),
+                        Goal::Room(durability) if self.core.is_refusing(durability) => {
+                            Some(Err(refused()))
+                        }
                         Goal::Room(_) => self.as_mut().goal_result(goal),
                         Goal::Flushed => None,
                     };
@@ -190,8 +192,8 @@ where
         match goal {
             // With nothing to do it succeeds, also after a close.
             Goal::Flushed => this.core.send.is_flushed().then_some(Ok(())),
-            Goal::Room(kind) => match this.transfer.check_open() {
-                Ok(()) => this.core.make_room(kind).then_some(Ok(())),
+            Goal::Room(durability) => match this.transfer.check_open() {
+                Ok(()) => this.core.make_room(durability).then_some(Ok(())),
                 Err(error) => Some(Err(error)),
             },
         }

@@ -4,8 +4,8 @@ use bytes::{Buf, BytesMut};
 
 /// Whether a message belongs to the stream, or to one connection alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Lasting,
+pub(super) enum Durability {
+    Durable,
     /// Never sent again and never confirmed.
     Transient,
 }
@@ -13,7 +13,7 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) len: usize,
-    pub(super) kind: Kind,
+    pub(super) durability: Durability,
 }
 
 /// Frames in order. Adding one has to be cheaper than removing it, which happens in batches:
@@ -86,23 +86,23 @@ pub(super) struct Tally {
 }
 
 impl FrameQueue {
-    pub(super) fn push(&mut self, bytes: &[u8], kind: Kind) {
+    pub(super) fn push(&mut self, bytes: &[u8], durability: Durability) {
         self.bytes.extend_from_slice(bytes);
         let len = bytes.len();
-        self.frames.push_back(Frame { len, kind });
+        self.frames.push_back(Frame { len, durability });
     }
 
     pub(super) fn pop_front(&mut self) {
-        if let Some(Frame { len, kind }) = self.frames.pop_front() {
+        if let Some(Frame { len, durability }) = self.frames.pop_front() {
             self.bytes.advance(len);
-            self.transient.subtract(kind, len);
+            self.transient.subtract(durability, len);
         }
     }
 
     /// Removes the frame at an index. Returns false if there is none.
     pub(super) fn remove(&mut self, index: usize) -> bool {
         let start: usize = self.frames.iter().take(index).map(|frame| frame.len).sum();
-        let Some(Frame { len, kind }) = self.frames.remove(index) else {
+        let Some(Frame { len, durability }) = self.frames.remove(index) else {
             return false;
         };
         if start == 0 {
@@ -112,7 +112,7 @@ impl FrameQueue {
             self.bytes.truncate(start);
             self.bytes.extend_from_slice(&behind);
         }
-        self.transient.subtract(kind, len);
+        self.transient.subtract(durability, len);
         true
     }
 
@@ -132,7 +132,7 @@ impl FrameQueue {
         for frame in self
             .frames
             .iter()
-            .filter(|frame| frame.kind == Kind::Transient)
+            .filter(|frame| frame.durability == Durability::Transient)
         {
             transient.add(frame.len);
         }
@@ -147,8 +147,8 @@ impl Tally {
         self.bytes += len;
     }
 
-    fn subtract(&mut self, kind: Kind, len: usize) {
-        if kind == Kind::Transient {
+    fn subtract(&mut self, durability: Durability, len: usize) {
+        if durability == Durability::Transient {
             self.frames -= 1;
             self.bytes -= len;
         }

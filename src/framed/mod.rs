@@ -34,8 +34,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Decoder;
 
 pub use self::core::OfflineQueue;
-pub use builder::Framing;
-pub use confirm::Confirmations;
+pub use builder::{FramedBuilder, FramedOptions};
+pub use confirm::ConfirmHandle;
 pub use resend::Resend;
 
 use self::close::Closing;
@@ -148,20 +148,21 @@ where
         Self::builder(connector, codec).connect().await
     }
 
-    /// Settings first. Each connection gets a clone of the codec.
-    pub fn builder(connector: C, codec: U) -> Builder<C, Framing<C::Io, U>>
+    /// Returns a builder, to set a policy and options before connecting. Each connection gets a clone
+    /// of the codec.
+    pub fn builder(connector: C, codec: U) -> FramedBuilder<C, U>
     where
         U: Clone + Send + Sync + 'static,
     {
         Self::builder_with(connector, move || codec.clone())
     }
 
-    /// Settings first. Each connection gets a codec from the factory.
-    pub fn builder_with<F>(connector: C, codecs: F) -> Builder<C, Framing<C::Io, U>>
+    /// Returns a builder whose connections get their codecs from a factory.
+    pub fn builder_with<F>(connector: C, codecs: F) -> FramedBuilder<C, U>
     where
         F: Fn() -> U + Send + Sync + 'static,
     {
-        Builder::new(connector, Framing::new(codecs))
+        Builder::new(connector, FramedOptions::new(codecs))
     }
 }
 

@@ -10,7 +10,7 @@ pub enum Resend {
     Torn,
     /// They are kept until they are confirmed
     /// ([`confirm`](crate::ReconnectingFramed::confirm), or
-    /// [`answered`](crate::ReconnectingFramed::answered)), and sent again, oldest first, before
+    /// [`confirm_replies`](crate::ReconnectingFramed::confirm_replies)), and sent again, oldest first, before
     /// anything new: at least once, no gap, no reordering. A message that is only fed leaves with
     /// the next flush, or when there is no room for another.
     Unconfirmed {

@@ -13,7 +13,7 @@ use tokio_util::codec::{Decoder, Encoder};
 use super::ReconnectingFramed;
 use super::drive::{Goal, refused};
 use super::pump::Pump;
-use super::send_buffer::Kind;
+use super::send_buffer::Durability;
 use crate::connect::Connect;
 use crate::transfer::{Exchange, Failure, NoProgress, Op};
 
@@ -28,12 +28,12 @@ where
     /// Ready while there is room, with a connection or without.
     #[inline]
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.poll_room(Kind::Lasting, cx).map_err(Into::into)
+        self.poll_room(Durability::Durable, cx).map_err(Into::into)
     }
 
     #[inline]
     fn start_send(self: Pin<&mut Self>, message: I) -> Result<(), Self::Error> {
-        self.accept(Kind::Lasting, message)
+        self.accept(Durability::Durable, message)
     }
 
     /// Ready when everything was written to a connection and flushed.
@@ -57,23 +57,23 @@ where
     #[inline]
     pub(super) fn poll_room(
         mut self: Pin<&mut Self>,
-        kind: Kind,
+        durability: Durability,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let may_push = kind == Kind::Lasting && self.core.send.may_push();
+        let may_push = durability == Durability::Durable && self.core.send.may_push();
         if may_push && self.transfer.may_use_fast_path(Op::Send) {
             return Poll::Ready(Ok(()));
         }
         // Room is made by writing.
         if self.core.generation().is_some()
-            && !self.core.send.has_room(kind)
+            && !self.core.send.has_room(durability)
             && self.as_mut().try_flush()?
-            && kind == Kind::Lasting
+            && durability == Durability::Durable
             && self.core.send.may_push()
         {
             return Poll::Ready(Ok(()));
         }
-        self.poll_goal(Goal::Room(kind), cx)
+        self.poll_goal(Goal::Room(durability), cx)
     }
 
     #[inline]
@@ -145,20 +145,22 @@ where
     #[inline]
     pub(super) fn accept<I>(
         mut self: Pin<&mut Self>,
-        kind: Kind,
+        durability: Durability,
         message: I,
     ) -> Result<(), <U as Encoder<I>>::Error>
     where
         U: Encoder<I>,
     {
         if self.core.recv.current().is_none() {
-            return self.accept_slow(kind, message);
+            return self.accept_slow(durability, message);
         }
         let mut guard = PanicGuard(self.as_mut());
         let core = guard.0.as_mut().project().core;
         let (recv, send) = (&mut core.recv, &mut core.send);
         let pushed = match recv.current_mut() {
-            Some(buffer) => send.push(kind, |bytes| buffer.codec_mut().encode(message, bytes)),
+            Some(buffer) => send.push(durability, |bytes| {
+                buffer.codec_mut().encode(message, bytes)
+            }),
             None => Ok(()),
         };
         std::mem::forget(guard);
@@ -170,7 +172,7 @@ where
     #[inline(never)]
     fn accept_slow<I>(
         mut self: Pin<&mut Self>,
-        kind: Kind,
+        durability: Durability,
         message: I,
     ) -> Result<(), <U as Encoder<I>>::Error>
     where
@@ -179,21 +181,23 @@ where
         self.as_mut().sync();
         let this = self.as_mut().project();
         this.transfer.check_open()?;
-        if this.core.is_refusing(kind) {
+        if this.core.is_refusing(durability) {
             return Err(refused().into());
         }
-        if this.core.generation().is_none() && kind == Kind::Transient {
+        if this.core.generation().is_none() && durability == Durability::Transient {
             // It belongs to a connection that is gone.
             return Ok(());
         }
-        this.core.make_room(kind);
+        this.core.make_room(durability);
         let codecs = Arc::clone(this.codecs);
         let mut guard = PanicGuard(self.as_mut());
         let core = guard.0.as_mut().project().core;
         let (recv, send) = (&mut core.recv, &mut core.send);
         let pushed = match recv.current_mut() {
-            Some(buffer) => send.push(kind, |bytes| buffer.codec_mut().encode(message, bytes)),
-            None => send.push(kind, |bytes| codecs().encode(message, bytes)),
+            Some(buffer) => send.push(durability, |bytes| {
+                buffer.codec_mut().encode(message, bytes)
+            }),
+            None => send.push(durability, |bytes| codecs().encode(message, bytes)),
         };
         std::mem::forget(guard);
         pushed

@@ -11,7 +11,7 @@ use tokio_util::codec::Encoder;
 use super::ReconnectingFramed;
 #[cfg(doc)]
 use super::Resend;
-use super::send_buffer::Kind;
+use super::send_buffer::Durability;
 use crate::connect::Connect;
 
 impl<C, U> ReconnectingFramed<C, U>
@@ -34,7 +34,7 @@ where
     where
         U: Encoder<I>,
     {
-        poll_fn(|cx| Pin::new(&mut *self).poll_room(Kind::Transient, cx)).await?;
+        poll_fn(|cx| Pin::new(&mut *self).poll_room(Durability::Transient, cx)).await?;
         Pin::new(self).start_send_transient(message)
     }
 
@@ -80,6 +80,6 @@ where
     where
         U: Encoder<I>,
     {
-        self.accept(Kind::Transient, message)
+        self.accept(Durability::Transient, message)
     }
 }

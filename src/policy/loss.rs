@@ -35,7 +35,7 @@ pub enum Phase {
 }
 
 impl Verdict {
-    /// The judgement that a [`Policy`](crate::Policy) uses unless it is told otherwise.
+    /// The classification that a [`Policy`](crate::Policy) uses unless it is told otherwise.
     ///
     /// A connection is lost by `ConnectionReset`, `ConnectionAborted`, `ConnectionRefused`,
     /// `BrokenPipe`, `NotConnected`, `TimedOut` (keepalive, `TCP_USER_TIMEOUT`),
@@ -100,7 +100,7 @@ impl Verdict {
 #[cfg(feature = "rustls")]
 impl Verdict {
     fn of_tls(error: &tls::Error) -> Self {
-        if tls::is_passing(error) {
+        if tls::is_transient(error) {
             Self::Lost
         } else {
             Self::Permanent

@@ -170,7 +170,7 @@ impl Policy {
         self
     }
 
-    /// Replaces the judgement of errors, [`Verdict::of`]. An error that is marked as
+    /// Replaces the classification of errors, [`Verdict::of`]. An error that is marked as
     /// [`Permanent`](crate::Permanent) by the connector doesn't come here.
     ///
     /// # Examples
@@ -180,18 +180,18 @@ impl Policy {
     /// use reconnecting_stream::{Phase, Policy, Verdict};
     ///
     /// // The name of the server may be published only later.
-    /// fn judge(error: &io::Error, phase: Phase) -> Verdict {
+    /// fn classify(error: &io::Error, phase: Phase) -> Verdict {
     ///     match (error.kind(), phase) {
     ///         (io::ErrorKind::InvalidInput, Phase::Connect { .. }) => Verdict::Lost,
     ///         _ => Verdict::of(error, phase),
     ///     }
     /// }
     ///
-    /// let policy = Policy::default().classify(judge);
+    /// let policy = Policy::default().classify(classify);
     /// # let _ = policy;
     /// ```
-    pub const fn classify(mut self, judge: fn(&io::Error, Phase) -> Verdict) -> Self {
-        self.classify = judge;
+    pub const fn classify(mut self, classify: fn(&io::Error, Phase) -> Verdict) -> Self {
+        self.classify = classify;
         self
     }
 

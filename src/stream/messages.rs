@@ -34,7 +34,7 @@ use crate::transfer::{Failure, NoProgress, NothingToTake, Op, Transfer};
 ///
 /// ```
 /// use futures::{Sink, Stream};
-/// use reconnecting_stream::{Connect, Messages, ReconnectingStream, Verdict};
+/// use reconnecting_stream::{Connect, MessageTransport, ReconnectingStream, Verdict};
 /// # use std::io;
 /// # #[derive(Debug)] enum WsError { Io(io::Error), TooLarge }
 /// # impl std::fmt::Display for WsError {
@@ -55,14 +55,14 @@ use crate::transfer::{Failure, NoProgress, NothingToTake, Op, Transfer};
 /// }
 ///
 /// let stream = ReconnectingStream::builder(|| async {
-///     Ok(Messages::new(connect_websocket().await?, classify as fn(&WsError) -> Verdict))
+///     Ok(MessageTransport::new(connect_websocket().await?, classify as fn(&WsError) -> Verdict))
 /// })
 /// .lazy();
 /// fn is_a_stream(_: impl Stream<Item = Result<String, WsError>>) {}
 /// is_a_stream(stream);
 /// ```
 #[pin_project]
-pub struct Messages<S, F> {
+pub struct MessageTransport<S, F> {
     #[pin]
     connection: S,
     classify: F,
@@ -70,7 +70,7 @@ pub struct Messages<S, F> {
     is_ready: bool,
 }
 
-impl<S, F> Messages<S, F> {
+impl<S, F> MessageTransport<S, F> {
     /// Wraps a connection. `classify` returns what an error of it means.
     pub const fn new(connection: S, classify: F) -> Self {
         Self {
@@ -126,15 +126,15 @@ impl<S, F> Messages<S, F> {
     }
 }
 
-impl<S, F> fmt::Debug for Messages<S, F> {
+impl<S, F> fmt::Debug for MessageTransport<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Messages").finish_non_exhaustive()
+        f.debug_struct("MessageTransport").finish_non_exhaustive()
     }
 }
 
 impl<C, S, F, T, E> Stream for ReconnectingStream<C>
 where
-    C: Connect<Io = Messages<S, F>>,
+    C: Connect<Io = MessageTransport<S, F>>,
     S: Stream<Item = Result<T, E>>,
     F: Fn(&E) -> Verdict,
     E: Error + From<io::Error> + Send + Sync + 'static,
@@ -169,7 +169,7 @@ where
 
 impl<C, S, F, M, E> Sink<M> for ReconnectingStream<C>
 where
-    C: Connect<Io = Messages<S, F>>,
+    C: Connect<Io = MessageTransport<S, F>>,
     S: Sink<M, Error = E>,
     F: Fn(&E) -> Verdict,
     E: Error + From<io::Error> + Send + Sync + 'static,
@@ -248,7 +248,7 @@ fn poll_sink<C, S, F, E>(
     poll: PollSink<S, E>,
 ) -> Poll<Result<(), E>>
 where
-    C: Connect<Io = Messages<S, F>>,
+    C: Connect<Io = MessageTransport<S, F>>,
     F: Fn(&E) -> Verdict,
     E: Error + From<io::Error> + Send + Sync + 'static,
 {

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use pin_project::pin_project;
 
 #[cfg(feature = "codec")]
-pub use messages::Messages;
+pub use messages::MessageTransport;
 
 use crate::builder::{Builder, ByteStream};
 use crate::connect::Connect;
@@ -257,7 +257,7 @@ impl<C: Connect> ReconnectingStream<C> {
     ///     C: Connect<Io: AsyncRead + AsyncWrite + Unpin>,
     /// {
     ///     loop {
-    ///         stream.crossed().await?;
+    ///         stream.resync().await?;
     ///         let mut io = BufReader::new(&mut *stream);
     ///         let mut greeting = String::new();
     ///         let greeted = async {
@@ -272,7 +272,7 @@ impl<C: Connect> ReconnectingStream<C> {
     ///     }
     /// }
     /// ```
-    pub async fn crossed(&mut self) -> Result<u64>
+    pub async fn resync(&mut self) -> Result<u64>
     where
         C::Io: Unpin,
     {

@@ -16,7 +16,7 @@ async fn a_confirmation_wakes_a_flush_or_a_close_during_an_outage_which_then_end
             let mut framed = connect_unconfirmed(&net).await;
             framed.send("a").await.unwrap();
             framed.send("b").await.unwrap();
-            let confirmations = framed.confirmations();
+            let confirmations = framed.confirm_handle();
             framed.mark_lost(io::Error::other("bad"));
             let task = Task::new();
             let poll = if closes { poll_close } else { poll_flush };
@@ -24,7 +24,7 @@ async fn a_confirmation_wakes_a_flush_or_a_close_during_an_outage_which_then_end
             task.take_wakes();
             let confirm = |n| {
                 if by_answer {
-                    confirmations.answered(n);
+                    confirmations.confirm_replies(n);
                 } else {
                     confirmations.confirm(n);
                 }
@@ -48,9 +48,9 @@ async fn a_confirmation_is_counted_before_anything_is_polled() {
         framed.send(message).await.unwrap();
     }
     assert_eq!(framed.unconfirmed(), 3);
-    framed.confirmations().confirm(1);
+    framed.confirm_handle().confirm(1);
     assert_eq!(framed.unconfirmed(), 2);
-    framed.confirmations().answered(2);
+    framed.confirm_handle().confirm_replies(2);
     assert_eq!(
         framed.unconfirmed(),
         1,
@@ -74,7 +74,7 @@ async fn a_confirmation_that_races_with_the_sending_again_tears_and_repeats_noth
         for message in ["a", "b", "c"] {
             framed.send(message).await.unwrap();
         }
-        let confirmations = framed.confirmations();
+        let confirmations = framed.confirm_handle();
         framed.reconnect();
         framed.connected().await.unwrap();
         net.peer(2).at(op, when, move |_| confirmations.confirm(2));
@@ -100,14 +100,14 @@ async fn a_confirmation_of_the_first_connection_that_comes_after_a_reconnect_is_
     assert_eq!(net.peer(2).text(), "a\nb\nc\nd\n");
     for _ in 0..2 {
         assert_eq!(describe(framed.next().await), "done");
-        framed.answered(1);
+        framed.confirm_replies(1);
     }
     assert_eq!(framed.unconfirmed(), 2);
     // The second connection answers what it was given, from the beginning.
     net.peer(2).send("done\n");
     assert_eq!(describe(framed.next().await), "lost 1");
     assert_eq!(describe(framed.next().await), "done");
-    framed.answered(1);
+    framed.confirm_replies(1);
     assert_eq!(
         framed.unconfirmed(),
         2,
@@ -168,12 +168,12 @@ async fn replies_of_a_connection_that_went_unread_are_for_what_that_connection_w
     for expected in ["lost 1", "done"] {
         assert_eq!(describe(framed.next().await), expected);
     }
-    framed.answered(1);
+    framed.confirm_replies(1);
     assert_eq!(framed.unconfirmed(), 2);
     net.peer(3).send("done\n");
     for expected in ["lost 2", "done"] {
         assert_eq!(describe(framed.next().await), expected);
     }
-    framed.answered(1);
+    framed.confirm_replies(1);
     assert_eq!(framed.unconfirmed(), 1);
 }

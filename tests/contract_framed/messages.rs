@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use futures::SinkExt;
-use reconnecting_stream::{ConnectionLost, GaveUp, Messages, ReconnectingStream, State, Verdict};
+use reconnecting_stream::{
+    ConnectionLost, GaveUp, MessageTransport, ReconnectingStream, State, Verdict,
+};
 use tokio::time::timeout;
 
 use super::support::Task;
@@ -126,7 +128,7 @@ type Classify = fn(&Failed) -> Verdict;
 fn strict(
     seam: Seam,
 ) -> (
-    Builder<impl Connect<Io = Messages<Strict, Classify>, Future: Send> + Send>,
+    Builder<impl Connect<Io = MessageTransport<Strict, Classify>, Future: Send> + Send>,
     Connections,
 ) {
     let connections = Connections::default();
@@ -134,7 +136,7 @@ fn strict(
     let connector = move || {
         let connection = Strict::default();
         kept.lock().unwrap().push(connection.clone());
-        async move { Ok(Messages::new(connection, classify as Classify)) }
+        async move { Ok(MessageTransport::new(connection, classify as Classify)) }
     };
     let builder = ReconnectingStream::builder(connector);
     (builder.policy(policy()).seam(seam), connections)

@@ -44,7 +44,7 @@ async fn a_sender_that_has_just_found_no_room_sees_what_comes_before_it_waits() 
             framed.feed("b").await.unwrap();
             if confirms {
                 // It keeps the flush from its short way.
-                framed.confirmations().confirm(1);
+                framed.confirm_handle().confirm(1);
             }
             net.peer(1).stall(Op::Write).at(op, when, |peer| {
                 peer.finish();
@@ -74,7 +74,7 @@ async fn a_sender_that_has_just_found_no_room_sees_the_room_that_comes_before_it
         framed.send("a").await.unwrap();
         framed.feed("b").await.unwrap();
         if confirms {
-            framed.confirmations().confirm(1);
+            framed.confirm_handle().confirm(1);
         }
         net.peer(1)
             .stall(Op::Write)
@@ -100,7 +100,7 @@ async fn a_confirmation_that_comes_while_a_sender_polls_for_room_is_seen_before_
         let mut framed = build(&net).resend(window).connect().await.unwrap();
         framed.send("a").await.unwrap();
         framed.feed("b").await.unwrap();
-        let confirmations = framed.confirmations();
+        let confirmations = framed.confirm_handle();
         net.peer(1)
             .at(op, When::After, move |_| confirmations.confirm(1));
         let task = Task::new();

@@ -122,11 +122,11 @@ async fn poll_ready_that_waits_for_a_confirmation_is_woken_by_it() {
         let window = Resend::Unconfirmed { max_bytes: 4 };
         let mut framed = build(&net).resend(window).connect().await.unwrap();
         framed.send("first").await.unwrap();
-        let confirmations = framed.confirmations();
+        let confirmations = framed.confirm_handle();
         let task = Task::new();
         wait(&mut framed, &task);
         if by_answer {
-            confirmations.answered(1);
+            confirmations.confirm_replies(1);
         } else {
             confirmations.confirm(1);
         }

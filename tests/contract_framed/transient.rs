@@ -112,7 +112,7 @@ async fn a_transient_message_needs_no_confirmation_and_is_not_counted() {
     net.peer(2).send("done\n");
     assert_eq!(describe(framed.next().await), "lost 1");
     assert_eq!(describe(framed.next().await), "done");
-    framed.answered(1);
+    framed.confirm_replies(1);
     assert_eq!(framed.unconfirmed(), 0);
 }
 

@@ -222,7 +222,12 @@ fn a_byte_that_is_wrong_missing_twice_or_out_of_place_is_caught() {
                 check(shape, &missing).is_err() || is_a_part,
                 "{shape:?} {at}"
             );
-            assert!(check(shape, &twice).is_err(), "{shape:?} {at}");
+            // One byte may be all of a connection before: all streams begin with the same one.
+            let is_a_fragment = shape == Shape::Spliced && at == 0;
+            assert!(
+                check(shape, &twice).is_err() || is_a_fragment,
+                "{shape:?} {at}"
+            );
             assert!(check(shape, &swapped).is_err(), "{shape:?} {at}");
         }
     }
@@ -256,7 +261,7 @@ fn fragments_may_come_before_the_first_stream_where_seams_are_hidden() {
         let two = [pattern(0, fragment), pattern(2, fragment), pattern(5, 300)].concat();
         let checker = check(Shape::Spliced, &two).unwrap();
         assert_eq!((checker.stream(), checker.run()), (Some(5), 300));
-        let backwards = [pattern(2, fragment), pattern(1, 300)].concat();
+        let backwards = [pattern(2, 1 + fragment), pattern(1, 300)].concat();
         assert!(check(Shape::Spliced, &backwards).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use reconnecting_stream::{Backoff, Builder, Connect, Framing, Policy, ReconnectingFramed};
+use reconnecting_stream::{Backoff, Builder, Connect, FramedOptions, Policy, ReconnectingFramed};
 use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
 
@@ -61,8 +61,10 @@ pub(crate) fn hurry() -> Policy {
 
 pub(crate) fn builder(
     address: SocketAddr,
-) -> Builder<impl Connect<Io = TcpStream, Future: Send> + Send + Sync, Framing<TcpStream, NatsCodec>>
-{
+) -> Builder<
+    impl Connect<Io = TcpStream, Future: Send> + Send + Sync,
+    FramedOptions<TcpStream, NatsCodec>,
+> {
     ReconnectingFramed::builder(move || dial(address), NatsCodec)
         .policy(hurry())
         .retry_initial_connect(true)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reconnecting_stream::{Attempt, Connect, Phase, Verdict};
 use tokio::time::sleep;
 
-use super::judge;
+use super::classify;
 use super::run::trace;
 use super::socket::Socket;
 use super::world::{Rig, World};
@@ -35,7 +35,7 @@ impl World {
             1 => Outcome::Refuses,
             2 => Outcome::Hangs,
             3 | 4 => Outcome::AcceptsAfter(1 + self.random.below(30) as u64),
-            5 if self.settings.has_judge => Outcome::Fails(self.random.pick(&judge::VERDICTS)),
+            5 if self.settings.has_judge => Outcome::Fails(self.random.pick(&classify::VERDICTS)),
             _ => Outcome::Accepts,
         }
     }
@@ -67,5 +67,5 @@ fn fail(rig: &Arc<Rig>, verdict: Verdict) -> io::Error {
     world.passing_attempts += usize::from(verdict == Verdict::Surface);
     let initial = world.generations.is_empty();
     drop(world);
-    judge::error(rig, verdict, Phase::Connect { initial })
+    classify::error(rig, verdict, Phase::Connect { initial })
 }

@@ -47,7 +47,7 @@ pub enum Act {
     Close,
     PassingRead,
     PassingWrite,
-    /// The next operation of this kind fails, and the judge says this.
+    /// The next operation of this kind fails, and the classifier says this.
     Fail(Op, Verdict),
     StallShutdown(bool),
 }

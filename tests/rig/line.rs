@@ -55,7 +55,7 @@ pub struct Line {
     pub must: usize,
     pub passing_read: Option<ErrorKind>,
     pub passing_write: Option<ErrorKind>,
-    /// The next operation of this kind fails, and the judge says this.
+    /// The next operation of this kind fails, and the classifier says this.
     pub failure: Option<(Op, Verdict)>,
     /// Passing errors of reads that the reader has not taken, of the last poll that met one.
     pub passing_untaken: usize,

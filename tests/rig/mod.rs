@@ -9,10 +9,10 @@
 
 mod actor;
 pub mod bytes;
+pub mod classify;
 pub mod codec;
 pub mod dialer;
 pub mod hook;
-pub mod judge;
 mod kernel;
 pub mod line;
 pub mod messages;

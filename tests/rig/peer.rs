@@ -1,8 +1,8 @@
 //! What the peer of a scripted connection does.
 
+use super::classify::{PASSING_READ, PASSING_WRITE};
 use super::codec;
 use super::hook::Act;
-use super::judge::{PASSING_READ, PASSING_WRITE};
 use super::line::{Line, Wakes};
 
 impl Line {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use reconnecting_stream::{ConnectionLost, GaveUp, Seam};
 
+use super::classify::{PASSING_ATTEMPT, PASSING_READ};
 use super::codec::{CodecError, FIRST_TRAILER, Item};
-use super::judge::{PASSING_ATTEMPT, PASSING_READ};
 use super::line::Line;
 use super::unread::Unread;
 

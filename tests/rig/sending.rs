@@ -132,7 +132,7 @@ impl Sending {
     }
 
     /// The client has handed bytes over: judges the frames that have become whole.
-    pub fn judge(&mut self, line: &mut Line) -> Result<(), String> {
+    pub fn classify(&mut self, line: &mut Line) -> Result<(), String> {
         while let Some((kind, id, len)) = codec::header(&line.given[line.parsed..]) {
             let end = line.parsed + HEADER + len;
             if end > line.given.len() {

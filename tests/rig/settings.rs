@@ -35,7 +35,7 @@ pub struct Settings {
     /// Each fresh connection brings up to so many items.
     pub banner: usize,
     pub faulty_attempts: bool,
-    /// Errors say what the judge is to say of them.
+    /// Errors say what the classifier is to say of them.
     pub has_judge: bool,
 }
 

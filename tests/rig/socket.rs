@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 use reconnecting_stream::Verdict;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::classify;
+use super::classify::{PASSING_READ, PASSING_WRITE};
 use super::hook::{Op, When};
-use super::judge;
-use super::judge::{PASSING_READ, PASSING_WRITE};
 use super::line::Line;
 use super::run::trace;
 use super::world::{Rig, World};
@@ -39,7 +39,7 @@ impl Socket {
         if verdict == Verdict::Surface {
             world.note_passing(self.line, op);
         }
-        Some(judge::error(&self.rig, verdict, judge::phase_of(op)))
+        Some(classify::error(&self.rig, verdict, classify::phase_of(op)))
     }
 
     /// Runs an operation between its hooks; `None` waits.

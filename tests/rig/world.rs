@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use reconnecting_stream::{Confirmations, Eof, Handle};
+use reconnecting_stream::{ConfirmHandle, Eof, Handle};
 use tokio::time::Instant;
 
 use super::hook::{Act, Hook, Op, When};
@@ -50,7 +50,7 @@ pub struct World {
     pub last_arrival: u64,
     /// Bytes, not messages: a dead connection is not even read.
     pub is_of_bytes: bool,
-    /// The judge has said that trying again can't help, and nothing has followed yet.
+    /// the classifier has said that trying again can't help, and nothing has followed yet.
     pub is_permanent: bool,
     /// It has said so of a shutdown.
     pub shutdown_is_permanent: bool,
@@ -69,7 +69,7 @@ pub struct World {
 pub struct Rig {
     world: Mutex<World>,
     pub handle: OnceLock<Handle>,
-    pub confirmations: OnceLock<Confirmations>,
+    pub confirmations: OnceLock<ConfirmHandle>,
 }
 
 impl Rig {
@@ -154,17 +154,17 @@ impl World {
         line.is_alive().then_some(line)
     }
 
-    /// Calls `judge` with the oracle of the reader and the connections by generation.
+    /// Calls `classify` with the oracle of the reader and the connections by generation.
     pub fn judge_reading(
         &mut self,
-        judge: impl FnOnce(&mut Reading, &[&Line]) -> Result<(), String>,
+        classify: impl FnOnce(&mut Reading, &[&Line]) -> Result<(), String>,
     ) {
         let lines: Vec<&Line> = self.generations.iter().map(|at| &self.lines[*at]).collect();
         let passes = |line: &&&Line| line.fin;
         self.reading.passes |=
             self.settings.eof == Eof::Pass && lines.last().filter(passes).is_some();
         self.reading.note_unread(&lines);
-        let verdict = judge(&mut self.reading, &lines);
+        let verdict = classify(&mut self.reading, &lines);
         self.check(verdict);
     }
 
@@ -174,7 +174,7 @@ impl World {
     }
 
     pub fn judge_sending(&mut self, line: usize) {
-        let verdict = self.sending.judge(&mut self.lines[line]);
+        let verdict = self.sending.classify(&mut self.lines[line]);
         self.check(verdict);
     }
 
@@ -207,7 +207,7 @@ impl World {
         match self.random.below(12) {
             0 => drop(line.finish(self.epoch - 1)),
             1 => drop(line.reset(self.epoch - 1)),
-            2 => line.passing_read = Some(super::judge::PASSING_READ),
+            2 => line.passing_read = Some(super::classify::PASSING_READ),
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Sink, SinkExt, Stream, StreamExt};
-use reconnecting_stream::{Confirmations, ConnectionLost, ReconnectingFramed, Resend, Seam};
+use reconnecting_stream::{ConfirmHandle, ConnectionLost, ReconnectingFramed, Resend, Seam};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -86,7 +86,7 @@ async fn work(spec: Spec, listener: TcpListener, site: Site) -> Result<(), Wrong
         .resend(spec.resend)
         .on_event(site.fate.observer())
         .lazy();
-    let confirmations = framed.confirmations();
+    let confirmations = framed.confirm_handle();
     let (sink, stream) = framed.split();
     // Of their own, so that the halves are polled by different tasks; aborted by a drop.
     let mut tasks = JoinSet::new();
@@ -123,7 +123,7 @@ async fn work(spec: Spec, listener: TcpListener, site: Site) -> Result<(), Wrong
 async fn hear<E>(
     spec: Spec,
     mut stream: impl Stream<Item = Result<BytesMut, E>> + Unpin,
-    confirmations: Confirmations,
+    confirmations: ConfirmHandle,
     counts: Arc<Counts>,
 ) -> Result<(), Wrong>
 where

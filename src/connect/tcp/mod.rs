@@ -26,10 +26,10 @@ use self::turn::Turn;
 use super::{Attempt, Connect};
 
 /// "Connection Attempt Delay", recommended by RFC 8305, section 5.
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
 
 /// RFC 8305, section 5: it must not be shorter.
-const SHORTEST_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
+const MIN_HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(10);
 
 /// Connects to a server over TCP: names are looked up anew at every attempt, addresses are
 /// raced, and every new connection has the options of the first.
@@ -38,7 +38,7 @@ const SHORTEST_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 ///
 /// A name that moves to another address is followed at the next attempt. Its addresses are raced
 /// as RFC 8305 describes ("Happy Eyeballs"): IPv6 and IPv4 by turns, each a
-/// [delay](Self::attempt_delay) after the one before, or as soon as that has failed; the first
+/// [delay](Self::happy_eyeballs_delay) after the one before, or as soon as that has failed; the first
 /// that connects wins.
 ///
 /// Several endpoints ([`any_of`](Self::any_of)) are raced in the same way, each with its name
@@ -60,7 +60,7 @@ const SHORTEST_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 /// | [`nodelay`](Self::nodelay) | on | a small write does not wait for the acknowledgement of the one before (`tcp(7)`, `TCP_NODELAY`) |
 /// | [`keepalive`](Self::keepalive) | 15 s, then 3 probes 5 s apart | an idle connection is known to be dead after 30 s; the system's own is two hours |
 /// | [`user_timeout`](Self::user_timeout) | 30 s | the same with data on its way; the system's own is about 15 minutes (`tcp(7)`, `tcp_retries2`) |
-/// | [`attempt_delay`](Self::attempt_delay) | 250 ms | RFC 8305, section 5 |
+/// | [`happy_eyeballs_delay`](Self::happy_eyeballs_delay) | 250 ms | RFC 8305, section 5 |
 /// | buffer sizes, bind address | the system's | it adapts the buffers to the connection |
 ///
 /// # Errors
@@ -94,7 +94,7 @@ const SHORTEST_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 pub struct TcpConnector {
     turn: Turn,
     options: Options,
-    attempt_delay: Duration,
+    happy_eyeballs_delay: Duration,
 }
 
 impl TcpConnector {
@@ -112,7 +112,7 @@ impl TcpConnector {
         Self {
             turn: Turn::new(endpoints.into_iter().map(Into::into).collect()),
             options: Options::new(),
-            attempt_delay: ATTEMPT_DELAY,
+            happy_eyeballs_delay: HAPPY_EYEBALLS_DELAY,
         }
     }
 
@@ -163,8 +163,8 @@ impl TcpConnector {
 
     /// How long an address or an endpoint has before the next is tried beside it: at least 10 ms
     /// (RFC 8305, section 5). With [`Duration::MAX`] the next is tried only after a failure.
-    pub fn attempt_delay(mut self, delay: Duration) -> Self {
-        self.attempt_delay = delay.max(SHORTEST_ATTEMPT_DELAY);
+    pub fn happy_eyeballs_delay(mut self, delay: Duration) -> Self {
+        self.happy_eyeballs_delay = delay.max(MIN_HAPPY_EYEBALLS_DELAY);
         self
     }
 }
@@ -176,7 +176,7 @@ impl Connect for TcpConnector {
     fn connect(&mut self, _attempt: &Attempt) -> Self::Future {
         let endpoints = self.turn.next().to_vec();
         let used = self.turn.used();
-        let delay = self.attempt_delay;
+        let delay = self.happy_eyeballs_delay;
         let options = Arc::new(self.options.clone());
         Box::pin(async move {
             let candidates = endpoints.into_iter().enumerate().map(|(index, endpoint)| {

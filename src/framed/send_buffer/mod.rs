@@ -4,7 +4,7 @@ mod release;
 
 use bytes::BytesMut;
 
-pub(super) use super::frames::Kind;
+pub(super) use super::frames::Durability;
 use super::frames::{EncodeGuard, Frame, FrameQueue, Tally};
 pub(super) use super::resend::Resend;
 
@@ -17,7 +17,7 @@ pub(super) struct Given {
     pub(super) end: u64,
 }
 
-/// Lasting messages have sequence numbers, in the order in which they were accepted:
+/// Durable messages have sequence numbers, in the order in which they were accepted:
 ///
 /// ```text
 ///            first_seq          sent end           queue end
@@ -45,7 +45,7 @@ pub(super) struct SendBuffer {
     queue: FrameQueue,
     /// How many bytes of the first frame of `queue` this connection has taken.
     written: usize,
-    /// The sequence number of the first lasting message in `sent`, then `queue`.
+    /// The sequence number of the first durable message in `sent`, then `queue`.
     first_seq: u64,
     /// Every message before it has been taken whole by some connection.
     sent_seq: u64,
@@ -89,17 +89,17 @@ impl SendBuffer {
         self.update_room();
     }
 
-    /// Returns whether another lasting message can be accepted without further checks.
+    /// Returns whether another durable message can be accepted without further checks.
     #[inline]
     pub(super) fn may_push(&self) -> bool {
         self.queue.bytes.len() < self.full_at
     }
 
-    /// Returns whether there is room for another message of this kind.
-    pub(super) fn has_room(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Lasting => self.queue.bytes.len() < self.limit(),
-            Kind::Transient => self.queue.bytes.len() - self.written < self.max_queued,
+    /// Returns whether there is room for another message of this durability.
+    pub(super) fn has_room(&self, durability: Durability) -> bool {
+        match durability {
+            Durability::Durable => self.queue.bytes.len() < self.limit(),
+            Durability::Transient => self.queue.bytes.len() - self.written < self.max_queued,
         }
     }
 
@@ -128,7 +128,7 @@ impl SendBuffer {
     #[inline]
     pub(super) fn push<E>(
         &mut self,
-        kind: Kind,
+        durability: Durability,
         encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<(), E> {
         let guard = EncodeGuard {
@@ -137,8 +137,8 @@ impl SendBuffer {
         };
         encode(guard.bytes)?;
         let len = guard.finish();
-        self.queue.frames.push_back(Frame { len, kind });
-        if kind == Kind::Transient {
+        self.queue.frames.push_back(Frame { len, durability });
+        if durability == Durability::Transient {
             self.queue.transient.add(len);
             self.update_room();
         }
@@ -170,12 +170,12 @@ impl SendBuffer {
     /// Moves the frames that are written whole to `sent`, or drops those that are not kept.
     fn complete_frames(&mut self) {
         let keeps = self.resend != Resend::Torn;
-        while let Some(&Frame { len, kind }) = self.queue.frames.front() {
+        while let Some(&Frame { len, durability }) = self.queue.frames.front() {
             if len > self.written {
                 break;
             }
-            if keeps && kind == Kind::Lasting {
-                self.sent.push(&self.queue.bytes[..len], kind);
+            if keeps && durability == Durability::Durable {
+                self.sent.push(&self.queue.bytes[..len], durability);
             }
             self.queue.pop_front();
             self.written -= len;
@@ -243,10 +243,10 @@ impl SendBuffer {
     fn rebuild_queue(&mut self, keeps_unsent: bool) {
         let mut rest = std::mem::replace(&mut self.queue, std::mem::take(&mut self.sent));
         let mut seq = self.first_seq + self.queue.frames.len() as u64;
-        while let Some(&Frame { len, kind }) = rest.frames.front() {
-            if kind == Kind::Lasting {
+        while let Some(&Frame { len, durability }) = rest.frames.front() {
+            if durability == Durability::Durable {
                 if keeps_unsent || seq < self.sent_seq {
-                    self.queue.push(&rest.bytes[..len], kind);
+                    self.queue.push(&rest.bytes[..len], durability);
                 } else {
                     self.dropped += 1;
                 }

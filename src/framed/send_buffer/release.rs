@@ -1,6 +1,6 @@
 //! What is confirmed and released.
 
-use super::Kind;
+use super::Durability;
 use super::{Given, SendBuffer};
 
 impl SendBuffer {
@@ -33,7 +33,7 @@ impl SendBuffer {
     pub(super) fn release(&mut self) {
         while self.first_seq < self.confirmed_seq {
             let next_is_untouched = self.given_from.is_none()
-                && matches!(self.queue.frames.front(), Some(frame) if frame.kind == Kind::Lasting);
+                && matches!(self.queue.frames.front(), Some(frame) if frame.durability == Durability::Durable);
             if !self.sent.frames.is_empty() {
                 self.sent.pop_front();
             } else if next_is_untouched {
@@ -49,8 +49,8 @@ impl SendBuffer {
     /// Returns how many messages are kept that are not confirmed if every one before
     /// `confirmed_seq` is.
     pub(crate) fn unconfirmed(&self, confirmed_seq: u64) -> usize {
-        let lasting = self.queue.frames.len() - self.queue.transient.frames;
-        let kept = self.sent.frames.len() + lasting;
+        let durable = self.queue.frames.len() - self.queue.transient.frames;
+        let kept = self.sent.frames.len() + durable;
         let confirmed = confirmed_seq.saturating_sub(self.first_seq);
         kept.saturating_sub(usize::try_from(confirmed).unwrap_or(usize::MAX))
     }

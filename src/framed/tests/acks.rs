@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
 use super::messages::*;
-use crate::framed::confirm::{Acks, Confirmations};
+use crate::framed::confirm::{Acks, ConfirmHandle};
 use crate::framed::send_buffer::{Resend, SendBuffer};
 
 /// A buffer whose first connection has taken messages, and its confirmations.
 struct Sender {
     buffer: SendBuffer,
     acks: Acks,
-    confirmations: Confirmations,
+    confirmations: ConfirmHandle,
 }
 
 impl Sender {
@@ -21,7 +21,7 @@ impl Sender {
         push_all(&mut buffer, 0..sent);
         take_all(&mut buffer);
         let acks = Acks::default();
-        let confirmations = Confirmations::new(acks.pending(), Waker::noop().clone());
+        let confirmations = ConfirmHandle::new(acks.pending(), Waker::noop().clone());
         Self {
             buffer,
             acks,
@@ -43,8 +43,8 @@ impl Sender {
         self.unconfirmed()
     }
 
-    fn answered(&mut self, n: usize) -> usize {
-        self.confirmations.answered(n);
+    fn confirm_replies(&mut self, n: usize) -> usize {
+        self.confirmations.confirm_replies(n);
         self.unconfirmed()
     }
 
@@ -75,8 +75,8 @@ fn confirmations_and_replies_confirm_the_oldest_messages() {
     assert_eq!(take_all(&mut sender.buffer), [3, 4]);
 
     let mut sender = super::acks::sender(5);
-    assert_eq!(sender.answered(1), 4);
-    assert_eq!(sender.answered(2), 2);
+    assert_eq!(sender.confirm_replies(1), 4);
+    assert_eq!(sender.confirm_replies(2), 2);
     sender.replace();
     assert_eq!(take_all(&mut sender.buffer), [3, 4]);
 }
@@ -89,15 +89,15 @@ fn pending_confirmations_count_immediately_and_together() {
     assert!(sender.acks.has_pending());
     assert_eq!(sender.acks.unconfirmed(&sender.buffer), 2);
     let sender = super::acks::sender(5);
-    sender.confirmations.answered(1);
-    sender.confirmations.clone().answered(2);
+    sender.confirmations.confirm_replies(1);
+    sender.confirmations.clone().confirm_replies(2);
     assert!(sender.acks.has_pending());
     assert_eq!(sender.acks.unconfirmed(&sender.buffer), 2);
 }
 
 #[test]
 fn more_than_there_are_count_as_all_of_those_and_for_nothing_later() {
-    for count in [Sender::confirm, Sender::answered] {
+    for count in [Sender::confirm, Sender::confirm_replies] {
         for n in [4, 7, usize::MAX] {
             let mut sender = sender(3);
             push_all(&mut sender.buffer, 3..4);
@@ -115,7 +115,7 @@ fn pending_counts_saturate() {
     let mut sender = sender(3);
     for _ in 0..2 {
         sender.confirmations.confirm(usize::MAX);
-        sender.confirmations.answered(usize::MAX);
+        sender.confirmations.confirm_replies(usize::MAX);
     }
     assert_eq!(sender.unconfirmed(), 0);
 }
@@ -124,42 +124,42 @@ fn pending_counts_saturate() {
 fn a_reply_confirms_what_a_confirmation_has_confirmed_already() {
     let mut sender = sender(4);
     assert_eq!(sender.confirm(2), 2);
-    assert_eq!(sender.answered(1), 2);
-    assert_eq!(sender.answered(1), 2);
-    assert_eq!(sender.answered(1), 1);
+    assert_eq!(sender.confirm_replies(1), 2);
+    assert_eq!(sender.confirm_replies(1), 2);
+    assert_eq!(sender.confirm_replies(1), 1);
     assert_eq!(sender.confirm(1), 0);
 }
 
 #[test]
 fn a_confirmation_comes_on_top_of_replies() {
     let mut sender = sender(4);
-    assert_eq!(sender.answered(2), 2);
+    assert_eq!(sender.confirm_replies(2), 2);
     assert_eq!(sender.confirm(1), 1);
-    assert_eq!(sender.answered(1), 1);
-    assert_eq!(sender.answered(1), 0);
+    assert_eq!(sender.confirm_replies(1), 1);
+    assert_eq!(sender.confirm_replies(1), 0);
 }
 
 #[test]
 fn of_both_kinds_at_once_the_further_one_counts() {
     let sender = sender(4);
     sender.confirmations.confirm(1);
-    sender.confirmations.answered(3);
+    sender.confirmations.confirm_replies(3);
     assert_eq!(sender.acks.unconfirmed(&sender.buffer), 1);
     let sender = super::acks::sender(4);
     sender.confirmations.confirm(3);
-    sender.confirmations.answered(1);
+    sender.confirmations.confirm_replies(1);
     assert_eq!(sender.acks.unconfirmed(&sender.buffer), 1);
 }
 
 #[test]
 fn the_replies_of_each_connection_count_from_the_first_message_that_it_was_given() {
     let mut sender = sender(3);
-    assert_eq!(sender.answered(1), 2);
+    assert_eq!(sender.confirm_replies(1), 2);
     sender.replace();
     assert_eq!(take_all(&mut sender.buffer), [1, 2]);
     sender.acks.move_to(None, &mut sender.buffer);
-    assert_eq!(sender.answered(1), 1);
-    assert_eq!(sender.answered(1), 0);
+    assert_eq!(sender.confirm_replies(1), 1);
+    assert_eq!(sender.confirm_replies(1), 0);
 }
 
 #[test]
@@ -168,14 +168,14 @@ fn replies_of_a_past_connection_count_for_it_also_when_the_next_one_has_begun() 
     sender.replace();
     // The next connection is given everything again.
     take(&mut sender.buffer, 1);
-    assert_eq!(sender.answered(2), 1);
-    assert_eq!(sender.answered(7), 0);
+    assert_eq!(sender.confirm_replies(2), 1);
+    assert_eq!(sender.confirm_replies(7), 0);
     sender.acks.move_to(None, &mut sender.buffer);
     push_all(&mut sender.buffer, 3..4);
     take(&mut sender.buffer, 39);
     // Its first three replies are for messages that are confirmed.
     for (n, left) in [(1, 1), (2, 1), (1, 0)] {
-        assert_eq!(sender.answered(n), left);
+        assert_eq!(sender.confirm_replies(n), left);
     }
 }
 
@@ -183,11 +183,11 @@ fn replies_of_a_past_connection_count_for_it_also_when_the_next_one_has_begun() 
 fn late_replies_spare_the_next_connection_the_messages() {
     let mut sender = sender(3);
     sender.lose();
-    assert_eq!(sender.answered(2), 1);
+    assert_eq!(sender.confirm_replies(2), 1);
     sender.buffer.begin_connection();
     assert_eq!(take_all(&mut sender.buffer), [2]);
     sender.acks.move_to(None, &mut sender.buffer);
-    assert_eq!(sender.answered(1), 0);
+    assert_eq!(sender.confirm_replies(1), 0);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_past_connection_does_not_answer_what_only_a_later_one_was_given() {
     sender.replace();
     push_all(&mut sender.buffer, 2..4);
     take_all(&mut sender.buffer);
-    assert_eq!(sender.answered(4), 2);
+    assert_eq!(sender.confirm_replies(4), 2);
 }
 
 #[test]
@@ -209,11 +209,11 @@ fn a_reader_that_is_behind_stays_on_its_connection_through_further_losses() {
     let second = sender.buffer.given();
     sender.replace();
     assert_eq!((first, second), (given(0, 2), given(0, 4)));
-    assert_eq!(sender.answered(3), 2, "the first connection had two");
+    assert_eq!(sender.confirm_replies(3), 2, "the first connection had two");
     sender.acks.move_to(Some(second), &mut sender.buffer);
-    assert_eq!(sender.answered(3), 1);
+    assert_eq!(sender.confirm_replies(3), 1);
     sender.acks.move_to(None, &mut sender.buffer);
-    assert_eq!(sender.answered(3), 1, "the third was given nothing");
+    assert_eq!(sender.confirm_replies(3), 1, "the third was given nothing");
 }
 
 #[test]
@@ -221,10 +221,10 @@ fn pending_replies_belong_to_the_connection_that_the_reader_leaves() {
     let mut sender = sender(3);
     sender.replace();
     assert_eq!(take_all(&mut sender.buffer), [0, 1, 2]);
-    sender.confirmations.answered(1);
+    sender.confirmations.confirm_replies(1);
     sender.acks.move_to(None, &mut sender.buffer);
     assert_eq!(sender.unconfirmed(), 2);
-    sender.confirmations.answered(1);
+    sender.confirmations.confirm_replies(1);
     assert_eq!(sender.unconfirmed(), 2, "the same message again");
 }
 
@@ -234,7 +234,7 @@ fn with_torn_nothing_is_left_to_confirm() {
     push_all(&mut sender.buffer, 3..5);
     assert_eq!(sender.unconfirmed(), 2, "not fully written");
     assert_eq!(sender.confirm(7), 2);
-    assert_eq!(sender.answered(7), 2);
+    assert_eq!(sender.confirm_replies(7), 2);
     assert_eq!(take_all(&mut sender.buffer), [3, 4]);
     assert_eq!(sender.unconfirmed(), 0);
 }
@@ -253,9 +253,9 @@ impl Wake for Wakes {
 fn every_confirmation_wakes_the_tasks_that_may_wait_for_it() {
     let wakes = Arc::new(Wakes::default());
     let acks = Acks::default();
-    let confirmations = Confirmations::new(acks.pending(), Waker::from(Arc::clone(&wakes)));
+    let confirmations = ConfirmHandle::new(acks.pending(), Waker::from(Arc::clone(&wakes)));
     confirmations.confirm(1);
     assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-    confirmations.answered(1);
+    confirmations.confirm_replies(1);
     assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
 }

@@ -7,10 +7,10 @@ use bytes::BytesMut;
 use super::batches::Batches;
 use super::lost;
 use super::messages::*;
-use crate::framed::confirm::Confirmations;
+use crate::framed::confirm::ConfirmHandle;
 use crate::framed::connector::NewConnection;
 use crate::framed::core::{Core, OfflineQueue, Options};
-use crate::framed::send_buffer::{Kind, Resend};
+use crate::framed::send_buffer::{Durability, Resend};
 
 fn core(options: Options) -> Core<Batches> {
     Core::new(options)
@@ -27,9 +27,9 @@ fn begin(core: &mut Core<Batches>, generation: u64) {
 /// Accepts messages of 10 bytes as long as there is room. Returns how many.
 fn fill(core: &mut Core<Batches>, numbers: std::ops::Range<u16>) -> usize {
     let accepted = numbers.take_while(|&number| {
-        let has_room = core.make_room(Kind::Lasting);
+        let has_room = core.make_room(Durability::Durable);
         if has_room {
-            push(&mut core.send, Kind::Lasting, number, 10);
+            push(&mut core.send, Durability::Durable, number, 10);
         }
         has_room
     });
@@ -55,7 +55,7 @@ fn by_default_messages_wait_during_an_outage_until_the_queue_is_full() {
         ..Options::default()
     });
     assert_eq!(fill(&mut core, 0..9), 3);
-    assert!(!core.is_refusing(Kind::Lasting));
+    assert!(!core.is_refusing(Durability::Durable));
     begin(&mut core, 1);
     assert_eq!(take_all(&mut core.send), [0, 1, 2]);
     assert_eq!(core.send.dropped(), 0);
@@ -67,12 +67,12 @@ fn messages_are_refused_only_while_there_is_no_connection() {
         offline: OfflineQueue::Refuse,
         ..Options::default()
     });
-    assert!(core.is_refusing(Kind::Lasting) && !core.make_room(Kind::Lasting));
-    assert!(!core.is_refusing(Kind::Transient));
+    assert!(core.is_refusing(Durability::Durable) && !core.make_room(Durability::Durable));
+    assert!(!core.is_refusing(Durability::Transient));
     begin(&mut core, 1);
-    assert!(!core.is_refusing(Kind::Lasting) && core.make_room(Kind::Lasting));
+    assert!(!core.is_refusing(Durability::Durable) && core.make_room(Durability::Durable));
     core.end_connection(Some(lost(1)));
-    assert!(core.is_refusing(Kind::Lasting) && !core.make_room(Kind::Lasting));
+    assert!(core.is_refusing(Durability::Durable) && !core.make_room(Durability::Durable));
 }
 
 #[test]
@@ -98,7 +98,10 @@ fn the_oldest_messages_make_room_during_an_outage_and_only_then() {
     assert_eq!(fill(&mut core, 0..9), 9);
     assert_eq!(core.send.dropped(), 6);
     begin(&mut core, 1);
-    assert!(!core.make_room(Kind::Lasting), "it waits for the peer");
+    assert!(
+        !core.make_room(Durability::Durable),
+        "it waits for the peer"
+    );
     assert_eq!(take_all(&mut core.send), [6, 7, 8]);
     assert_eq!(core.send.dropped(), 6);
 }
@@ -141,7 +144,10 @@ fn dropping_the_oldest_always_makes_room_and_drops_nothing_in_vain() {
         assert_eq!(fill(&mut core, 20..22), 2);
         assert_eq!(core.send.dropped(), 0);
         begin(&mut core, 2);
-        assert!(!core.make_room(Kind::Lasting), "there is a connection");
+        assert!(
+            !core.make_room(Durability::Durable),
+            "there is a connection"
+        );
     }
 }
 
@@ -158,10 +164,10 @@ fn a_transient_message_never_waits_for_room_during_an_outage() {
             ..Options::default()
         });
         push_all(&mut core.send, 0..1);
-        assert!(core.make_room(Kind::Transient));
+        assert!(core.make_room(Durability::Transient));
         assert_eq!(core.send.dropped(), 0, "it takes no room from others");
         begin(&mut core, 1);
-        assert!(!core.make_room(Kind::Transient), "{offline:?}");
+        assert!(!core.make_room(Durability::Transient), "{offline:?}");
     }
 }
 
@@ -223,7 +229,7 @@ fn what_was_confirmed_before_a_loss_or_during_an_outage_is_not_owed() {
             resend: unconfirmed(1000),
             ..Options::default()
         });
-        let confirmations = Confirmations::new(core.acks.pending(), Waker::noop().clone());
+        let confirmations = ConfirmHandle::new(core.acks.pending(), Waker::noop().clone());
         begin(&mut core, 1);
         push_all(&mut core.send, 0..1);
         take_all(&mut core.send);

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::framed::send_buffer::{Given, Kind, Resend, SendBuffer};
+use crate::framed::send_buffer::{Durability, Given, Resend, SendBuffer};
 
 /// The length that a message has at least, unless it has no bytes at all.
 const HEADER: usize = 3;
@@ -58,18 +58,18 @@ pub(super) fn connected(resend: Resend, max_queued: usize) -> SendBuffer {
     buffer
 }
 
-pub(super) fn push(buffer: &mut SendBuffer, kind: Kind, number: u16, len: usize) {
+pub(super) fn push(buffer: &mut SendBuffer, durability: Durability, number: u16, len: usize) {
     let encode = |bytes: &mut BytesMut| {
         bytes.extend_from_slice(&message(number, len));
         Ok::<(), ()>(())
     };
-    buffer.push(kind, encode).expect("it is encoded");
+    buffer.push(durability, encode).expect("it is encoded");
 }
 
-/// Accepts lasting messages of 10 bytes.
+/// Accepts durable messages of 10 bytes.
 pub(super) fn push_all(buffer: &mut SendBuffer, numbers: impl IntoIterator<Item = u16>) {
     for number in numbers {
-        push(buffer, Kind::Lasting, number, 10);
+        push(buffer, Durability::Durable, number, 10);
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a `SendBuffer` has to be, as a list of messages.
 
 use super::messages::message;
-use crate::framed::send_buffer::{Given, Kind, Resend};
+use crate::framed::send_buffer::{Durability, Given, Resend};
 
 #[derive(Debug)]
 struct Message {
     number: u16,
     bytes: Vec<u8>,
-    kind: Kind,
+    durability: Durability,
     /// How many bytes this connection has taken. All of them in a message that is kept until it
     /// is confirmed.
     taken: usize,
@@ -22,7 +22,7 @@ pub(super) struct Model {
     resend: Resend,
     max_queued: usize,
     messages: Vec<Message>,
-    /// How many lasting messages were taken whole by a connection. 0 with [`Resend::Torn`].
+    /// How many durable messages were taken whole by a connection. 0 with [`Resend::Torn`].
     pub(super) sent_seq: u64,
     pub(super) confirmed: u64,
     /// The first message that this connection was given, if it has taken a byte.
@@ -50,11 +50,11 @@ impl Model {
         }
     }
 
-    pub(super) fn push(&mut self, kind: Kind, number: u16, len: usize) {
+    pub(super) fn push(&mut self, durability: Durability, number: u16, len: usize) {
         self.messages.push(Message {
             number,
             bytes: message(number, len),
-            kind,
+            durability,
             taken: 0,
             is_sent: false,
             seq: None,
@@ -81,7 +81,7 @@ impl Model {
                 break;
             }
             message.is_sent = true;
-            if message.kind == Kind::Lasting && self.resend != Resend::Torn {
+            if message.durability == Durability::Durable && self.resend != Resend::Torn {
                 let seq = *message.seq.get_or_insert(sent_end);
                 assert_eq!(seq, sent_end, "sent again in its place");
                 sent_end += 1;
@@ -131,12 +131,12 @@ impl Model {
         self.needs_flush = false;
         self.has_backlog = false;
         let is_dropped = |message: &Message| message.seq.is_none() && !keeps_unsent;
-        let lasting = |message: &&Message| message.kind == Kind::Lasting;
-        let dropped = self.messages.iter().filter(lasting);
+        let durable = |message: &&Message| message.durability == Durability::Durable;
+        let dropped = self.messages.iter().filter(durable);
         let dropped = dropped.filter(|message| is_dropped(message));
         self.dropped.extend(dropped.map(|message| message.number));
         self.messages
-            .retain(|message| message.kind == Kind::Lasting && !is_dropped(message));
+            .retain(|message| message.durability == Durability::Durable && !is_dropped(message));
         for message in &mut self.messages {
             message.taken = 0;
             message.is_sent = false;
@@ -169,22 +169,26 @@ impl Model {
             .collect()
     }
 
-    pub(super) fn has_room(&self, kind: Kind) -> bool {
+    pub(super) fn has_room(&self, durability: Durability) -> bool {
         let window = match self.resend {
-            Resend::Unconfirmed { max_bytes } if kind == Kind::Lasting => max_bytes.max(1),
+            Resend::Unconfirmed { max_bytes } if durability == Durability::Durable => {
+                max_bytes.max(1)
+            }
             Resend::Unconfirmed { .. } | Resend::Torn => usize::MAX,
         };
-        let kept: usize = self.lasting().map(|message| message.bytes.len()).sum();
+        let kept: usize = self.durable().map(|message| message.bytes.len()).sum();
         self.unwritten().len() < self.max_queued.max(1) && kept < window
     }
 
-    fn lasting(&self) -> impl Iterator<Item = &Message> {
-        self.messages.iter().filter(|m| m.kind == Kind::Lasting)
+    fn durable(&self) -> impl Iterator<Item = &Message> {
+        self.messages
+            .iter()
+            .filter(|m| m.durability == Durability::Durable)
     }
 
     pub(super) fn unconfirmed(&self) -> usize {
         let is_confirmed = |m: &&Message| m.seq.is_some_and(|seq| seq < self.confirmed);
-        self.lasting().filter(|m| !is_confirmed(m)).count()
+        self.durable().filter(|m| !is_confirmed(m)).count()
     }
 
     pub(super) fn is_flushed(&self) -> bool {
@@ -209,9 +213,9 @@ impl Model {
         first.unwrap_or(self.sent_seq)
     }
 
-    /// Returns the number of the oldest lasting message that is kept and not confirmed.
+    /// Returns the number of the oldest durable message that is kept and not confirmed.
     pub(super) fn oldest_unconfirmed(&self) -> Option<u16> {
         let is_confirmed = |m: &&Message| m.seq.is_some_and(|seq| seq < self.confirmed);
-        self.lasting().find(|m| !is_confirmed(m)).map(|m| m.number)
+        self.durable().find(|m| !is_confirmed(m)).map(|m| m.number)
     }
 }

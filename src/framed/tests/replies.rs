@@ -10,19 +10,19 @@ use proptest::prelude::*;
 use super::batches::{Batches, frame};
 use super::messages::{parse, push, take, unconfirmed};
 use super::{config, lost};
-use crate::framed::confirm::Confirmations;
+use crate::framed::confirm::ConfirmHandle;
 use crate::framed::connector::NewConnection;
 use crate::framed::core::{Core, Options};
 use crate::framed::recv_buffer::Received;
-use crate::framed::send_buffer::Kind;
+use crate::framed::send_buffer::Durability;
 
 /// The numbers of all messages.
-const LASTING: u16 = 1;
+const DURABLE: u16 = 1;
 const TRANSIENT: u16 = 2;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Push(Kind),
+    Push(Durability),
     /// The connection takes this many bytes.
     Take(usize),
     /// The peer replies to a message, if there is one without a reply.
@@ -37,8 +37,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => Just(Step::Push(Kind::Lasting)),
-        1 => Just(Step::Push(Kind::Transient)),
+        4 => Just(Step::Push(Durability::Durable)),
+        1 => Just(Step::Push(Durability::Transient)),
         5 => prop_oneof![1..12_usize, Just(10)].prop_map(Step::Take),
         6 => Just(Step::Reply),
         8 => prop_oneof![4 => Just(1_usize), 1 => Just(0), 1 => Just(3)].prop_map(Step::Read),
@@ -55,7 +55,7 @@ struct Connection {
     /// How many were confirmed when it took its first byte.
     start: Option<u64>,
     wire: Vec<u8>,
-    /// How many lasting messages it has taken whole.
+    /// How many durable messages it has taken whole.
     taken: u64,
     replies: u64,
     counted: u64,
@@ -63,7 +63,7 @@ struct Connection {
 
 struct History {
     core: Core<Batches>,
-    confirmations: Confirmations,
+    confirmations: ConfirmHandle,
     keeps_unsent: bool,
     connections: Vec<Connection>,
     is_connected: bool,
@@ -80,7 +80,7 @@ impl History {
             keeps_unsent,
             ..Options::default()
         });
-        let confirmations = Confirmations::new(core.acks.pending(), Waker::noop().clone());
+        let confirmations = ConfirmHandle::new(core.acks.pending(), Waker::noop().clone());
         Self {
             core,
             confirmations,
@@ -99,12 +99,12 @@ impl History {
 
     fn run(&mut self, step: Step) {
         match step {
-            Step::Push(Kind::Lasting) => {
-                push(&mut self.core.send, Kind::Lasting, LASTING, 10);
+            Step::Push(Durability::Durable) => {
+                push(&mut self.core.send, Durability::Durable, DURABLE, 10);
                 self.accepted += 1;
             }
-            Step::Push(Kind::Transient) if self.is_connected => {
-                push(&mut self.core.send, Kind::Transient, TRANSIENT, 4);
+            Step::Push(Durability::Transient) if self.is_connected => {
+                push(&mut self.core.send, Durability::Transient, TRANSIENT, 4);
             }
             Step::Take(n) if self.is_connected => self.take(n),
             Step::Reply if self.is_connected => self.reply(),
@@ -148,7 +148,7 @@ impl History {
         let connection = self.current();
         connection.wire.extend(taken);
         let whole = parse(&connection.wire).whole;
-        let is_lasting = |number: &&u16| **number == LASTING;
+        let is_lasting = |number: &&u16| **number == DURABLE;
         connection.taken = whole.iter().filter(is_lasting).count() as u64;
         let sent = start + connection.taken;
         self.sent = self.sent.max(sent);
@@ -179,7 +179,7 @@ impl History {
         };
         // What is pending of the other kind comes first.
         core.apply_confirms();
-        self.confirmations.answered(counted);
+        self.confirmations.confirm_replies(counted);
         let connection = &mut self.connections[usize::from(item.expect("an item")) - 1];
         connection.counted = connection.taken.min(connection.counted + counted as u64);
         let start = connection.start.expect("it was given a message");

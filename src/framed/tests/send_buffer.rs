@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use bytes::BytesMut;
 
 use super::messages::*;
-use crate::framed::send_buffer::{Kind, Resend};
+use crate::framed::send_buffer::{Durability, Resend};
 
 #[test]
 fn a_message_that_was_cut_is_sent_again_whole_and_before_the_rest() {
@@ -130,10 +130,10 @@ fn the_given_messages_of_a_connection_begin_with_its_first_byte() {
 fn a_transient_message_is_sent_in_its_place_and_never_on_a_later_connection() {
     for resend in [Resend::Torn, unconfirmed(1000)] {
         let mut buffer = connected(resend, 1000);
-        push(&mut buffer, Kind::Lasting, 0, 10);
-        push(&mut buffer, Kind::Transient, 1, 10);
-        push(&mut buffer, Kind::Lasting, 2, 10);
-        push(&mut buffer, Kind::Transient, 3, 10);
+        push(&mut buffer, Durability::Durable, 0, 10);
+        push(&mut buffer, Durability::Transient, 1, 10);
+        push(&mut buffer, Durability::Durable, 2, 10);
+        push(&mut buffer, Durability::Transient, 3, 10);
         assert_eq!(buffer.unconfirmed(buffer.confirmed_seq()), 2);
         assert_eq!(parse(&take(&mut buffer, 25)).whole, [0, 1]);
         replace_connection(&mut buffer);
@@ -150,8 +150,8 @@ fn a_transient_message_is_sent_in_its_place_and_never_on_a_later_connection() {
 #[test]
 fn a_transient_message_that_was_cut_is_not_completed_on_the_next_connection() {
     let mut buffer = connected(unconfirmed(1000), 1000);
-    push(&mut buffer, Kind::Transient, 0, 10);
-    push(&mut buffer, Kind::Lasting, 1, 10);
+    push(&mut buffer, Durability::Transient, 0, 10);
+    push(&mut buffer, Durability::Durable, 1, 10);
     take(&mut buffer, 4);
     replace_connection(&mut buffer);
     assert_eq!(take_all(&mut buffer), [1]);
@@ -159,7 +159,7 @@ fn a_transient_message_that_was_cut_is_not_completed_on_the_next_connection() {
 
 #[test]
 fn an_error_of_the_encoder_leaves_nothing_of_its_message() {
-    for kind in [Kind::Lasting, Kind::Transient] {
+    for kind in [Durability::Durable, Durability::Transient] {
         let mut buffer = connected(unconfirmed(1000), 1000);
         push_all(&mut buffer, 0..1);
         let encode = |bytes: &mut BytesMut| {
@@ -174,7 +174,7 @@ fn an_error_of_the_encoder_leaves_nothing_of_its_message() {
 
 #[test]
 fn a_panic_of_the_encoder_leaves_nothing_of_its_message() {
-    for kind in [Kind::Lasting, Kind::Transient] {
+    for kind in [Durability::Durable, Durability::Transient] {
         let mut buffer = connected(unconfirmed(1000), 1000);
         push_all(&mut buffer, 0..1);
         let push_panicking = AssertUnwindSafe(|| {
@@ -197,5 +197,5 @@ fn an_encoder_finds_the_bytes_of_the_messages_before_its_own() {
         assert_eq!(bytes[..], message(0, 10));
         Ok::<(), ()>(())
     };
-    buffer.push(Kind::Lasting, encode).unwrap();
+    buffer.push(Durability::Durable, encode).unwrap();
 }

@@ -9,12 +9,12 @@ use proptest::prelude::*;
 use super::config;
 use super::messages::{Arrived, message, parse, unconfirmed};
 use super::messages_model::Model;
-use crate::framed::send_buffer::{Kind, Resend, SendBuffer};
+use crate::framed::send_buffer::{Durability, Resend, SendBuffer};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// Accepts a message, if there is room.
-    Push(Kind, usize),
+    Push(Durability, usize),
     /// Accepts one without asking for room, as a sink whose link has changed after `poll_ready`.
     PushUnasked(usize),
     PushFailing(usize),
@@ -37,8 +37,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let len = || prop_oneof![1 => Just(0_usize), 8 => 3..20_usize];
     let keeps = prop::bool::weighted(0.7);
     let step = prop_oneof![
-        8 => len().prop_map(|len| Step::Push(Kind::Lasting, len)),
-        4 => len().prop_map(|len| Step::Push(Kind::Transient, len)),
+        8 => len().prop_map(|len| Step::Push(Durability::Durable, len)),
+        4 => len().prop_map(|len| Step::Push(Durability::Transient, len)),
         1 => len().prop_map(Step::PushUnasked),
         1 => len().prop_map(Step::PushFailing),
         1 => len().prop_map(Step::PushPanicking),
@@ -68,7 +68,7 @@ struct History {
     model: Model,
     is_blocked: bool,
     /// The numbers of the messages that were accepted and have bytes.
-    lasting: Vec<u16>,
+    durable: Vec<u16>,
     transient: Vec<u16>,
     accepted: u16,
     /// What the current connection was sent.
@@ -85,7 +85,7 @@ impl History {
             buffer: SendBuffer::new(resend, max_queued),
             model: Model::new(resend, max_queued),
             is_blocked: true,
-            lasting: Vec::new(),
+            durable: Vec::new(),
             transient: Vec::new(),
             accepted: 0,
             wire: Vec::new(),
@@ -98,10 +98,12 @@ impl History {
         let is_connected = self.model.is_connected;
         match step {
             // Without a connection it is dropped before it comes here.
-            Step::Push(Kind::Transient, _) if !is_connected => {}
-            Step::Push(kind, len) if self.model.has_room(kind) => self.push(kind, len),
+            Step::Push(Durability::Transient, _) if !is_connected => {}
+            Step::Push(durability, len) if self.model.has_room(durability) => {
+                self.push(durability, len);
+            }
             Step::Push(..) => {}
-            Step::PushUnasked(len) => self.push(Kind::Lasting, len),
+            Step::PushUnasked(len) => self.push(Durability::Durable, len),
             Step::PushFailing(len) => self.push_failing(len),
             Step::PushPanicking(len) => self.push_panicking(len),
             Step::Take(part) if is_connected => {
@@ -132,19 +134,19 @@ impl History {
         self.check();
     }
 
-    fn push(&mut self, kind: Kind, len: usize) {
+    fn push(&mut self, durability: Durability, len: usize) {
         let number = self.accepted;
         self.accepted += 1;
         let encode = |bytes: &mut BytesMut| {
             bytes.extend_from_slice(&message(number, len));
             Ok::<(), ()>(())
         };
-        self.buffer.push(kind, encode).unwrap();
-        self.model.push(kind, number, len);
+        self.buffer.push(durability, encode).unwrap();
+        self.model.push(durability, number, len);
         if len > 0 {
-            match kind {
-                Kind::Lasting => self.lasting.push(number),
-                Kind::Transient => self.transient.push(number),
+            match durability {
+                Durability::Durable => self.durable.push(number),
+                Durability::Transient => self.transient.push(number),
             }
         }
     }
@@ -154,12 +156,12 @@ impl History {
             bytes.extend_from_slice(&message(u16::MAX, len));
             Err(len)
         };
-        assert_eq!(self.buffer.push(Kind::Lasting, encode), Err(len));
+        assert_eq!(self.buffer.push(Durability::Durable, encode), Err(len));
     }
 
     fn push_panicking(&mut self, len: usize) {
         let pushed = catch_unwind(AssertUnwindSafe(|| {
-            self.buffer.push::<()>(Kind::Lasting, |bytes| {
+            self.buffer.push::<()>(Durability::Durable, |bytes| {
                 bytes.extend_from_slice(&message(u16::MAX, len));
                 resume_unwind(Box::new("a panic of the encoder"))
             })
@@ -199,10 +201,14 @@ impl History {
     fn check(&self) {
         let (buffer, model) = (&self.buffer, &self.model);
         assert_eq!(buffer.unwritten(), model.unwritten());
-        for kind in [Kind::Lasting, Kind::Transient] {
-            assert_eq!(buffer.has_room(kind), model.has_room(kind), "{kind:?}");
+        for durability in [Durability::Durable, Durability::Transient] {
+            assert_eq!(
+                buffer.has_room(durability),
+                model.has_room(durability),
+                "{durability:?}"
+            );
         }
-        let may_push = !self.is_blocked && model.has_room(Kind::Lasting);
+        let may_push = !self.is_blocked && model.has_room(Durability::Durable);
         assert_eq!(buffer.may_push(), may_push);
         let unconfirmed = buffer.unconfirmed(buffer.confirmed_seq());
         assert_eq!(unconfirmed, model.unconfirmed());
@@ -218,25 +224,25 @@ impl History {
 
     /// Checks what a connection was sent against what was accepted and dropped, without the model.
     fn check_arrived(&self, arrived: &Arrived) {
-        let is_lasting = |number: &&u16| self.lasting.contains(number);
-        let (lasting, transient): (Vec<_>, Vec<_>) = arrived.whole.iter().partition(is_lasting);
+        let is_lasting = |number: &&u16| self.durable.contains(number);
+        let (durable, transient): (Vec<_>, Vec<_>) = arrived.whole.iter().partition(is_lasting);
         let is_sorted = arrived.whole.windows(2).all(|pair| pair[0] < pair[1]);
         assert!(is_sorted, "reordered, or twice: {arrived:?}");
         for earlier in &self.connections {
             let is_again = |number: &u16| earlier.whole.contains(number);
             assert!(!transient.iter().any(is_again), "a transient one again");
             let is_torn = self.resend == Resend::Torn;
-            assert!(!is_torn || !lasting.iter().any(is_again), "taken twice");
+            assert!(!is_torn || !durable.iter().any(is_again), "taken twice");
         }
-        let (Some(&first), Some(&last)) = (lasting.first(), lasting.last()) else {
+        let (Some(&first), Some(&last)) = (durable.first(), durable.last()) else {
             return;
         };
         let is_between = |number: &&u16| (first..=last).contains(*number);
-        let live = self.lasting.iter().filter(is_between);
+        let live = self.durable.iter().filter(is_between);
         let live = live.filter(|number| !self.model.dropped.contains(number));
-        assert_eq!(lasting, live.copied().collect::<Vec<_>>(), "a gap");
+        assert_eq!(durable, live.copied().collect::<Vec<_>>(), "a gap");
         // A message without bytes is not seen.
-        let expected = self.first.filter(|number| self.lasting.contains(number));
+        let expected = self.first.filter(|number| self.durable.contains(number));
         if let Some(expected) = expected {
             assert_eq!(first, expected, "it begins with the oldest unconfirmed one");
         }
@@ -247,7 +253,7 @@ impl History {
         self.run(Step::Begin);
         self.run(Step::Flush);
         self.run(Step::End { keeps_unsent: true });
-        for number in self.lasting {
+        for number in self.durable {
             let mut connections = self.connections.iter();
             let is_sent = connections.any(|arrived| arrived.whole.contains(&number));
             let is_dropped = self.model.dropped.contains(&number);

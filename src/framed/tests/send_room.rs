@@ -1,20 +1,20 @@
 //! When a `SendBuffer` has room, what it drops, and when it is flushed.
 
 use super::messages::*;
-use crate::framed::send_buffer::{Kind, Resend, SendBuffer};
+use crate::framed::send_buffer::{Durability, Resend, SendBuffer};
 
 #[test]
 fn a_transient_message_needs_no_confirmation_and_takes_no_room_in_the_window() {
     let mut buffer = connected(unconfirmed(10), 1000);
-    push(&mut buffer, Kind::Transient, 0, 50);
-    assert!(buffer.has_room(Kind::Lasting));
-    push(&mut buffer, Kind::Lasting, 1, 10);
-    assert!(!buffer.has_room(Kind::Lasting));
-    assert!(buffer.has_room(Kind::Transient));
+    push(&mut buffer, Durability::Transient, 0, 50);
+    assert!(buffer.has_room(Durability::Durable));
+    push(&mut buffer, Durability::Durable, 1, 10);
+    assert!(!buffer.has_room(Durability::Durable));
+    assert!(buffer.has_room(Durability::Transient));
     take_all(&mut buffer);
-    assert!(!buffer.has_room(Kind::Lasting));
+    assert!(!buffer.has_room(Durability::Durable));
     buffer.confirm_up_to(1);
-    assert!(buffer.has_room(Kind::Lasting));
+    assert!(buffer.has_room(Durability::Durable));
     assert_eq!(buffer.sent_seq(), 1, "a transient one has no number");
 }
 
@@ -22,16 +22,16 @@ fn a_transient_message_needs_no_confirmation_and_takes_no_room_in_the_window() {
 fn the_window_is_full_until_a_confirmation_comes() {
     let mut buffer = connected(unconfirmed(25), 1000);
     for number in 0..3 {
-        assert!(buffer.has_room(Kind::Lasting));
-        push(&mut buffer, Kind::Lasting, number, 10);
+        assert!(buffer.has_room(Durability::Durable));
+        push(&mut buffer, Durability::Durable, number, 10);
     }
-    assert!(!buffer.has_room(Kind::Lasting));
+    assert!(!buffer.has_room(Durability::Durable));
     take_all(&mut buffer);
-    assert!(!buffer.has_room(Kind::Lasting));
+    assert!(!buffer.has_room(Durability::Durable));
     replace_connection(&mut buffer);
-    assert!(!buffer.has_room(Kind::Lasting));
+    assert!(!buffer.has_room(Durability::Durable));
     buffer.confirm_up_to(1);
-    assert!(buffer.has_room(Kind::Lasting));
+    assert!(buffer.has_room(Durability::Durable));
 }
 
 #[test]
@@ -39,16 +39,16 @@ fn the_queue_is_full_until_bytes_are_written() {
     for resend in [Resend::Torn, unconfirmed(1000)] {
         let mut buffer = connected(resend, 10);
         push_all(&mut buffer, 0..1);
-        for kind in [Kind::Lasting, Kind::Transient] {
+        for kind in [Durability::Durable, Durability::Transient] {
             assert!(!buffer.has_room(kind));
         }
         take(&mut buffer, 1);
-        for kind in [Kind::Lasting, Kind::Transient] {
+        for kind in [Durability::Durable, Durability::Transient] {
             assert!(buffer.has_room(kind));
         }
         // A loss brings the message back.
         buffer.end_connection(true);
-        assert!(!buffer.has_room(Kind::Lasting));
+        assert!(!buffer.has_room(Durability::Durable));
     }
 }
 
@@ -56,12 +56,12 @@ fn the_queue_is_full_until_bytes_are_written() {
 fn limits_of_zero_leave_room_for_one_message() {
     for resend in [Resend::Torn, unconfirmed(0)] {
         let mut buffer = connected(resend, 0);
-        assert!(buffer.has_room(Kind::Lasting));
+        assert!(buffer.has_room(Durability::Durable));
         push_all(&mut buffer, 0..1);
-        assert!(!buffer.has_room(Kind::Lasting));
+        assert!(!buffer.has_room(Durability::Durable));
         take_all(&mut buffer);
         buffer.confirm_up_to(1);
-        assert!(buffer.has_room(Kind::Lasting));
+        assert!(buffer.has_room(Durability::Durable));
     }
 }
 
@@ -69,8 +69,8 @@ fn limits_of_zero_leave_room_for_one_message() {
 fn a_message_without_bytes_is_complete_when_the_connection_is_flushed() {
     for (resend, kept) in [(Resend::Torn, 0), (unconfirmed(1000), 1)] {
         let mut buffer = connected(resend, 1000);
-        push(&mut buffer, Kind::Lasting, 0, 0);
-        push(&mut buffer, Kind::Transient, 1, 0);
+        push(&mut buffer, Durability::Durable, 0, 0);
+        push(&mut buffer, Durability::Transient, 1, 0);
         assert!(buffer.unwritten().is_empty());
         assert!(!buffer.is_flushed());
         buffer.on_flushed();
@@ -85,7 +85,7 @@ fn a_message_without_bytes_is_complete_when_the_connection_is_flushed() {
 fn a_message_without_bytes_is_complete_with_the_bytes_before_it() {
     let mut buffer = connected(unconfirmed(1000), 1000);
     push_all(&mut buffer, 0..1);
-    push(&mut buffer, Kind::Lasting, 1, 0);
+    push(&mut buffer, Durability::Durable, 1, 0);
     push_all(&mut buffer, 2..3);
     take(&mut buffer, 9);
     assert_eq!(buffer.sent_seq(), 0);
@@ -171,7 +171,7 @@ fn messages_are_dropped_until_fewer_bytes_than_the_limit_wait() {
         push_all(&mut buffer, 0..3);
         buffer.drop_oldest_above_limit();
         assert_eq!(buffer.dropped(), 3 - kept);
-        assert!(buffer.has_room(Kind::Lasting));
+        assert!(buffer.has_room(Durability::Durable));
     }
 }
 
@@ -196,7 +196,7 @@ fn the_fast_path_of_a_sender_is_open_while_there_is_room_and_it_is_not_blocked()
         take(&mut buffer, 1);
         assert!(buffer.may_push());
         buffer.set_blocked(true);
-        assert!(!buffer.may_push() && buffer.has_room(Kind::Lasting));
+        assert!(!buffer.may_push() && buffer.has_room(Durability::Durable));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reconnecting_stream::{ConnectionLost, Eof, GaveUp, Seam, State};
 use tokio::time::Instant;
 
-use super::super::judge::{PASSING_READ, PASSING_WRITE};
+use super::super::classify::{PASSING_READ, PASSING_WRITE};
 use super::super::world::IDLE;
 use super::client::{Answer, Client, Op};
 

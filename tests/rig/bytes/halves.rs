@@ -30,7 +30,7 @@ impl Halves {
                 .whole(|stream| pin!(stream.connected()).poll(cx))
                 .map(Answer::Generation),
             Op::Crossed => self
-                .whole(|stream| pin!(stream.crossed()).poll(cx))
+                .whole(|stream| pin!(stream.resync()).poll(cx))
                 .map(Answer::Generation),
             Op::Flush => self.writer(|half| half.poll_flush(cx)).map(Answer::Flushed),
             Op::Shutdown => self

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind};
 
 use reconnecting_stream::{ConnectionLost, GaveUp, Handle, State};
 
+use super::super::classify::{PASSING_ATTEMPT, PASSING_READ, PASSING_WRITE};
 use super::super::codec::{CodecError, Item, Message, encoded_len};
-use super::super::judge::{PASSING_ATTEMPT, PASSING_READ, PASSING_WRITE};
 use super::super::settings::Offline;
 use super::super::world::World;
 use super::client::{Answer, Client, Halves, Op};
@@ -25,7 +25,7 @@ impl Client {
             }
             (Answer::Flushed(Ok(())), _) => self.rig.world().judge_flush(),
             (Answer::Flushed(Err(error)), _) => self.take_sink_error(op, &error),
-            (Answer::Closed(Err(CodecError::Io(error))), _) if is_passing(&error) => {
+            (Answer::Closed(Err(CodecError::Io(error))), _) if is_transient(&error) => {
                 self.take_sink_error(op, &CodecError::Io(error));
             }
             (Answer::Closed(Err(CodecError::Refused)), _) => {
@@ -67,8 +67,8 @@ impl Client {
                 self.reader.is_stopped |= GaveUp::find(&error).is_some() || world.is_killed;
                 world.judge_reading(|reading, lines| reading.error(lines, &error));
                 world.note_surfaced(&error);
-                let is_passing = matches!(&error, CodecError::Io(error) if is_passing(error));
-                if is_passing {
+                let is_transient = matches!(&error, CodecError::Io(error) if is_transient(error));
+                if is_transient {
                     // The reader takes those of the oldest connection first.
                     let mut lines = world.lines.iter_mut();
                     let line = lines.find(|line| line.passing_untaken > 0);
@@ -120,10 +120,10 @@ impl Client {
         let confirmations = self.rig.confirmations.get().expect("set at the beginning");
         match (&mut self.halves, counts_answers) {
             (_, _) if n == 0 => {}
-            (Halves::Whole(framed), true) => framed.answered(n),
+            (Halves::Whole(framed), true) => framed.confirm_replies(n),
             (Halves::Whole(framed), false) => framed.confirm(n),
             (Halves::Split(..), true) => {
-                confirmations.answered(n);
+                confirmations.confirm_replies(n);
                 self.has_pending_answers = true;
             }
             (Halves::Split(..), false) => confirmations.confirm(n),
@@ -236,7 +236,7 @@ impl Client {
 }
 
 /// The close has not ended: it may be called again.
-fn is_passing(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     // `NotConnected`: a message that `SplitSink` held back was refused.
     matches!(
         error.kind(),
@@ -246,7 +246,7 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 impl World {
-    /// The caller gets the error of an attempt that the judge has passed on.
+    /// The caller gets the error of an attempt that the classifier has passed on.
     fn note_surfaced(&mut self, error: &CodecError) {
         let is_of_attempt =
             matches!(error, CodecError::Io(error) if error.kind() == PASSING_ATTEMPT);

@@ -86,7 +86,7 @@ impl Client {
         let rig = Rig::new(plan.settings, Random::new(random.next()));
         let framed = plan.build(&rig);
         let _ = rig.handle.set(framed.handle());
-        let _ = rig.confirmations.set(framed.confirmations());
+        let _ = rig.confirmations.set(framed.confirm_handle());
         let halves = if plan.is_split {
             let (sink, stream) = framed.split();
             Halves::Split(Some(sink), Some(stream))

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures::Sink;
-use reconnecting_stream::{Builder, Framing, OfflineQueue};
+use reconnecting_stream::{Builder, FramedOptions, OfflineQueue};
 
 use super::super::codec::{Codec, Message};
 use super::super::dialer::Dialer;
@@ -19,7 +19,7 @@ use super::super::world::Rig;
 use super::client::{Answer, Client, Halves, Op};
 use super::plan::Framed;
 
-type FramedBuilder = Builder<Dialer, Framing<Socket, Codec>>;
+type FramedBuilder = Builder<Dialer, FramedOptions<Socket, Codec>>;
 
 pub fn vary(settings: &mut Settings, random: &mut Random) {
     settings.offline = random.pick(&[

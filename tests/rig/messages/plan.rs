@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use reconnecting_stream::{Backoff, Eof, Policy, ReconnectingFramed, Resend, Seam};
 
+use super::super::classify::classify;
 use super::super::codec::Codec;
 use super::super::dialer::Dialer;
-use super::super::judge::judge;
 use super::super::line::Habits;
 use super::super::observer::observer;
 use super::super::random::Random;
@@ -88,7 +88,7 @@ impl Plan {
             .attempt_timeout(Duration::from_millis(50))
             .eof(settings.eof)
             .idle_timeout(self.has_idle_timeout.then_some(IDLE))
-            .classify(judge)
+            .classify(classify)
             .max_attempts(settings.max_attempts);
         let codec = Codec::new(Arc::clone(rig), settings.trailers);
         let mut builder = ReconnectingFramed::builder(Dialer(Arc::clone(rig)), codec)

@@ -2,9 +2,9 @@
 
 use reconnecting_stream::State;
 
+use super::super::classify;
 use super::super::codec::Message;
 use super::super::hook::{Act, Hook, Op as SocketOp, When};
-use super::super::judge;
 use super::super::run::trace;
 use super::client::{Client, Halves, Op, Role};
 use super::newer;
@@ -196,7 +196,7 @@ impl Client {
                     SocketOp::Flush,
                     SocketOp::Shutdown,
                 ];
-                Act::Fail(random.pick(&ops), random.pick(&judge::VERDICTS))
+                Act::Fail(random.pick(&ops), random.pick(&classify::VERDICTS))
             }
             82..84 if self.plan.passing_errors => Act::PassingRead,
             84..86 if self.plan.passing_errors => Act::PassingWrite,

@@ -1,4 +1,4 @@
-//! Errors that say what the judge is to say of them, and where they are met.
+//! Errors that say what the classifier is to say of them, and where they are met.
 
 use std::error::Error;
 use std::fmt;
@@ -65,8 +65,8 @@ pub fn error(rig: &Arc<Rig>, verdict: Verdict, phase: Phase) -> io::Error {
     io::Error::new(kind, scripted)
 }
 
-/// "The judge hears where an error was met (`Phase`), whichever half met it."
-pub fn judge(error: &io::Error, phase: Phase) -> Verdict {
+/// "the classifier hears where an error was met (`Phase`), whichever half met it."
+pub fn classify(error: &io::Error, phase: Phase) -> Verdict {
     let scripted = error.get_ref().and_then(|error| error.downcast_ref());
     let Some(Scripted {
         verdict,
