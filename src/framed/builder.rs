@@ -50,7 +50,7 @@ where
     }
 
     /// Sets how many bytes, encoded, may wait to be written before the sink is full: 64 KiB by
-    /// default, at least 1. One message may exceed it.
+    /// default, at least 1. One message may exceed it. A message without bytes counts as one.
     pub fn max_queued(mut self, bytes: usize) -> Self {
         self.kind.options.max_queued = bytes;
         self
@@ -88,7 +88,8 @@ where
     /// Sets of how many connections that are gone the rest may wait for the reader: 8 by default,
     /// at least 1.
     ///
-    /// Beyond it the oldest one's remainder is dropped, and its seam is merged into the next one.
+    /// Beyond it the oldest one's remainder is dropped, and its seam tells how much that was. Seams
+    /// with nothing between them are kept apart up to 64 beyond this number, and merged above it.
     pub fn max_unread_connections(mut self, connections: usize) -> Self {
         self.kind.options.limits.connections = connections;
         self

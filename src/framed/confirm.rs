@@ -137,7 +137,9 @@ impl ConfirmHandle {
     /// flush or a close.
     ///
     /// For a peer that says **which** messages it has, so that being told twice confirms nothing
-    /// twice. If it only replies to each message, count with [`confirm_replies`](Self::confirm_replies).
+    /// twice. If it only replies to each message, count with
+    /// [`confirm_replies`](Self::confirm_replies). Use one of the two on a stream: of both, called
+    /// between two polls, the reply is taken to be that of a message which `confirm` counts.
     pub fn confirm(&self, n: usize) {
         self.pending.messages.add(n);
         self.waker.wake_by_ref();

@@ -29,10 +29,7 @@ impl<C: Connect> Transfer<C> {
     {
         let op = Op::Flush;
         loop {
-            if self
-                .as_mut()
-                .prepare_to_wait(op.role(), cx.waker(), || false)
-            {
+            if !self.as_mut().may_wait(op, cx.waker(), || false) {
                 // A loss is part of the result.
                 let _ = self.as_mut().execute_command(Some(op), &mut NothingToTake);
             }
@@ -50,14 +47,10 @@ impl<C: Connect> Transfer<C> {
                     let lost = self.as_mut().on_failure(op, failure, shutdown);
                     lost.map_err(NoProgress::into_write_error)?;
                 }
-                Poll::Pending => {
-                    if !self
-                        .as_mut()
-                        .prepare_to_wait(op.role(), cx.waker(), || false)
-                    {
-                        return Poll::Pending;
-                    }
+                Poll::Pending if self.as_mut().may_wait(op, cx.waker(), || false) => {
+                    return Poll::Pending;
                 }
+                Poll::Pending => {}
             }
         }
     }

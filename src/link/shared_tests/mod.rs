@@ -36,6 +36,42 @@ impl Task {
     }
 }
 
+/// An error whose drop marks another connection lost.
+#[derive(Debug)]
+struct MarksAnother(Arc<Shared>);
+
+impl std::fmt::Display for MarksAnother {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("marks another")
+    }
+}
+
+impl std::error::Error for MarksAnother {}
+
+impl Drop for MarksAnother {
+    fn drop(&mut self) {
+        self.0.command(Command::Lose(3, ErrorKind::TimedOut.into()));
+    }
+}
+
+#[test]
+fn an_error_that_is_dropped_may_use_its_handle() {
+    let shared = Arc::new(Shared::default());
+    let marks = |generation| {
+        let cause = io::Error::other(MarksAnother(Arc::clone(&shared)));
+        shared.command(Command::Lose(generation, cause));
+    };
+    // The later one replaces the first, whose drop marks a third.
+    marks(1);
+    marks(2);
+    let is_third = |command| matches!(command, Some(Command::Lose(3, _)));
+    assert!(is_third(shared.take_command()));
+    assert!(
+        is_third(shared.take_command()),
+        "the drop of the second one"
+    );
+}
+
 /// A link's share, and one task for each role.
 struct Link {
     guard: SharedGuard,
