@@ -1,4 +1,4 @@
-//! The stream as a stream and sink of messages, when its connections are.
+//! `Stream` and `Sink` of a byte stream's type, for connections that carry messages.
 
 use std::error::Error;
 use std::fmt;
