@@ -225,7 +225,7 @@ where
         poll_fn(|cx| Pin::new(&mut *self).poll_flushed(cx)).await
     }
 
-    /// Sends everything that was accepted, then shuts the connection down for good. Items can be
+    /// Sends everything that was accepted, then shuts the connection down. No other one follows. Items can be
     /// received until the peer closes.
     ///
     /// With [`Resend::Unconfirmed`], messages that were not confirmed are sent again if the

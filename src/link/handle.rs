@@ -72,7 +72,7 @@ impl Handle {
         }
     }
 
-    /// Closes the stream for good: reads return the end of the stream, writes
+    /// Closes the stream: reads return the end of the stream, writes
     /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). A backoff or a running attempt is
     /// canceled.
     pub fn close(&self) {
