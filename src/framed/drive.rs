@@ -29,7 +29,7 @@ where
     C: Connect,
     C::Io: AsyncRead + AsyncWrite,
 {
-    /// Takes over what has happened to the link: the connection that is gone, and the new one.
+    /// Takes over what has changed in the link: the end of a connection, and a new one.
     #[inline]
     pub(super) fn sync(self: Pin<&mut Self>) {
         if self.transfer.has_changed() {
@@ -83,7 +83,7 @@ where
         }
     }
 
-    /// Bytes that one half has read end the wait of the reader.
+    /// Ends the idle wait of the reader if one half has read bytes.
     #[inline]
     pub(super) fn on_pumped(self: Pin<&mut Self>, op: Op, has_read: bool) {
         if has_read {
@@ -118,7 +118,7 @@ where
         Ok(())
     }
 
-    /// A failure of the fast path.
+    /// Handles a failure of the fast path.
     #[cold]
     pub(super) fn on_failure(
         mut self: Pin<&mut Self>,

@@ -269,7 +269,7 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    /// Bytes have arrived.
+    /// Stops the idle timer, because bytes have arrived.
     #[inline]
     pub(crate) fn stop_idle_timer(&self) {
         self.link.flags().clear(IDLE);

@@ -14,7 +14,7 @@ use crate::link::{Role, State};
 use crate::seam::Seam;
 
 impl<C: Connect> Transfer<C> {
-    /// Shuts the writing side down for good: no connection is replaced from here on.
+    /// Shuts the writing side down. No connection is replaced from here on.
     ///
     /// With `Seam::Error` and `Seam::Eof` a pending loss is reported first, so that the writer can
     /// send its last bytes again. `Pending` is ended as that of
@@ -73,7 +73,7 @@ impl<C: Connect> Transfer<C> {
         )
     }
 
-    /// From here on no connection is replaced. An outage ends here.
+    /// Begins the shutdown. No connection is replaced from here on, and an outage ends.
     pub(crate) fn begin_shutdown(self: Pin<&mut Self>, polling: Option<Role>) {
         self.link.flags().set(SHUTTING_DOWN);
         match self.state() {

@@ -114,8 +114,8 @@ impl Link {
         [0, 1, 2].map(|role| self.tasks[role].0.wakes())
     }
 
-    /// How often each task's waker is held, apart from the tasks' own.
-    fn held(&self) -> [usize; 3] {
+    /// Returns how many clones of each task's waker exist, beside the tasks' own.
+    fn clones(&self) -> [usize; 3] {
         [0, 1, 2].map(|role| Arc::strong_count(&self.tasks[role].0) - 2)
     }
 }
