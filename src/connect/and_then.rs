@@ -4,10 +4,11 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
+use super::then::Then;
 use super::{Attempt, Connect};
 
 /// The connector that [`Connect::and_then`] returns.
@@ -33,7 +34,7 @@ where
     type Future = AndThenAttempt<C::Future, F, Fut>;
 
     fn connect(&mut self, attempt: &Attempt) -> Self::Future {
-        AndThenAttempt(Stage::Connecting {
+        AndThenAttempt(Then::Connecting {
             attempt: self.connector.connect(attempt),
             step: self.step.clone(),
         })
@@ -42,20 +43,7 @@ where
 
 /// One attempt of an [`AndThen`].
 #[pin_project]
-pub struct AndThenAttempt<A, F, Fut>(#[pin] Stage<A, F, Fut>);
-
-#[pin_project(project = StageProj)]
-enum Stage<A, F, Fut> {
-    Connecting {
-        #[pin]
-        attempt: A,
-        step: F,
-    },
-    Stepping {
-        #[pin]
-        step: Fut,
-    },
-}
+pub struct AndThenAttempt<A, F, Fut>(#[pin] Then<A, F, Fut>);
 
 impl<A, F, Fut, Io, Next> Future for AndThenAttempt<A, F, Fut>
 where
@@ -66,19 +54,7 @@ where
     type Output = io::Result<Next>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut stage = self.project().0;
-        loop {
-            let next = match stage.as_mut().project() {
-                StageProj::Connecting { attempt, step } => {
-                    let io = ready!(attempt.poll(cx))?;
-                    Stage::Stepping {
-                        step: step.clone()(io),
-                    }
-                }
-                StageProj::Stepping { step } => return step.poll(cx),
-            };
-            stage.set(next);
-        }
+        self.project().0.poll(cx)
     }
 }
 

@@ -6,6 +6,7 @@ mod closure;
 mod map;
 #[cfg(feature = "net")]
 mod tcp;
+mod then;
 mod timeout;
 #[cfg(feature = "rustls")]
 mod tls;
@@ -21,6 +22,8 @@ pub use closure::{ConnectFn, connect_fn};
 pub use map::{Map, MapAttempt};
 #[cfg(feature = "net")]
 pub use tcp::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
+#[cfg(feature = "codec")]
+pub(crate) use then::{Step, Then};
 pub use timeout::{Timeout, TimeoutAttempt};
 #[cfg(feature = "rustls")]
 pub use tls::{TlsAttempt, TlsConnector};

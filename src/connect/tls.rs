@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
 
+use super::then::{Step, Then};
 use super::{Attempt, Connect};
 use crate::error::Permanent;
 use crate::tls_error;
@@ -99,9 +100,7 @@ use crate::tls_error;
 #[derive(Clone)]
 pub struct TlsConnector<C> {
     connector: C,
-    server_name: ServerName<'static>,
-    tls: tokio_rustls::TlsConnector,
-    is_transient: fn(&rustls::Error) -> bool,
+    step: StartHandshake,
 }
 
 impl<C> TlsConnector<C>
@@ -117,9 +116,11 @@ where
     ) -> Self {
         Self {
             connector,
-            server_name,
-            tls: config.into().into(),
-            is_transient: tls_error::is_transient,
+            step: StartHandshake {
+                server_name,
+                tls: config.into().into(),
+                is_transient: tls_error::is_transient,
+            },
         }
     }
 
@@ -145,7 +146,7 @@ where
     /// ```
     #[must_use]
     pub fn retry_if(mut self, classify: fn(&rustls::Error) -> bool) -> Self {
-        self.is_transient = classify;
+        self.step.is_transient = classify;
         self
     }
 }
@@ -154,7 +155,7 @@ impl<C> TlsConnector<C> {
     /// The settings of TLS.
     #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {
-        self.tls.config()
+        self.step.tls.config()
     }
 }
 
@@ -190,46 +191,57 @@ where
     type Future = TlsAttempt<C>;
 
     fn connect(&mut self, attempt: &Attempt) -> Self::Future {
-        TlsAttempt {
-            step: Step::Connecting {
-                attempt: self.connector.connect(attempt),
-                server_name: self.server_name.clone(),
-                tls: self.tls.clone(),
-            },
-            is_transient: self.is_transient,
-        }
+        TlsAttempt(Then::Connecting {
+            attempt: self.connector.connect(attempt),
+            step: self.step.clone(),
+        })
     }
 }
 
 impl<C> fmt::Debug for TlsConnector<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConnector")
-            .field("server_name", &self.server_name)
+            .field("server_name", &self.step.server_name)
             .finish_non_exhaustive()
     }
 }
 
-/// An attempt of a [`TlsConnector`]: `Connecting -> Handshaking`.
+/// One attempt of a [`TlsConnector`].
 #[pin_project]
-pub struct TlsAttempt<C: Connect> {
-    #[pin]
-    step: Step<C>,
+pub struct TlsAttempt<C: Connect>(#[pin] Then<C::Future, StartHandshake, Handshake<C::Io>>);
+
+/// The settings of a handshake.
+#[derive(Clone)]
+struct StartHandshake {
+    server_name: ServerName<'static>,
+    tls: tokio_rustls::TlsConnector,
     is_transient: fn(&rustls::Error) -> bool,
 }
 
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a link boxes the attempt, whatever its size"
-)]
-#[pin_project(project = StepProj)]
-enum Step<C: Connect> {
-    Connecting {
-        #[pin]
-        attempt: C::Future,
-        server_name: ServerName<'static>,
-        tls: tokio_rustls::TlsConnector,
-    },
-    Handshaking(tokio_rustls::Connect<C::Io>),
+/// A running handshake.
+struct Handshake<Io> {
+    connect: tokio_rustls::Connect<Io>,
+    is_transient: fn(&rustls::Error) -> bool,
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Step<Io> for StartHandshake {
+    type Future = Handshake<Io>;
+
+    fn start(&mut self, io: Io) -> Self::Future {
+        Handshake {
+            connect: self.tls.connect(self.server_name.clone(), io),
+            is_transient: self.is_transient,
+        }
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Future for Handshake<Io> {
+    type Output = io::Result<TlsStream<Io>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(Pin::new(&mut self.connect).poll(cx));
+        Poll::Ready(result.map_err(|error| tls_error(error, self.is_transient)))
+    }
 }
 
 impl<C> Future for TlsAttempt<C>
@@ -239,34 +251,15 @@ where
     type Output = io::Result<TlsStream<C::Io>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            let next = match this.step.as_mut().project() {
-                StepProj::Connecting {
-                    attempt,
-                    server_name,
-                    tls,
-                } => {
-                    let io = ready!(attempt.poll(cx))?;
-                    Step::Handshaking(tls.connect(server_name.clone(), io))
-                }
-                StepProj::Handshaking(handshake) => {
-                    let shaken = ready!(Pin::new(handshake).poll(cx));
-                    return Poll::Ready(
-                        shaken.map_err(|error| tls_error(error, *this.is_transient)),
-                    );
-                }
-            };
-            this.step.set(next);
-        }
+        self.project().0.poll(cx)
     }
 }
 
 impl<C: Connect> fmt::Debug for TlsAttempt<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = match self.step {
-            Step::Connecting { .. } => "Connecting",
-            Step::Handshaking(_) => "Handshaking",
+        let step = match self.0 {
+            Then::Connecting { .. } => "Connecting",
+            Then::Stepping(_) => "Handshaking",
         };
         f.debug_struct("TlsAttempt")
             .field("step", &format_args!("{step}"))

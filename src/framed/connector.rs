@@ -1,17 +1,17 @@
 //! The connector of messages: the user's connector, then the handshake, with a fresh codec.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, Ready, poll_fn, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 use pin_project::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Framed};
 
-use crate::connect::{Attempt, Connect};
+use crate::connect::{Attempt, Connect, Step, Then};
 
 /// Makes a codec for each connection.
 pub(super) type CodecFactory<U> = Arc<dyn Fn() -> U + Send + Sync>;
@@ -108,46 +108,55 @@ impl<C: Connect, U> Connect for FramedConnector<C, U> {
     type Future = FramedAttempt<C, U>;
 
     fn connect(&mut self, attempt: &Attempt) -> Self::Future {
-        FramedAttempt::Connecting {
+        Then::Connecting {
             attempt: self.connector.connect(attempt),
-            codecs: Arc::clone(&self.codecs),
-            handshake: self.handshake.clone(),
+            step: StartHandshake {
+                codecs: Arc::clone(&self.codecs),
+                handshake: self.handshake.clone(),
+            },
         }
     }
 }
 
-#[pin_project(project = FramedAttemptProj)]
-pub(super) enum FramedAttempt<C: Connect, U> {
-    Connecting {
-        #[pin]
-        attempt: C::Future,
-        codecs: CodecFactory<U>,
-        handshake: Option<Handshake<C::Io, U>>,
-    },
-    ShakingHands(HandshakeFuture<C::Io, U>),
+/// One attempt of a [`FramedConnector`].
+pub(super) type FramedAttempt<C, U> = Then<
+    <C as Connect>::Future,
+    StartHandshake<<C as Connect>::Io, U>,
+    FramedHandshake<<C as Connect>::Io, U>,
+>;
+
+/// The codec factory and the handshake of an attempt, until its connection is made.
+pub(super) struct StartHandshake<Io, U> {
+    codecs: CodecFactory<U>,
+    handshake: Option<Handshake<Io, U>>,
 }
 
-impl<C: Connect, U> Future for FramedAttempt<C, U> {
-    type Output = io::Result<Connection<C::Io, U>>;
+/// The second step of an attempt.
+pub(super) enum FramedHandshake<Io, U> {
+    /// No handshake is set. The connection is ready.
+    Skipped(Ready<io::Result<Connection<Io, U>>>),
+    Running(HandshakeFuture<Io, U>),
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let next = match self.as_mut().project() {
-                FramedAttemptProj::Connecting {
-                    attempt,
-                    codecs,
-                    handshake,
-                } => {
-                    let io = ready!(attempt.poll(cx))?;
-                    let codec = codecs();
-                    match handshake {
-                        None => return Poll::Ready(Ok(Connection::new(io, codec))),
-                        Some(handshake) => Self::ShakingHands(handshake(io, codec)),
-                    }
-                }
-                FramedAttemptProj::ShakingHands(handshake) => return handshake.as_mut().poll(cx),
-            };
-            self.set(next);
+impl<Io, U> Step<Io> for StartHandshake<Io, U> {
+    type Future = FramedHandshake<Io, U>;
+
+    fn start(&mut self, io: Io) -> Self::Future {
+        let codec = (self.codecs)();
+        match &self.handshake {
+            None => FramedHandshake::Skipped(ready(Ok(Connection::new(io, codec)))),
+            Some(handshake) => FramedHandshake::Running(handshake(io, codec)),
+        }
+    }
+}
+
+impl<Io, U> Future for FramedHandshake<Io, U> {
+    type Output = io::Result<Connection<Io, U>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Skipped(ready) => Pin::new(ready).poll(cx),
+            Self::Running(handshake) => handshake.as_mut().poll(cx),
         }
     }
 }
