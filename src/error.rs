@@ -157,7 +157,7 @@ impl Permanent {
     }
 
     /// Whether this error carries the mark.
-    pub(crate) fn marks(error: &io::Error) -> bool {
+    pub(crate) fn is_marked(error: &io::Error) -> bool {
         error
             .get_ref()
             .and_then(|error| error.downcast_ref::<Self>())
@@ -199,13 +199,13 @@ pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> io::ErrorKind {
 /// Returns an error and its sources, outermost first.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
-        held(error).or_else(|| error.source())
+        inner(error).or_else(|| error.source())
     })
 }
 
 /// Returns the error inside another one whose `source` does not return it: an [`io::Error`] skips
 /// the error inside, and some codecs' errors have no source.
-fn held<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return Some(error.get_ref()?);
     }
@@ -335,8 +335,8 @@ mod tests {
     fn the_permanent_mark_keeps_the_kind_and_is_found() {
         let error = io::Error::from(Permanent::new(refused()));
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(Permanent::marks(&error));
-        assert!(!Permanent::marks(&refused()));
+        assert!(Permanent::is_marked(&error));
+        assert!(!Permanent::is_marked(&refused()));
         assert_eq!(
             io::Error::from(Permanent::new("no")).kind(),
             io::ErrorKind::Other

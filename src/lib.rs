@@ -105,7 +105,7 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "rustls")]
-mod tls;
+mod tls_error;
 #[cfg_attr(
     not(feature = "codec"),
     allow(dead_code, reason = "used for messages only")
