@@ -50,7 +50,7 @@ where
     }
 
     /// Sets how many bytes, encoded, may wait to be written before the sink is full: 64 KiB by
-    /// default, at least 1. One message may exceed it. A message without bytes counts as one.
+    /// default, at least 1. One message may exceed it.
     pub fn max_queued(mut self, bytes: usize) -> Self {
         self.kind.options.max_queued = bytes;
         self

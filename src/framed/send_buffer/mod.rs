@@ -98,26 +98,23 @@ impl SendBuffer {
     /// Returns whether there is room for another message of this durability.
     pub(super) fn has_room(&self, durability: Durability) -> bool {
         match durability {
-            Durability::Durable => self.queue.weight() < self.limit(),
-            Durability::Transient => self.queue.weight() - self.written < self.max_queued,
+            Durability::Durable => self.queue.bytes.len() < self.limit(),
+            Durability::Transient => self.queue.bytes.len() - self.written < self.max_queued,
         }
     }
 
-    /// Returns the weight of `queue` at which the sink is full: the bound of what waits, or the
+    /// Returns the length of `queue` at which the sink is full: the bound of what waits, or the
     /// window, in which transient frames take no room.
     #[inline]
     fn limit(&self) -> usize {
         let by_queue = self.written.saturating_add(self.max_queued);
-        let window = self.resend.window().saturating_sub(self.sent.weight());
-        by_queue.min(window.saturating_add(self.queue.transient.weight))
+        let window = self.resend.window().saturating_sub(self.sent.bytes.len());
+        by_queue.min(window.saturating_add(self.queue.transient.bytes))
     }
 
     #[inline]
     fn full_at(&self) -> usize {
-        if self.is_blocked {
-            return 0;
-        }
-        self.limit().saturating_sub(self.queue.empty)
+        if self.is_blocked { 0 } else { self.limit() }
     }
 
     #[inline]
@@ -140,7 +137,9 @@ impl SendBuffer {
         };
         encode(guard.bytes)?;
         let len = guard.finish();
-        if self.queue.push_encoded(len, durability) {
+        self.queue.frames.push_back(Frame { len, durability });
+        if durability == Durability::Transient {
+            self.queue.transient.add(len);
             self.update_room();
         }
         Ok(())
@@ -261,9 +260,14 @@ impl SendBuffer {
     /// bytes of such messages wait. Call this only while there is no connection.
     pub(super) fn drop_oldest_above_limit(&mut self) {
         let kept = usize::try_from(self.sent_seq - self.first_seq).unwrap_or(usize::MAX);
-        let kept_frames = self.queue.frames.iter().take(kept);
-        let kept_weight: usize = kept_frames.map(|frame| frame.weight()).sum();
-        while self.queue.weight() - kept_weight >= self.max_queued && self.queue.remove(kept) {
+        let kept_bytes: usize = self
+            .queue
+            .frames
+            .iter()
+            .take(kept)
+            .map(|frame| frame.len)
+            .sum();
+        while self.queue.bytes.len() - kept_bytes >= self.max_queued && self.queue.remove(kept) {
             self.dropped += 1;
         }
         self.update_room();
