@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio::select;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-use super::either;
 use super::flow::{Flow, Pace, Step};
 use super::plan::{Direction, Fault, Plan};
 use super::shared::{Shared, after};
@@ -96,8 +96,10 @@ impl Connection {
             state = self.inject(*fault, state);
         }
         while !matches!(state, State::Ended) {
-            let requested = async { Event::Requested(requests.recv().await) };
-            let event = either(self.event(&mut state), requested).await;
+            let event = select! {
+                event = self.event(&mut state) => event,
+                request = requests.recv() => Event::Requested(request),
+            };
             state = self.next(state, event);
             // A busy connection leaves time for the rest of its runtime.
             yield_now().await;
@@ -111,7 +113,7 @@ impl Connection {
             State::Relaying { client, server } => {
                 let up = step(&mut self.up, client, server, self.pace);
                 let down = step(&mut self.down, server, client, self.pace);
-                Event::Step(either(up, down).await)
+                Event::Step(select! { step = up => step, step = down => step })
             }
             State::Stalled { client, .. } | State::HalfOpen { client } => {
                 gone(client).await;

@@ -91,26 +91,3 @@ mod stats;
 pub use plan::{Direction, Fault, Plan};
 pub use proxy::FaultProxy;
 pub use stats::Stats;
-
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
-
-/// Whichever comes first, and neither is preferred; the other one is dropped.
-async fn either<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|cx| {
-        let begins_with_one = fastrand::bool();
-        for turn in [begins_with_one, !begins_with_one] {
-            let polled = match turn {
-                true => one.as_mut().poll(cx),
-                false => other.as_mut().poll(cx),
-            };
-            if polled.is_ready() {
-                return polled;
-            }
-        }
-        Poll::Pending
-    })
-    .await
-}

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::select;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::acceptor::{Accepted, rest};
 use super::connection::{Command, Connection, Request};
-use super::either;
 use super::plan::Plan;
 use super::port::{BACKLOG, Port};
 use super::stats::Stats;
@@ -95,14 +95,12 @@ impl Shared {
     pub(super) async fn command(self: &Arc<Self>, command: Command) -> usize {
         let mut count = 0;
         for (connection, mut answer) in self.send(command) {
-            let done = async { (&mut answer).await.is_ok() };
-            // A request that is sent while its receiver is dropped is neither received nor
-            // dropped, and would be waited for in vain.
-            let ended = async {
-                connection.closed().await;
-                false
+            let is_done = select! {
+                done = &mut answer => done.is_ok(),
+                // A request that is sent while its receiver is dropped stays in the channel, so
+                // its answer would never come.
+                () = connection.closed() => answer.try_recv().is_ok(),
             };
-            let is_done = either(done, ended).await || answer.try_recv().is_ok();
             count += usize::from(is_done);
         }
         self.check();
@@ -189,13 +187,13 @@ impl Shared {
             }
             self.try_listen()
         };
-        let accepted = poll_fn(|cx| self.poll_accept(cx));
-        let changed = async {
-            self.changed.notified().await;
-            Ok(())
+        let result = select! {
+            () = self.changed.notified() => Ok(()),
+            result = refused => result,
+            result = poll_fn(|cx| self.poll_accept(cx)) => result,
         };
-        if either(changed, either(refused, accepted)).await.is_err() {
-            // As when there are no descriptors left.
+        if result.is_err() {
+            // The system has no descriptors left, for example.
             rest().await;
         }
     }

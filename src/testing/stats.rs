@@ -1,6 +1,6 @@
 //! What a proxy has done.
 
-use super::{Direction, Fault};
+use super::plan::{Direction, Fault};
 
 /// What a proxy has done so far, so that a test can assert that its fault has happened.
 ///
