@@ -8,8 +8,8 @@
 //! | an error of a lost kind drops the connection immediately, before the backoff | `table.rs::errors::an_error_of_a_lost_kind_drops_the_connection_at_once`, `sockets.rs::the_dead_socket_is_closed_before_the_backoff_begins` |
 //! | a loss wakes both halves | `waking.rs::a_loss_wakes_the_other_half_at_once` |
 //! | the outage begins or continues | `table.rs::attempts::success_resets_the_backoff_only_once_stable` |
-//! | lost kinds | `table.rs::errors::lost_kinds_by_default`, `policy/loss.rs::lost_errnos_are_a_loss` |
-//! | never a loss | `table.rs::errors::never_a_loss`, `policy/loss.rs::a_lack_of_resources_is_not_a_loss` |
+//! | lost kinds | `table.rs::errors::lost_kinds_by_default`, `policy/verdict.rs::lost_errnos_are_a_loss` |
+//! | never a loss | `table.rs::errors::never_a_loss`, `policy/verdict.rs::a_lack_of_resources_is_not_a_loss` |
 //! | the end of the stream | `table.rs::eof::*` |
 //! | a read into an empty buffer, a write of an empty slice | `table.rs::empty::*` |
 //! | the other half never touches the old connection again | `table.rs::halves::a_loss_seen_by_one_half_keeps_the_other_off_the_old_connection` |

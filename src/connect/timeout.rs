@@ -12,7 +12,7 @@ use pin_project::pin_project;
 use super::{Attempt, Connect};
 
 /// Tokio's timers count in milliseconds.
-const SHORTEST: Duration = Duration::from_millis(1);
+const MIN_LIMIT: Duration = Duration::from_millis(1);
 
 /// The connector that [`Connect::timeout`] returns.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl<C> Timeout<C> {
     pub(super) fn new(connector: C, limit: Duration) -> Self {
         Self {
             connector,
-            limit: limit.max(SHORTEST),
+            limit: limit.max(MIN_LIMIT),
         }
     }
 }

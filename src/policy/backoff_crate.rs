@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Backoff;
+use super::backoff::Backoff;
 
 impl Backoff {
     /// Delays from a schedule of the [`backoff`](::backoff) crate, for code that has one already.
@@ -31,14 +31,14 @@ impl Backoff {
         Self::from_factory(move || {
             let mut schedule = schedule.clone();
             schedule.reset();
-            Running(schedule)
+            ResetSchedule(schedule)
         })
     }
 }
 
-struct Running<B>(B);
+struct ResetSchedule<B>(B);
 
-impl<B: backoff::backoff::Backoff> Iterator for Running<B> {
+impl<B: backoff::backoff::Backoff> Iterator for ResetSchedule<B> {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -62,7 +62,10 @@ mod tests {
         };
         // Its clock can't be set: this is the one test that waits.
         std::thread::sleep(Duration::from_millis(60));
-        assert!(Running(schedule.clone()).next().is_none(), "the control");
+        assert!(
+            ResetSchedule(schedule.clone()).next().is_none(),
+            "the control"
+        );
 
         let backoff = Backoff::from_backoff_crate(schedule);
         let first = backoff.schedule().next(&backoff, 0.0);

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Error, Serialize, Serializer};
 
+use super::backoff::{Backoff, Jitter};
 use super::duration::{HumanDuration, Limit};
-use super::{Backoff, Eof, Jitter, Policy};
+use super::{Eof, Policy};
 
 /// See [`docs::config`](crate::docs::config).
 ///

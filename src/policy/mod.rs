@@ -7,16 +7,16 @@ mod backoff_crate;
 mod config;
 #[cfg(feature = "serde")]
 mod duration;
-mod loss;
 mod outage;
 mod schedule;
+mod verdict;
 
 use std::io;
 use std::time::Duration;
 
 pub use backoff::{Backoff, Jitter};
-pub use loss::{Phase, Verdict};
 pub(crate) use outage::Outage;
+pub use verdict::{Phase, Verdict};
 
 use crate::error::Permanent;
 
@@ -87,7 +87,7 @@ pub enum Eof {
 }
 
 /// The shortest attempt or idle timeout: Tokio's timers count in milliseconds.
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Policy {
     /// The defaults.
@@ -208,11 +208,11 @@ impl Policy {
 
     #[inline]
     pub(crate) fn idle_limit(&self) -> Option<Duration> {
-        self.idle_timeout.map(|limit| limit.max(SHORTEST_TIMEOUT))
+        self.idle_timeout.map(|limit| limit.max(MIN_TIMEOUT))
     }
 
     pub(crate) fn attempt_limit(&self) -> Duration {
-        self.attempt_timeout.max(SHORTEST_TIMEOUT)
+        self.attempt_timeout.max(MIN_TIMEOUT)
     }
 }
 

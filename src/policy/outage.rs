@@ -6,7 +6,7 @@ use super::Policy;
 use super::schedule::Schedule;
 
 /// After this an outage is worth a warning.
-const LONG: Duration = Duration::from_secs(30);
+const LONG_OUTAGE: Duration = Duration::from_secs(30);
 
 /// From a loss until a later connection has proven stable.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Outage {
 
     /// Whether this is the moment to warn of a long outage: true once.
     pub(crate) fn is_warning_due(&mut self, now: Instant) -> bool {
-        let due = matches!(self.warning, Warning::Due) && self.downtime(now) >= LONG;
+        let due = matches!(self.warning, Warning::Due) && self.downtime(now) >= LONG_OUTAGE;
         if due {
             self.warning = Warning::Given;
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use sync_wrapper::SyncWrapper;
 
-use super::{Backoff, Jitter};
+use super::backoff::{Backoff, Jitter};
 
 /// Below this, full jitter does not go.
-const FLOOR: Duration = Duration::from_millis(10);
+const MIN_FULL_JITTER: Duration = Duration::from_millis(10);
 
 pub(super) type Delays = Box<dyn Iterator<Item = Duration> + Send>;
 
@@ -38,7 +38,7 @@ impl Jitter {
     fn spread(self, longest: Duration, random: f64) -> Duration {
         let shortest = match self {
             Self::None => longest,
-            Self::Full => FLOOR.min(longest),
+            Self::Full => MIN_FULL_JITTER.min(longest),
             Self::Equal => longest / 2,
         };
         let span = saturating_mul(longest - shortest, random.clamp(0.0, 1.0));

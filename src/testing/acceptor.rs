@@ -1,4 +1,4 @@
-//! The task that begins the connections of a proxy, and owns their tasks.
+//! The task that accepts the connections of a proxy and owns their tasks.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,56 +10,57 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::connection::{Connection, Request};
 use super::plan::Plan;
-use super::shared::Shared;
+use super::relay::{Relay, Request};
 use super::socket::reset;
+use super::state::ProxyState;
 
-/// A connection whose plan is not known yet.
+/// An accepted connection whose plan has not been made.
 pub(super) struct Accepted {
     pub(super) client: TcpStream,
     pub(super) number: u64,
     pub(super) plan: Box<dyn FnOnce() -> Plan + Send>,
-    pub(super) connection: Connection,
+    pub(super) relay: Relay,
     pub(super) requests: UnboundedReceiver<Request>,
 }
 
-/// Aborting its task ends its connections, too.
+/// Accepts connections and runs them. Aborting its task also aborts theirs.
 pub(super) struct Acceptor {
-    shared: Arc<Shared>,
-    connections: JoinSet<()>,
+    proxy: Arc<ProxyState>,
+    relays: JoinSet<()>,
 }
 
 impl Acceptor {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(proxy: Arc<ProxyState>) -> Self {
         Self {
-            shared,
-            connections: JoinSet::new(),
+            proxy,
+            relays: JoinSet::new(),
         }
     }
 
     pub(super) async fn run(mut self) {
         loop {
-            while let Some(accepted) = self.shared.next_accepted() {
-                self.begin(accepted);
+            while let Some(accepted) = self.proxy.next_accepted() {
+                self.spawn(accepted);
             }
-            self.shared.attend_port().await;
+            self.proxy.drive_port().await;
         }
     }
 
-    /// Makes the plan without a lock held, so that the user's function may use the proxy.
-    fn begin(&mut self, accepted: Accepted) {
-        while self.connections.try_join_next().is_some() {}
+    /// Makes the plan and spawns the relay. No lock is locked meanwhile, so the user's function may
+    /// call the proxy.
+    fn spawn(&mut self, accepted: Accepted) {
+        while self.relays.try_join_next().is_some() {}
         let client = accepted.client;
         match catch_unwind(AssertUnwindSafe(accepted.plan)) {
             Ok(plan) => {
-                let connection = accepted.connection.run(client, plan, accepted.requests);
-                self.connections.spawn(connection);
+                let connection = accepted.relay.run(client, plan, accepted.requests);
+                self.relays.spawn(connection);
             }
             Err(panic) => {
                 let (number, message) = (accepted.number, message(&*panic));
                 let failure = format!("the plan of connection {number} panicked: {message}");
-                self.shared.fail(failure);
+                self.proxy.fail(failure);
                 reset(client);
             }
         }
@@ -68,15 +69,15 @@ impl Acceptor {
 
 impl Drop for Acceptor {
     fn drop(&mut self) {
-        self.shared.close();
-        self.shared
+        self.proxy.close();
+        self.proxy
             .fail("the runtime of the proxy was shut down".into());
     }
 }
 
-/// Waits before the system is asked again for what it has refused. It takes real time: Tokio's
-/// paused clock would be advanced, and the wait be over, as long as the system refuses.
-pub(super) async fn rest() {
+/// Waits before a failed system call is repeated. It sleeps on a thread, in real time, because a
+/// paused clock of Tokio would advance immediately and the retries would spin.
+pub(super) async fn retry_delay() {
     let _ = spawn_blocking(|| thread::sleep(Duration::from_millis(10))).await;
 }
 

@@ -1,4 +1,4 @@
-//! One direction of a connection.
+//! One direction of a relayed connection.
 
 use std::io::{ErrorKind, Result};
 use std::ops::Range;
@@ -7,34 +7,38 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-use super::plan::{Direction, Fault, Later};
-use super::shared::after;
+use super::plan::{Direction, Fault, ScheduledFault};
+use super::state::after;
 
-/// The most that is read in one call.
+/// The maximum length of one read, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// How bytes are relayed.
+/// The limits on the rate at which bytes are relayed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
-    /// The most that is written in one call.
-    pub(super) most: usize,
+pub(super) struct Throttle {
+    /// The maximum length of one write, in bytes.
+    pub(super) max_write: usize,
+    /// The time between a read and the write of its bytes.
     pub(super) delay: Duration,
 }
 
-impl Default for Pace {
+impl Default for Throttle {
     fn default() -> Self {
         Self {
-            most: CHUNK,
+            max_write: CHUNK,
             delay: Duration::ZERO,
         }
     }
 }
 
-/// What a step has come to.
+/// The result of one step.
 #[derive(Debug)]
 pub(super) enum Step {
-    Moved(u64, Direction),
+    /// So many bytes were written.
+    Relayed(u64, Direction),
+    /// The sender closed its side.
     Ended(Direction),
+    /// The bytes before this fault were relayed.
     Due(Fault),
 }
 
@@ -43,52 +47,53 @@ pub(super) struct Flow {
     direction: Direction,
     buffer: Box<[u8]>,
     /// The part of `buffer` that was read and has not been relayed.
-    held: Range<usize>,
-    /// When `held` may go on.
+    unsent: Range<usize>,
+    /// When `unsent` may be written.
     due: Instant,
     relayed: u64,
-    /// The last one first. None is below `relayed`.
-    faults: Vec<Later>,
+    /// The pending faults, the last one first. None is below `relayed`.
+    faults: Vec<ScheduledFault>,
 }
 
 impl Flow {
-    pub(super) fn new(direction: Direction, faults: Vec<Later>) -> Self {
+    pub(super) fn new(direction: Direction, faults: Vec<ScheduledFault>) -> Self {
         Self {
             direction,
             buffer: vec![0; CHUNK].into(),
-            held: 0..0,
+            unsent: 0..0,
             due: Instant::now(),
             relayed: 0,
             faults,
         }
     }
 
-    /// Relays something, or finds a reason not to. Cancel safe: what was read is in `held`.
+    /// Relays up to one chunk, or returns why there is nothing to relay. Cancel safe: bytes that
+    /// were read stay in `unsent`.
     pub(super) async fn step(
         &mut self,
         from: &TcpStream,
         to: &TcpStream,
-        pace: Pace,
+        throttle: Throttle,
     ) -> Result<Step> {
         if let Some(fault) = self.due_fault() {
             return Ok(Step::Due(fault));
         }
-        if self.held.is_empty() {
+        if self.unsent.is_empty() {
             let read = read(from, &mut self.buffer).await?;
             if read == 0 {
                 return Ok(Step::Ended(self.direction));
             }
-            self.held = 0..read;
-            self.due = after(pace.delay);
+            self.unsent = 0..read;
+            self.due = after(throttle.delay);
         }
         if self.due > Instant::now() {
             sleep_until(self.due).await;
         }
-        let most = self.room().min(pace.most).min(self.held.len());
-        let written = write(to, &self.buffer[self.held.start..][..most]).await?;
-        self.held.start += written;
+        let len = self.room().min(throttle.max_write).min(self.unsent.len());
+        let written = write(to, &self.buffer[self.unsent.start..][..len]).await?;
+        self.unsent.start += written;
         self.relayed += written as u64;
-        Ok(Step::Moved(written as u64, self.direction))
+        Ok(Step::Relayed(written as u64, self.direction))
     }
 
     fn due_fault(&mut self) -> Option<Fault> {
@@ -98,7 +103,7 @@ impl Flow {
         Some(fault)
     }
 
-    /// How many bytes are left until the next fault.
+    /// Returns how many bytes remain until the next fault.
     fn room(&self) -> usize {
         let room = self.faults.last().map(|later| later.bytes - self.relayed);
         room.and_then(|room| usize::try_from(room).ok())

@@ -1,11 +1,11 @@
-//! "Does my service survive a reset?" A TCP proxy that injects faults, for the tests of programs
-//! that use this crate, or any other way to stay connected.
+//! A TCP proxy that injects faults, for tests of programs that have to survive them, with this
+//! crate or without it.
 //!
 //! A [`FaultProxy`] listens on a free port of the loopback interface and relays to a server. Give
-//! its address to the client, and tell it what is to go wrong: for the coming connections by
-//! [`Plan`]s, on those that are open by commands, or at random from a seed that replays.
+//! its address to the client. [`Plan`]s set the faults of later connections, and commands inject
+//! faults into open ones. A seed gives random plans that can be repeated.
 //!
-//! | the fault | is how one sees |
+//! | fault | what it simulates |
 //! |---|---|
 //! | [`Reset`](Fault::Reset) after some bytes | a crash in the middle of a message |
 //! | [`Reset`](Fault::Reset) on accept | a peer that accepts and resets: a load balancer without a backend |
@@ -16,13 +16,14 @@
 //! | [`Delay`](Fault::Delay) | timeouts that are too short |
 //! | [`Refuse`](Fault::Refuse) | a restart: the port refuses for a while |
 //!
-//! It is a test tool, so unlike the rest of the crate it spawns tasks, and it keeps its counts
-//! behind locks. Sockets live in real time: under Tokio's paused clock the proxy works, and
-//! delays, backoffs and timeouts are over before the kernel has answered.
+//! It is a test tool. Unlike the rest of the crate it spawns tasks, and it keeps its counters
+//! behind locks. Sockets use real time. The proxy works under Tokio's paused clock, but delays,
+//! backoffs and timeouts end before the kernel has answered.
 //!
 //! # Examples
 //!
-//! A service test that survives a reset in the middle of an answer, and asserts that it happened:
+//! A test of a client that survives a reset in the middle of an answer. It asserts that the reset
+//! happened:
 //!
 //! ```
 //! use std::io;
@@ -52,7 +53,7 @@
 //! let proxy = FaultProxy::start(service).await?;
 //! proxy.script([Plan::new().after(6, Direction::ToClient, Fault::Reset)]);
 //!
-//! // The client under test: it asks again when a connection was lost.
+//! // The client under test sends its request again when a connection was lost.
 //! let addr = proxy.addr();
 //! let mut stream = ReconnectingStream::builder(move || TcpStream::connect(addr))
 //!     .seam(Seam::Error)
@@ -79,13 +80,13 @@
 //! ```
 
 mod acceptor;
-mod connection;
 mod flow;
 mod plan;
 mod port;
 mod proxy;
-mod shared;
+mod relay;
 mod socket;
+mod state;
 mod stats;
 
 pub use plan::{Direction, Fault, Plan};

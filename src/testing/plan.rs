@@ -1,29 +1,29 @@
-//! Faults as values, and when they happen.
+//! Faults, and the plans that say when they happen.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// What can go wrong with a connection.
+/// A fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
     /// Both sides get a reset (RST). On accept, the server never sees the connection.
     Reset,
-    /// Both sides are closed in order (FIN). What the client still sends is answered with a
-    /// reset by the kernel, as after the close of any socket, so a client that is writing may
-    /// see the reset first.
+    /// Both sides are closed gracefully (FIN). The kernel answers later data of the client with a
+    /// reset, as after the close of any socket, so a client that is writing may see the reset
+    /// first.
     Fin,
-    /// Both sides stay open, and nothing is relayed any more, not even an end, until
-    /// [`FaultProxy::resume`](super::FaultProxy::resume). On accept, the server is dialed only
-    /// then.
+    /// Both sides stay open, and nothing is relayed, not even an end of a stream, until
+    /// [`FaultProxy::resume`](super::FaultProxy::resume). On accept, the proxy connects to the
+    /// server only then.
     Stall,
-    /// The server's side is reset, the client's side is kept open and silent: nothing is read
-    /// from it.
+    /// The server's side is reset. The client's side stays open, but the proxy neither reads from
+    /// it nor writes to it.
     HalfOpen,
-    /// From here on each byte is sent by itself.
+    /// Each later byte is sent in a segment of its own.
     OneByteAtATime,
-    /// From here on whatever is read, at most 16 KiB, is held for this long.
+    /// Each later read, of at most 16 KiB, is relayed after this delay.
     Delay(Duration),
     /// Both sides get a reset, and the port refuses new connections for this long.
     Refuse(Duration),
@@ -38,13 +38,13 @@ pub enum Direction {
     ToClient,
 }
 
-/// What goes wrong with one connection, and when.
+/// The faults of one connection, and when they happen.
 ///
-/// A plan may have several faults. What ends a connection ends its plan, too.
+/// A plan may have several faults. A fault that ends the connection ends its plan, too.
 ///
 /// # Examples
 ///
-/// A slow connection that is cut in the middle of the second kilobyte of the answer:
+/// A slow connection that is reset in the middle of the second kilobyte of the answer:
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,36 +59,38 @@ pub enum Direction {
 #[must_use]
 pub struct Plan {
     on_accept: Vec<Fault>,
-    later: Vec<Later>,
+    scheduled: Vec<ScheduledFault>,
 }
 
-/// A fault that waits for its byte.
+/// A fault that happens once so many bytes were relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Later {
+pub(super) struct ScheduledFault {
     pub(super) direction: Direction,
     pub(super) bytes: u64,
     pub(super) fault: Fault,
 }
 
 impl Plan {
-    /// No fault: everything is relayed, ends and resets of either side included.
+    /// Returns a plan without faults: everything is relayed, ends and resets of either side
+    /// included.
     pub const fn new() -> Self {
         Self {
             on_accept: Vec::new(),
-            later: Vec::new(),
+            scheduled: Vec::new(),
         }
     }
 
-    /// The fault happens when the connection is accepted, before the server is dialed.
+    /// Adds a fault that happens when the connection is accepted, before the proxy connects to the
+    /// server.
     pub fn on_accept(mut self, fault: Fault) -> Self {
         self.on_accept.push(fault);
         self
     }
 
-    /// The fault happens when exactly so many bytes were relayed in this direction. A reset may
-    /// overtake the last of them, if they wait for a receiver that is slow.
+    /// Adds a fault that happens when exactly so many bytes were relayed in this direction. A reset
+    /// may overtake the last of them if the receiver is slow.
     pub fn after(mut self, bytes: u64, direction: Direction, fault: Fault) -> Self {
-        self.later.push(Later {
+        self.scheduled.push(ScheduledFault {
             direction,
             bytes,
             fault,
@@ -96,14 +98,15 @@ impl Plan {
         self
     }
 
-    /// A random plan for the connection of this number: with the same version of this crate
-    /// and of `fastrand`, the same seed and number have the same plan.
+    /// Returns a random plan for the connection of this number. With the same version of this
+    /// crate and of `fastrand`, the same seed and number give the same plan.
     ///
-    /// Of 16 plans, about 6 reset, 4 close in order, 1 stalls, 1 is half-open, 2 reset and
-    /// refuse for up to 50 ms, and 2 go on; after up to 64 KiB in either direction, mostly much
-    /// fewer, or on accept in one of 8. One of 8 also delays by up to 5 ms, one of 8 sends each
-    /// byte by itself. Some stay silent for ever, so the client needs an
-    /// [idle timeout](crate::Policy::idle_timeout) or a deadline of its own.
+    /// Of 16 plans, about 6 reset, 4 close gracefully, 1 stalls, 1 is half-open, 2 reset and
+    /// refuse for up to 50 ms, and 2 have no such fault. One in 8 of these faults happens on
+    /// accept, the others after up to 64 KiB in either direction, mostly much fewer. One in 8
+    /// plans also delays by up to 5 ms, and one in 8 sends single bytes. Some connections stay
+    /// silent for ever, so the client needs an [idle timeout](crate::Policy::idle_timeout) or a
+    /// deadline of its own.
     ///
     /// # Examples
     ///
@@ -118,7 +121,7 @@ impl Plan {
     /// # }
     /// ```
     pub fn from_seed(seed: u64, connection: u64) -> Self {
-        // Neighbours differ by an odd number with well mixed bits: 2^64 / golden ratio.
+        // The seeds of neighbours differ by an odd number with well mixed bits: 2^64 / golden ratio.
         let mut rng =
             Rng::with_seed(seed.wrapping_add(connection.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         let plan = match rng.u8(0..8) {
@@ -141,7 +144,7 @@ impl Plan {
             true => Direction::ToServer,
             false => Direction::ToClient,
         };
-        // Every order of magnitude is as likely as another: handshakes are worth a fault, too.
+        // All orders of magnitude are equally likely, so that handshakes get faults, too.
         let magnitude = rng.u32(0..=16);
         plan.after(rng.u64(0..=1 << magnitude), direction, fault)
     }
@@ -150,17 +153,17 @@ impl Plan {
         &self.on_accept
     }
 
-    /// Those of a direction, the last one first.
-    pub(super) fn later(&self, direction: Direction) -> Vec<Later> {
-        let mut later: Vec<_> = self.later.clone();
-        later.retain(|later| later.direction == direction);
-        later.sort_by_key(|later| later.bytes);
-        later.reverse();
-        later
+    /// Returns the faults of a direction, the last one first.
+    pub(super) fn scheduled(&self, direction: Direction) -> Vec<ScheduledFault> {
+        let mut scheduled: Vec<_> = self.scheduled.clone();
+        scheduled.retain(|fault| fault.direction == direction);
+        scheduled.sort_by_key(|fault| fault.bytes);
+        scheduled.reverse();
+        scheduled
     }
 }
 
-/// The fault, on accept.
+/// A plan with this fault, on accept.
 impl From<Fault> for Plan {
     fn from(fault: Fault) -> Self {
         Self::new().on_accept(fault)
@@ -172,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_replays() {
+    fn a_seed_gives_the_same_plan_again() {
         for connection in 0..1000 {
             let plan = Plan::from_seed(7, connection);
             assert_eq!(plan, Plan::from_seed(7, connection));
@@ -197,8 +200,8 @@ mod tests {
         let mut drawn = [0_u32; 7];
         for connection in 0..16_000 {
             let plan = Plan::from_seed(3, connection);
-            let later = plan.later.iter().map(|later| later.fault);
-            for fault in plan.on_accept.iter().copied().chain(later) {
+            let scheduled = plan.scheduled.iter().map(|fault| fault.fault);
+            for fault in plan.on_accept.iter().copied().chain(scheduled) {
                 drawn[match fault {
                     Fault::Reset => 0,
                     Fault::Fin => 1,
@@ -226,7 +229,7 @@ mod tests {
             .after(3, Direction::ToClient, Fault::Stall)
             .after(5, Direction::ToServer, Fault::Fin);
         let bytes = |direction| {
-            plan.later(direction)
+            plan.scheduled(direction)
                 .iter()
                 .map(|l| l.bytes)
                 .collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! A port that listens or refuses, and stays reserved.
+//! A port that either listens or refuses, and stays reserved in both cases.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -8,22 +8,23 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
-/// How many connections the kernel keeps until they are accepted, at most.
+/// The maximum number of connections that the kernel queues until they are accepted.
 pub(super) const BACKLOG: u32 = 1024;
 
 #[derive(Debug)]
 pub(super) struct Port {
     addr: SocketAddr,
-    /// Bound to `addr` and not listening, so that the system gives the port to no other socket
-    /// while it refuses. `None` if the system doesn't allow it beside a listener.
+    /// A socket bound to `addr` that does not listen. It keeps the system from giving the port to
+    /// another socket while the proxy refuses. `None` if the system doesn't allow it beside a
+    /// listener.
     reserve: Option<TcpSocket>,
-    state: State,
+    state: PortState,
 }
 
 #[derive(Debug)]
-enum State {
+enum PortState {
     Listening(TcpListener),
-    /// Without a time, it refuses until it is told to listen.
+    /// Refuses until this time, or until `listen` is called if there is none.
     Refusing {
         until: Option<Instant>,
     },
@@ -35,7 +36,7 @@ impl Port {
         let mut port = Self {
             addr: reserve.local_addr()?,
             reserve: Some(reserve),
-            state: State::Refusing { until: None },
+            state: PortState::Refusing { until: None },
         };
         port.listen()?;
         Ok(port)
@@ -45,38 +46,38 @@ impl Port {
         self.addr
     }
 
-    /// When the refusal is over.
-    pub(super) const fn until(&self) -> Option<Instant> {
+    /// Returns when the refusal ends, if it ends by itself.
+    pub(super) const fn refuses_until(&self) -> Option<Instant> {
         match self.state {
-            State::Listening(_) => None,
-            State::Refusing { until } => until,
+            PortState::Listening(_) => None,
+            PortState::Refusing { until } => until,
         }
     }
 
-    /// After an error it refuses as before.
+    /// Starts to listen. On an error the port refuses as before.
     pub(super) fn listen(&mut self) -> io::Result<()> {
-        if let State::Listening(_) = self.state {
+        if let PortState::Listening(_) = self.state {
             return Ok(());
         }
         let socket = match self.reserve.take() {
             Some(socket) => socket,
             None => bind(self.addr)?,
         };
-        // Before the other one listens, which is when Linux allows it.
+        // Linux allows a second bind only while the first socket does not listen yet.
         self.reserve = bind(self.addr).ok();
-        self.state = State::Listening(socket.listen(BACKLOG)?);
+        self.state = PortState::Listening(socket.listen(BACKLOG)?);
         Ok(())
     }
 
-    /// The longest of several refusals counts.
+    /// Refuses connections until `time`, or without end. The longest of several refusals counts.
     pub(super) fn refuse(&mut self, time: Option<Instant>) {
         match &mut self.state {
-            State::Refusing { until } => *until = until.zip(time).map(|(a, b)| a.max(b)),
-            State::Listening(listener) => {
-                // On Linux this stops a child process, too, that shares the listener until its
-                // `exec`. Elsewhere it fails.
+            PortState::Refusing { until } => *until = until.zip(time).map(|(a, b)| a.max(b)),
+            PortState::Listening(listener) => {
+                // On Linux this also stops the copy of the listener that a child process has until
+                // its `exec`. Elsewhere it fails.
                 let _ = SockRef::from(&*listener).shutdown(Shutdown::Read);
-                self.state = State::Refusing { until: time };
+                self.state = PortState::Refusing { until: time };
                 if self.reserve.is_none() {
                     self.reserve = bind(self.addr).ok();
                 }
@@ -91,14 +92,14 @@ impl Port {
 
     pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         match &self.state {
-            State::Listening(listener) => listener.poll_accept(cx).map_ok(|(client, _)| client),
-            State::Refusing { .. } => Poll::Pending,
+            PortState::Listening(listener) => listener.poll_accept(cx).map_ok(|(client, _)| client),
+            PortState::Refusing { .. } => Poll::Pending,
         }
     }
 
-    /// Asks the kernel, which knows of a connection before the reactor does.
+    /// Accepts directly from the kernel, which knows of a connection before the reactor does.
     pub(super) fn try_accept(&self) -> Option<TcpStream> {
-        let State::Listening(listener) = &self.state else {
+        let PortState::Listening(listener) = &self.state else {
             return None;
         };
         loop {
@@ -116,7 +117,8 @@ impl Port {
 
 fn bind(addr: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // Earlier connections keep the port, too; on Windows it would let others take it.
+    // Connections in TIME_WAIT would block the bind. On Windows the option would let other sockets
+    // take the port.
     socket.set_reuseaddr(cfg!(not(windows)))?;
     socket.bind(addr)?;
     Ok(socket)

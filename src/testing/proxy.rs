@@ -1,4 +1,4 @@
-//! The proxy as its user sees it.
+//! The public handle of the proxy.
 
 use std::fmt;
 use std::io;
@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex};
 use tokio::task::AbortHandle;
 
 use super::acceptor::Acceptor;
-use super::connection::Command;
 use super::plan::{Fault, Plan};
 use super::port::Port;
-use super::shared::Shared;
+use super::relay::Command;
+use super::state::ProxyState;
 use super::stats::Stats;
 
-/// A TCP proxy that injects faults: see the [module](super).
+/// A TCP proxy that injects faults. See the [module](super).
 ///
 /// It listens on a free port of the loopback interface, `127.0.0.1`. It spawns a task for itself
 /// and one for each connection; dropping it closes the port, ends the tasks and closes their
@@ -22,19 +22,19 @@ use super::stats::Stats;
 ///
 /// The **commands** are its `async` methods. They, [`script`](Self::script),
 /// [`default_plan`](Self::default_plan) and [`stats`](Self::stats) know of every client whose
-/// `connect` has returned before the call. Commands may be called at the same time: they are
-/// carried out one after the other, and the last one counts.
+/// `connect` has returned before the call. Commands may be called at the same time. The proxy
+/// carries them out one after the other, and the last one counts.
 ///
 /// # Panics
 ///
-/// Every command panics, after it was carried out as far as it can be:
-/// - once the function of [`default_plan`](Self::default_plan) has panicked, with its message, so
-///   that the test fails and does not wait;
-/// - once the runtime that the proxy was started on was shut down.
+/// In two cases every command panics, after it was carried out as far as possible:
+/// - The function of [`default_plan`](Self::default_plan) has panicked. The command panics with
+///   its message, so that the test fails instead of waiting.
+/// - The runtime on which the proxy was started was shut down.
 ///
 /// # Examples
 ///
-/// Everything that a client has open is reset, and nothing is accepted for a while:
+/// All open connections are reset, and new ones are refused for a while:
 ///
 /// ```
 /// use reconnecting_stream::testing::{Fault, FaultProxy};
@@ -60,21 +60,21 @@ use super::stats::Stats;
 #[must_use = "dropping the proxy ends it"]
 pub struct FaultProxy {
     addr: SocketAddr,
-    shared: Arc<Shared>,
+    state: Arc<ProxyState>,
     acceptor: AbortHandle,
 }
 
 impl FaultProxy {
-    /// Listens, and relays to the server at this address. The server is dialed for each
-    /// connection, so it need not be there yet.
+    /// Starts a proxy that relays to the server at this address. It connects to the server once for
+    /// each client, so the server may start later.
     ///
     /// # Errors
     ///
-    /// What binding a port fails with.
+    /// Returns the error of binding a port.
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime with I/O and time enabled.
+    /// Panics outside of a Tokio runtime with I/O and time enabled.
     ///
     /// # Cancel safety
     ///
@@ -82,90 +82,91 @@ impl FaultProxy {
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
         let port = Port::open()?;
         let addr = port.addr();
-        let shared = Arc::new(Shared::new(upstream, port));
-        let acceptor = Acceptor::new(Arc::clone(&shared));
+        let state = Arc::new(ProxyState::new(upstream, port));
+        let acceptor = Acceptor::new(Arc::clone(&state));
         Ok(Self {
             addr,
-            shared,
+            state,
             acceptor: tokio::spawn(acceptor.run()).abort_handle(),
         })
     }
 
-    /// Where the client is to connect to. It stays the same.
+    /// Returns the address that clients connect to. It does not change.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The coming connections get these plans, one each, after those that were scripted before.
+    /// Gives these plans to the next connections, one each, after the plans scripted earlier.
     pub fn script(&self, plans: impl IntoIterator<Item = Plan>) {
-        self.shared.script(plans);
+        self.state.script(plans);
     }
 
-    /// Coming connections for which nothing is scripted get a plan from this function of their
-    /// number, from 1, scripted ones included. Without it they have no faults.
+    /// Sets the function that makes the plan of each later connection for which none is scripted.
+    /// Its argument is the number of the connection, counted from 1, scripted ones included.
+    /// Without such a function these connections have no faults.
     ///
-    /// It is called on the task of the proxy, for one connection after the other, and should not
-    /// block. It may call the proxy. If it panics, its connection is reset, the other ones stay,
-    /// and every command [panics](Self#panics).
+    /// The task of the proxy calls it for one connection after the other, so it should not block.
+    /// It may call the proxy. If it panics, its connection is reset, the other connections stay
+    /// open, and every command [panics](Self#panics).
     pub fn default_plan(&self, plan: impl FnMut(u64) -> Plan + Send + 'static) {
-        self.shared.set_default_plan(Arc::new(Mutex::new(plan)));
+        self.state.set_default_plan(Arc::new(Mutex::new(plan)));
     }
 
-    /// Injects the fault into every open connection. Returns how many there were, when it is done.
+    /// Injects the fault into every open connection, and returns how many there were.
     ///
     /// # Cancel safety
     ///
     /// Once the future was polled, the fault is injected even if the future is dropped.
     pub async fn inject(&self, fault: Fault) -> usize {
-        self.shared.command(Command::Inject(fault)).await
+        self.state.command(Command::Inject(fault)).await
     }
 
-    /// Ends the [stall](Fault::Stall) of every connection; what was held back is relayed.
+    /// Ends the [stall](Fault::Stall) of every connection. Data that arrived meanwhile is relayed.
     ///
     /// # Cancel safety
     ///
     /// Once the future was polled, the stalls end even if the future is dropped.
     pub async fn resume(&self) {
-        self.shared.command(Command::Resume).await;
+        self.state.command(Command::Resume).await;
     }
 
-    /// Refuses new connections until [`accept`](Self::accept). Open ones stay.
+    /// Refuses new connections until [`accept`](Self::accept). Open connections stay open.
     ///
-    /// The port stays reserved: the system gives it to no other socket. A client that connects
-    /// during the call may be reset instead of refused.
+    /// The port stays reserved, so that the system gives it to no other socket. A client that
+    /// connects during the call may be reset instead of refused.
     ///
     /// # Cancel safety
     ///
     /// The first poll completes it.
     pub async fn refuse(&self) {
-        self.shared.count(|stats| stats.refusals += 1);
-        self.shared.refuse(None);
-        self.shared.check();
+        self.state.count(|stats| stats.refusals += 1);
+        self.state.refuse(None);
+        self.state.check();
     }
 
-    /// Accepts connections again, also if a [`Fault::Refuse`] was to last longer.
+    /// Accepts connections again, even if a [`Fault::Refuse`] has not ended.
     ///
     /// # Panics
     ///
-    /// If the system does not let the port listen again within a second, as when there are no
-    /// descriptors left; and as every command does.
+    /// Panics if the system does not let the port listen again within a second, for example because
+    /// no descriptors are left, and in the cases in which every command panics.
     ///
     /// # Cancel safety
     ///
-    /// The first poll completes it, unless the system does not let the port listen: then it has to
-    /// be called again.
+    /// The first poll completes it, unless the system does not let the port listen. In that case
+    /// call it again.
     pub async fn accept(&self) {
-        self.shared.listen().await;
+        self.state.listen().await;
     }
 
-    /// What it has done so far.
+    /// Returns the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        *self.shared.stats().borrow()
+        *self.state.stats().borrow()
     }
 
-    /// Waits until what it has done is enough for `condition`, and returns it.
+    /// Waits until the counters fulfil `condition`, and returns them.
     ///
     /// # Cancel safety
     ///
@@ -180,15 +181,15 @@ impl FaultProxy {
     /// # }
     /// ```
     pub async fn wait_for(&self, mut condition: impl FnMut(&Stats) -> bool) -> Stats {
-        let mut stats = self.shared.stats();
+        let mut stats = self.state.stats();
         loop {
-            // A copy, so that `condition` is called without a lock.
+            // Copied, so that `condition` is called without a lock.
             let now = *stats.borrow_and_update();
-            self.shared.check();
+            self.state.check();
             if condition(&now) {
                 return now;
             }
-            // It fails without a sender, and the sender is ours.
+            // It fails only without a sender, and `self` owns the sender.
             let _ = stats.changed().await;
         }
     }
@@ -198,7 +199,7 @@ impl fmt::Debug for FaultProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FaultProxy")
             .field("addr", &self.addr)
-            .field("upstream", &self.shared.upstream)
+            .field("upstream", &self.state.upstream)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
@@ -206,7 +207,7 @@ impl fmt::Debug for FaultProxy {
 
 impl Drop for FaultProxy {
     fn drop(&mut self) {
-        self.shared.close();
+        self.state.close();
         self.acceptor.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! What is done to sockets.
+//! Operations on the sockets of a connection.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr};
@@ -9,12 +9,13 @@ use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
-/// How long the socket of a client that has sent its FIN into a silence is kept: it may have
-/// gone, or wait for an answer.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the socket of a client stays open after its FIN during a stall or a half-open
+/// connection. The client may be gone, or may wait for an answer.
+const HALF_CLOSE_GRACE: Duration = Duration::from_secs(5);
 
-/// If it is cancelled, a server that has accepted already gets a RST.
-pub(super) async fn dial(server: SocketAddr) -> io::Result<TcpStream> {
+/// Connects to the server. If the future is dropped, a server that has accepted already gets a
+/// RST.
+pub(super) async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     let socket = match server {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -26,28 +27,28 @@ pub(super) async fn dial(server: SocketAddr) -> io::Result<TcpStream> {
     Ok(server)
 }
 
-/// Passes an end on.
-pub(super) fn finish(socket: &TcpStream) {
-    // It fails if the peer is gone, which the other direction finds out, too.
+/// Shuts down the writing side, which sends a FIN.
+pub(super) fn shutdown_write(socket: &TcpStream) {
+    // It fails if the peer is gone. The other direction gets the same error.
     let _ = SockRef::from(socket).shutdown(Shutdown::Write);
 }
 
-/// Sends a RST.
+/// Closes the socket with a RST.
 pub(super) fn reset(socket: TcpStream) {
-    // Tokio's own has another name from version to version.
+    // The name of Tokio's own method differs between versions.
     let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
     drop(socket);
 }
 
-/// Sends a FIN. A close with unread input would send a RST, so what has arrived is read, past
-/// Tokio, which may not know of it yet.
+/// Closes the socket with a FIN. A close with unread input would send a RST, so the input is read
+/// first, directly from the kernel, because Tokio's readiness may be stale.
 pub(super) fn close(socket: TcpStream) {
     let Ok(mut socket) = socket.into_std() else {
         return;
     };
     let _ = socket.shutdown(Shutdown::Write);
     let mut buffer = [0; 4096];
-    // A client that never stops gets its RST after a megabyte.
+    // A client that does not stop sending gets a RST after a megabyte.
     for _ in 0..256 {
         match socket.read(&mut buffer) {
             Ok(1..) => {}
@@ -56,22 +57,23 @@ pub(super) fn close(socket: TcpStream) {
     }
 }
 
-/// Registers the socket with the reactor again: what `gone` has seen would not be told twice.
+/// Registers the socket with the reactor again, because `peer_closed` has cleared readiness that
+/// the reactor does not report twice.
 pub(super) fn register_again(socket: TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(socket.into_std()?)
 }
 
-/// Waits until the peer has gone, without reading what it has sent.
-pub(super) async fn gone(socket: &TcpStream) {
+/// Waits until the peer closes its side or resets the connection, without reading its data.
+pub(super) async fn peer_closed(socket: &TcpStream) {
     loop {
         match socket.ready(Interest::READABLE).await {
             Ok(ready) if !ready.is_read_closed() => {
-                // Clears the readiness, so that the next turn waits for what is new.
+                // Clears the readiness, so that the next iteration waits for a new event.
                 let _ = socket.try_io(Interest::READABLE, || {
                     io::Result::<()>::Err(ErrorKind::WouldBlock.into())
                 });
             }
-            Ok(_) | Err(_) => return sleep(FAREWELL).await,
+            Ok(_) | Err(_) => return sleep(HALF_CLOSE_GRACE).await,
         }
     }
 }

@@ -1,41 +1,41 @@
-//! What a proxy has done.
+//! The counters of a proxy.
 
 use super::plan::{Direction, Fault};
 
-/// What a proxy has done so far, so that a test can assert that its fault has happened.
+/// Counts what a proxy has done, so that a test can assert that its fault has happened.
 ///
-/// Refused connections are not among it: the kernel refuses them, and the proxy does not know.
+/// Refused connections are not counted, because the kernel refuses them without the proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections of clients.
+    /// Accepted connections of clients.
     pub accepted: u64,
-    /// Those of them that the proxy still holds.
+    /// Accepted connections that are still open.
     pub open: u64,
-    /// Those of them that were reset because the server could not be dialed.
+    /// Accepted connections that were reset because the server could not be reached.
     pub unreachable: u64,
-    /// Bytes that were relayed from clients to the server.
+    /// Bytes relayed from clients to the server.
     pub to_server: u64,
-    /// Bytes that were relayed from the server to clients.
+    /// Bytes relayed from the server to clients.
     pub to_client: u64,
-    /// [`Fault::Reset`]s.
+    /// Injected [`Fault::Reset`]s.
     pub resets: u64,
-    /// [`Fault::Fin`]s.
+    /// Injected [`Fault::Fin`]s.
     pub fins: u64,
-    /// [`Fault::Stall`]s.
+    /// Injected [`Fault::Stall`]s.
     pub stalls: u64,
-    /// [`Fault::HalfOpen`]s.
+    /// Injected [`Fault::HalfOpen`]s.
     pub half_opens: u64,
-    /// [`Fault::OneByteAtATime`]s.
+    /// Injected [`Fault::OneByteAtATime`]s.
     pub one_byte_at_a_time: u64,
-    /// [`Fault::Delay`]s.
+    /// Injected [`Fault::Delay`]s.
     pub delays: u64,
-    /// [`Fault::Refuse`]s, and commands to refuse.
+    /// Injected [`Fault::Refuse`]s, and calls of [`refuse`](super::FaultProxy::refuse).
     pub refusals: u64,
 }
 
 impl Stats {
-    /// How many faults were injected, of all kinds.
+    /// Returns how many faults of all kinds were injected.
     #[must_use]
     pub const fn faults(&self) -> u64 {
         self.resets

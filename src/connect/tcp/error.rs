@@ -33,11 +33,11 @@ pub struct EndpointFailure {
 
 impl Unreachable {
     /// The failure that says what to do about all of them.
-    fn decisive(&self) -> Option<&EndpointFailure> {
-        let is_curable =
+    fn representative(&self) -> Option<&EndpointFailure> {
+        let is_transient =
             |failure: &&EndpointFailure| failure.error.kind() != io::ErrorKind::InvalidInput;
-        let last_curable = self.failures.iter().rfind(is_curable);
-        last_curable.or(self.failures.last())
+        let last_transient = self.failures.iter().rfind(is_transient);
+        last_transient.or(self.failures.last())
     }
 }
 
@@ -68,14 +68,14 @@ impl fmt::Display for EndpointFailure {
 
 impl Error for Unreachable {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.decisive()?.error)
+        Some(&self.representative()?.error)
     }
 }
 
 impl From<Unreachable> for io::Error {
     fn from(unreachable: Unreachable) -> Self {
-        let decisive = unreachable.decisive();
-        let kind = decisive.map_or(io::ErrorKind::InvalidInput, |failure| failure.error.kind());
+        let failure = unreachable.representative();
+        let kind = failure.map_or(io::ErrorKind::InvalidInput, |failure| failure.error.kind());
         Self::new(kind, unreachable)
     }
 }

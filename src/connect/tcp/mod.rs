@@ -22,7 +22,7 @@ pub use socket::Keepalive;
 use self::endpoint::interleaved;
 use self::race::race;
 use self::rotation::Rotation;
-use self::socket::Options;
+use self::socket::SocketOptions;
 use super::{Attempt, Connect};
 
 /// "Connection Attempt Delay", recommended by RFC 8305, section 5.
@@ -93,7 +93,7 @@ const MIN_HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(10);
 #[must_use]
 pub struct TcpConnector {
     rotation: Rotation,
-    options: Options,
+    options: SocketOptions,
     happy_eyeballs_delay: Duration,
 }
 
@@ -111,7 +111,7 @@ impl TcpConnector {
     {
         Self {
             rotation: Rotation::new(endpoints.into_iter().map(Into::into).collect()),
-            options: Options::new(),
+            options: SocketOptions::new(),
             happy_eyeballs_delay: HAPPY_EYEBALLS_DELAY,
         }
     }
@@ -197,7 +197,7 @@ impl Connect for TcpConnector {
 /// Races the addresses of one endpoint.
 async fn connect_to(
     endpoint: Endpoint,
-    options: Arc<Options>,
+    options: Arc<SocketOptions>,
     delay: Duration,
 ) -> Result<TcpStream, Vec<EndpointFailure>> {
     let failure = |address: Option<SocketAddr>, error| EndpointFailure {

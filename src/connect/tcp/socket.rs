@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// What [`TcpConnector`](super::TcpConnector) sets.
 #[derive(Clone, Debug)]
-pub(super) struct Options {
+pub(super) struct SocketOptions {
     pub(super) nodelay: bool,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) user_timeout: Option<Duration>,
@@ -18,7 +18,7 @@ pub(super) struct Options {
     pub(super) bind_address: Option<IpAddr>,
 }
 
-impl Options {
+impl SocketOptions {
     pub(super) const fn new() -> Self {
         Self {
             nodelay: true,
@@ -47,7 +47,7 @@ impl Options {
             socket.bind((local, 0).into())?;
         }
         let stream = socket.connect(address).await?;
-        if is_connected_to_itself(&stream) {
+        if is_self_connected(&stream) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         Ok(stream)
@@ -71,7 +71,7 @@ impl Options {
 
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     fn apply_user_timeout(&self, socket: &TcpSocket) -> io::Result<()> {
-        let limits = Duration::from_millis(1)..=LONGEST_USER_TIMEOUT;
+        let limits = Duration::from_millis(1)..=MAX_USER_TIMEOUT;
         let timeout = self.user_timeout;
         let timeout = timeout.map(|timeout| timeout.clamp(*limits.start(), *limits.end()));
         SockRef::from(socket).set_tcp_user_timeout(timeout)
@@ -90,7 +90,7 @@ impl Options {
 
 /// A socket that dials a dead port of its own machine may be given that port by the system, and
 /// then finds itself there (the simultaneous open of RFC 9293, section 3.5).
-fn is_connected_to_itself(stream: &TcpStream) -> bool {
+fn is_self_connected(stream: &TcpStream) -> bool {
     match (stream.local_addr(), stream.peer_addr()) {
         (Ok(local), Ok(peer)) => local == peer,
         (Err(_), _) | (_, Err(_)) => false,
@@ -99,7 +99,7 @@ fn is_connected_to_itself(stream: &TcpStream) -> bool {
 
 /// The option is an `int` of milliseconds.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// When an idle connection is probed, and when it is given up.
 ///
@@ -127,10 +127,10 @@ pub struct Keepalive {
 }
 
 /// `MAX_TCP_KEEPIDLE` and `MAX_TCP_KEEPINTVL` of Linux, in seconds.
-const LONGEST: u64 = 32_767;
+const MAX_SECONDS: u64 = 32_767;
 
 /// `MAX_TCP_KEEPCNT` of Linux.
-const MOST_PROBES: u32 = 127;
+const MAX_PROBES: u32 = 127;
 
 impl Keepalive {
     /// The defaults.
@@ -160,8 +160,8 @@ impl Keepalive {
     pub const fn probes(mut self, probes: u32) -> Self {
         self.probes = match probes {
             0 => 1,
-            1..=MOST_PROBES => probes,
-            _ => MOST_PROBES,
+            1..=MAX_PROBES => probes,
+            _ => MAX_PROBES,
         };
         self
     }
@@ -182,8 +182,8 @@ const fn whole_seconds(duration: Duration) -> Duration {
     let seconds = duration.as_secs().saturating_add(rounds_up as u64);
     Duration::from_secs(match seconds {
         0 => 1,
-        1..=LONGEST => seconds,
-        _ => LONGEST,
+        1..=MAX_SECONDS => seconds,
+        _ => MAX_SECONDS,
     })
 }
 
@@ -203,11 +203,11 @@ mod tests {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let own = socket.local_addr().unwrap();
-        assert!(is_connected_to_itself(&socket.connect(own).await.unwrap()));
+        assert!(is_self_connected(&socket.connect(own).await.unwrap()));
 
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = TcpStream::connect(listener.local_addr().unwrap()).await;
-        assert!(!is_connected_to_itself(&other.unwrap()));
+        assert!(!is_self_connected(&other.unwrap()));
     }
 
     #[test]
@@ -220,9 +220,9 @@ mod tests {
         let high = high.probes(u32::MAX);
         assert_eq!(
             (high.idle.as_secs(), high.interval.as_secs()),
-            (LONGEST, LONGEST)
+            (MAX_SECONDS, MAX_SECONDS)
         );
-        assert_eq!(high.probes, MOST_PROBES);
+        assert_eq!(high.probes, MAX_PROBES);
         let odd = Keepalive::new().idle(Duration::from_millis(1500));
         assert_eq!(odd.idle, Duration::from_secs(2));
     }

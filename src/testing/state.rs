@@ -1,4 +1,4 @@
-//! What the proxy and its tasks share.
+//! The state that the proxy shares with its tasks.
 
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
@@ -16,18 +16,18 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::acceptor::{Accepted, rest};
-use super::connection::{Command, Connection, Request};
+use super::acceptor::{Accepted, retry_delay};
 use super::plan::Plan;
 use super::port::{BACKLOG, Port};
+use super::relay::{Command, Relay, Request};
 use super::stats::Stats;
 
-/// How often a command tries to listen, with rests between them.
+/// How many times a command tries to listen, with a delay after each.
 const TRIES: u32 = 100;
 
-pub(super) struct Shared {
+pub(super) struct ProxyState {
     pub(super) upstream: SocketAddr,
-    /// Of the tasks and sockets, whichever runtime a command comes from.
+    /// The runtime of the tasks and sockets. A command may come from another one.
     runtime: Handle,
     stats: watch::Sender<Stats>,
     frontend: Mutex<Frontend>,
@@ -35,26 +35,26 @@ pub(super) struct Shared {
     changed: Notify,
 }
 
-/// The side of the clients. No code of the user runs, and nothing of the user is dropped, while it
-/// is locked.
+/// The client side of the proxy. While it is locked, no code of the user runs and no value of the
+/// user is dropped.
 struct Frontend {
     port: Port,
     scripted: VecDeque<Plan>,
     default_plan: DefaultPlan,
-    /// What the acceptor has not begun yet.
+    /// The connections that the acceptor has not spawned yet.
     accepted: VecDeque<Accepted>,
-    /// Some of them have ended.
+    /// The senders to the connections, some of which have ended.
     connections: Vec<UnboundedSender<Request>>,
-    /// Why every command panics.
+    /// The reason why every command panics.
     failure: Option<String>,
 }
 
-/// Makes the plan of a connection that has none scripted.
+/// Makes the plan of a connection for which none is scripted.
 pub(super) type DefaultPlan = Arc<Mutex<dyn FnMut(u64) -> Plan + Send>>;
 
-type Answer = oneshot::Receiver<()>;
+type Done = oneshot::Receiver<()>;
 
-impl Shared {
+impl ProxyState {
     pub(super) fn new(upstream: SocketAddr, port: Port) -> Self {
         Self {
             upstream,
@@ -91,15 +91,15 @@ impl Shared {
         self.stats.send_modify(count);
     }
 
-    /// Returns how many connections have carried out the command.
+    /// Sends the command to every connection, and returns how many have carried it out.
     pub(super) async fn command(self: &Arc<Self>, command: Command) -> usize {
         let mut count = 0;
-        for (connection, mut answer) in self.send(command) {
+        for (connection, mut done) in self.send(command) {
             let is_done = select! {
-                done = &mut answer => done.is_ok(),
+                result = &mut done => result.is_ok(),
                 // A request that is sent while its receiver is dropped stays in the channel, so
-                // its answer would never come.
-                () = connection.closed() => answer.try_recv().is_ok(),
+                // it never completes.
+                () = connection.closed() => done.try_recv().is_ok(),
             };
             count += usize::from(is_done);
         }
@@ -107,19 +107,19 @@ impl Shared {
         count
     }
 
-    fn send(self: &Arc<Self>, command: Command) -> Vec<(UnboundedSender<Request>, Answer)> {
+    fn send(self: &Arc<Self>, command: Command) -> Vec<(UnboundedSender<Request>, Done)> {
         let mut sent = Vec::new();
         for connection in &self.frontend().connections {
-            let (done, answer) = oneshot::channel();
-            // It fails if the connection has ended.
-            if connection.send(Request(command, done)).is_ok() {
-                sent.push((connection.clone(), answer));
+            let (sender, done) = oneshot::channel();
+            // An error means that the connection has ended.
+            if connection.send(Request(command, sender)).is_ok() {
+                sent.push((connection.clone(), done));
             }
         }
         sent
     }
 
-    /// Refuses until that time, or without one until `listen`.
+    /// Refuses connections until that time, or until `listen` if there is none.
     pub(super) fn refuse(self: &Arc<Self>, until: Option<Instant>) {
         self.frontend().port.refuse(until);
         self.changed.notify_one();
@@ -132,7 +132,7 @@ impl Shared {
             if result.is_ok() {
                 return;
             }
-            rest().await;
+            retry_delay().await;
         }
         if let Err(error) = self.try_listen() {
             self.fail(format!("the proxy can't listen again: {error}"));
@@ -147,7 +147,7 @@ impl Shared {
         result
     }
 
-    /// Nothing is accepted any more.
+    /// Closes the port and the connections that were not spawned yet.
     pub(super) fn close(&self) {
         let accepted = {
             let mut frontend = self.lock();
@@ -157,10 +157,10 @@ impl Shared {
         drop(accepted);
     }
 
-    /// Every command panics from now on. The first reason counts.
+    /// Makes every later command panic. The first reason counts.
     pub(super) fn fail(&self, reason: String) {
         self.lock().failure.get_or_insert(reason);
-        // Wakes those who wait for something else.
+        // Wakes the tasks in `wait_for`.
         self.count(|_| {});
     }
 
@@ -177,9 +177,9 @@ impl Shared {
         self.lock().accepted.pop_front()
     }
 
-    /// Accepts a connection, listens if a refusal is over, or returns after a change.
-    pub(super) async fn attend_port(self: &Arc<Self>) {
-        let until = self.lock().port.until();
+    /// Accepts a connection, or listens when a refusal ends, or returns after a change.
+    pub(super) async fn drive_port(self: &Arc<Self>) {
+        let until = self.lock().port.refuses_until();
         let refused = async {
             match until {
                 Some(time) => sleep_until(time).await,
@@ -194,7 +194,7 @@ impl Shared {
         };
         if result.is_err() {
             // The system has no descriptors left, for example.
-            rest().await;
+            retry_delay().await;
         }
     }
 
@@ -209,25 +209,25 @@ impl Shared {
         let (sender, requests) = unbounded_channel();
         frontend.connections.retain(|sender| !sender.is_closed());
         frontend.connections.push(sender);
-        let connection = Connection::new(Arc::clone(self));
+        let relay = Relay::new(Arc::clone(self));
         let number = self.stats.borrow().accepted;
         let plan = frontend.plan_of(number);
         frontend.accepted.push_back(Accepted {
             client,
             number,
             plan,
-            connection,
+            relay,
             requests,
         });
         self.changed.notify_one();
     }
 
-    /// Locks it, after every connection is admitted whose `connect` has returned: the kernel has
-    /// established it before.
+    /// Locks the frontend after it has admitted every connection whose `connect` has returned. The
+    /// kernel established those before the call.
     fn frontend(self: &Arc<Self>) -> MutexGuard<'_, Frontend> {
         let _context = self.runtime.enter();
         let mut frontend = self.lock();
-        // No more than these have waited.
+        // The kernel queues no more than this.
         for _ in 0..=BACKLOG {
             let Some(client) = frontend.port.try_accept() else {
                 break;
@@ -256,7 +256,7 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Never, if that is beyond the clock.
+/// Returns the instant after this time, or a far one if the clock can't represent it.
 pub(super) fn after(time: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     let now = Instant::now();

@@ -1,0 +1,272 @@
+//! The relay of one connection: the sockets of its client and of its server.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::select;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+
+use super::flow::{Flow, Step, Throttle};
+use super::plan::{Direction, Fault, Plan};
+use super::socket::{close, connect, peer_closed, register_again, reset, shutdown_write};
+use super::state::{ProxyState, after};
+
+/// A command to one connection, and the sender that reports its completion.
+#[derive(Debug)]
+pub(super) struct Request(pub(super) Command, pub(super) oneshot::Sender<()>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    Inject(Fault),
+    Resume,
+}
+
+/// The open sockets of a connection, and what the relay does with them.
+enum RelayState {
+    Connecting {
+        client: TcpStream,
+        /// Stored across events, because the server may have accepted before the proxy knows.
+        server: ConnectFuture,
+    },
+    Relaying {
+        client: TcpStream,
+        server: TcpStream,
+    },
+    /// Nothing is relayed until a `Resume`.
+    Stalled {
+        client: TcpStream,
+        server: Option<TcpStream>,
+    },
+    HalfOpen {
+        client: TcpStream,
+    },
+    Ended,
+}
+
+type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+enum RelayEvent {
+    Connected(io::Result<TcpStream>),
+    Step(io::Result<Step>),
+    /// The client closed its side or reset the connection, as far as a poll without a read shows.
+    PeerClosed,
+    Requested(Option<Request>),
+}
+
+pub(super) struct Relay {
+    proxy: Arc<ProxyState>,
+    throttle: Throttle,
+    /// `None` before `run` and after the end of the direction.
+    up: Option<Flow>,
+    down: Option<Flow>,
+}
+
+impl Relay {
+    pub(super) fn new(proxy: Arc<ProxyState>) -> Self {
+        proxy.count(|stats| {
+            stats.accepted += 1;
+            stats.open += 1;
+        });
+        Self {
+            proxy,
+            throttle: Throttle::default(),
+            up: None,
+            down: None,
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        client: TcpStream,
+        plan: Plan,
+        mut requests: UnboundedReceiver<Request>,
+    ) {
+        // Without it the kernel would merge single bytes. An error means that the client is gone.
+        let _ = client.set_nodelay(true);
+        let flow = |direction| Some(Flow::new(direction, plan.scheduled(direction)));
+        (self.up, self.down) = (flow(Direction::ToServer), flow(Direction::ToClient));
+        let mut state = RelayState::connecting(client, self.proxy.upstream);
+        for fault in plan.faults_on_accept() {
+            state = self.inject(*fault, state);
+        }
+        while !matches!(state, RelayState::Ended) {
+            let event = select! {
+                event = self.event(&mut state) => event,
+                request = requests.recv() => RelayEvent::Requested(request),
+            };
+            state = self.next(state, event);
+            // Lets the other tasks of the runtime run while this connection is busy.
+            yield_now().await;
+        }
+    }
+
+    /// Waits for the next event of the sockets. Cancel safe.
+    async fn event(&mut self, state: &mut RelayState) -> RelayEvent {
+        match state {
+            RelayState::Connecting { server, .. } => RelayEvent::Connected(server.await),
+            RelayState::Relaying { client, server } => {
+                let up = step(&mut self.up, client, server, self.throttle);
+                let down = step(&mut self.down, server, client, self.throttle);
+                RelayEvent::Step(select! { step = up => step, step = down => step })
+            }
+            RelayState::Stalled { client, .. } | RelayState::HalfOpen { client } => {
+                peer_closed(client).await;
+                RelayEvent::PeerClosed
+            }
+            RelayState::Ended => RelayEvent::PeerClosed,
+        }
+    }
+
+    fn next(&mut self, state: RelayState, event: RelayEvent) -> RelayState {
+        match (state, event) {
+            (RelayState::Connecting { client, .. }, RelayEvent::Connected(Ok(server))) => {
+                RelayState::Relaying { client, server }
+            }
+            (state, RelayEvent::Connected(Ok(_))) => state,
+            (state, RelayEvent::Connected(Err(_))) => {
+                self.proxy.count(|stats| stats.unreachable += 1);
+                state.reset()
+            }
+            (state, RelayEvent::Step(Ok(Step::Relayed(bytes, direction)))) => {
+                self.proxy.count(|stats| stats.relayed(bytes, direction));
+                state
+            }
+            (state, RelayEvent::Step(Ok(Step::Due(fault)))) => self.inject(fault, state),
+            (state, RelayEvent::Step(Ok(Step::Ended(direction)))) => self.end(direction, state),
+            // A reset of one side resets the other side, too.
+            (state, RelayEvent::Step(Err(_)) | RelayEvent::PeerClosed) => state.reset(),
+            (state, RelayEvent::Requested(None)) => state.reset(),
+            (state, RelayEvent::Requested(Some(Request(command, done)))) => {
+                let next = match command {
+                    Command::Inject(fault) => self.inject(fault, state),
+                    Command::Resume => state.resume(self.proxy.upstream),
+                };
+                // An error means that the caller dropped its future.
+                let _ = done.send(());
+                next
+            }
+        }
+    }
+
+    /// Ends one direction, and the connection once both directions have ended.
+    fn end(&mut self, direction: Direction, state: RelayState) -> RelayState {
+        let RelayState::Relaying { client, server } = state else {
+            return state;
+        };
+        let (flow, receiver) = match direction {
+            Direction::ToServer => (&mut self.up, &server),
+            Direction::ToClient => (&mut self.down, &client),
+        };
+        *flow = None;
+        shutdown_write(receiver);
+        match (&self.up, &self.down) {
+            (None, None) => RelayState::Ended,
+            (Some(_), _) | (_, Some(_)) => RelayState::Relaying { client, server },
+        }
+    }
+
+    fn inject(&mut self, fault: Fault, state: RelayState) -> RelayState {
+        let next = match (fault, state) {
+            (_, RelayState::Ended) => return RelayState::Ended,
+            (Fault::Reset, state) => state.reset(),
+            (Fault::Refuse(time), state) => {
+                self.proxy.refuse(Some(after(time)));
+                state.reset()
+            }
+            (Fault::Fin, state) => state.close(),
+            (_, RelayState::HalfOpen { client }) => return RelayState::HalfOpen { client },
+            (Fault::HalfOpen, state) => state.drop_server(),
+            (Fault::Stall, RelayState::Stalled { client, server }) => {
+                return RelayState::Stalled { client, server };
+            }
+            (Fault::Stall, state) => state.stall(),
+            (Fault::OneByteAtATime, state) => {
+                self.throttle.max_write = 1;
+                state
+            }
+            (Fault::Delay(delay), state) => {
+                self.throttle.delay = delay;
+                state
+            }
+        };
+        self.proxy.count(|stats| stats.injected(fault));
+        next
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.proxy.count(|stats| stats.open -= 1);
+    }
+}
+
+impl RelayState {
+    fn connecting(client: TcpStream, server: SocketAddr) -> Self {
+        let server = Box::pin(connect(server));
+        Self::Connecting { client, server }
+    }
+
+    fn into_sides(self) -> (Option<TcpStream>, Option<TcpStream>) {
+        match self {
+            Self::Connecting { client, .. } | Self::HalfOpen { client } => (Some(client), None),
+            Self::Relaying { client, server } => (Some(client), Some(server)),
+            Self::Stalled { client, server } => (Some(client), server),
+            Self::Ended => (None, None),
+        }
+    }
+
+    fn reset(self) -> Self {
+        let (client, server) = self.into_sides();
+        client.into_iter().chain(server).for_each(reset);
+        Self::Ended
+    }
+
+    fn close(self) -> Self {
+        let (client, server) = self.into_sides();
+        client.into_iter().chain(server).for_each(close);
+        Self::Ended
+    }
+
+    fn drop_server(self) -> Self {
+        let (client, server) = self.into_sides();
+        server.into_iter().for_each(reset);
+        client.map_or(Self::Ended, |client| Self::HalfOpen { client })
+    }
+
+    fn stall(self) -> Self {
+        let (client, server) = self.into_sides();
+        client.map_or(Self::Ended, |client| Self::Stalled { client, server })
+    }
+
+    fn resume(self, upstream: SocketAddr) -> Self {
+        let Self::Stalled { client, server } = self else {
+            return self;
+        };
+        let Ok(client) = register_again(client) else {
+            return Self::Ended;
+        };
+        match server.map(register_again) {
+            None => Self::connecting(client, upstream),
+            Some(Ok(server)) => Self::Relaying { client, server },
+            Some(Err(_)) => Self::Ended,
+        }
+    }
+}
+
+async fn step(
+    flow: &mut Option<Flow>,
+    from: &TcpStream,
+    to: &TcpStream,
+    throttle: Throttle,
+) -> io::Result<Step> {
+    match flow {
+        Some(flow) => flow.step(from, to, throttle).await,
+        None => std::future::pending().await,
+    }
+}
