@@ -1,4 +1,4 @@
-//! How long to wait before each attempt.
+//! The delays before the attempts of an outage.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,12 +8,13 @@ use sync_wrapper::SyncWrapper;
 
 use super::schedule::{Delays, Schedule};
 
-/// How long to wait before each attempt of an outage.
+/// The delays before the attempts of an outage.
 ///
 /// # Defaults
 ///
 /// [`exponential`](Self::exponential) doubles up to 10 s with [`Jitter::Full`];
-/// [`constant`](Self::constant) and [`from_factory`](Self::from_factory) take what they are given.
+/// [`constant`](Self::constant) and [`from_factory`](Self::from_factory) use the given delays
+/// without a cap and without jitter.
 ///
 /// # Examples
 ///
@@ -45,7 +46,7 @@ enum Base {
     Factory(Arc<dyn Fn() -> Delays + Send + Sync>),
 }
 
-/// How the delays of many clients are spread, so that they don't come back all at once.
+/// The random part of each delay, which keeps many clients from reconnecting at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -53,16 +54,16 @@ enum Base {
     serde(rename_all = "snake_case")
 )]
 pub enum Jitter {
-    /// Not at all.
+    /// No random part. The delay is used as it is.
     None,
-    /// Anywhere between 10 ms and the delay: the shortest queue at the server.
+    /// A uniform value between 10 ms and the delay. This gives the shortest queue at the server.
     Full,
-    /// Anywhere between half of the delay and the delay.
+    /// A uniform value between half of the delay and the delay.
     Equal,
 }
 
 impl Backoff {
-    /// Delays that grow from `initial`, which is at least 1 ms.
+    /// Returns a backoff whose delays grow exponentially from `initial`, which is at least 1 ms.
     pub const fn exponential(initial: Duration) -> Self {
         let initial = if initial.as_nanos() < 1_000_000 {
             Duration::from_millis(1)
@@ -79,7 +80,7 @@ impl Backoff {
         }
     }
 
-    /// The same delay every time, without jitter.
+    /// Returns a backoff that has the same delay every time, without jitter.
     pub const fn constant(delay: Duration) -> Self {
         Self {
             base: Base::Exponential {
@@ -91,18 +92,20 @@ impl Backoff {
         }
     }
 
-    /// No delay. Attempts follow each other as fast as they fail, and as long as
-    /// [`max_attempts`](crate::Policy::max_attempts) allows: a closed port on this machine refuses
-    /// thousands a second, at the price of a whole core. Between two of them the task yields.
+    /// Returns a backoff without delays. Attempts follow each other as fast as they fail, up to
+    /// [`max_attempts`](crate::Policy::max_attempts). A closed port on this machine refuses
+    /// thousands of attempts a second, which uses a whole core. The task yields between two
+    /// attempts.
     pub const fn none() -> Self {
         Self::constant(Duration::ZERO)
     }
 
-    /// Delays from an iterator, made anew for each outage; where it ends the stream gives up.
+    /// Returns a backoff whose delays come from an iterator. `factory` makes a new iterator for
+    /// each outage. The stream gives up when the iterator ends.
     ///
-    /// A `Vec`, an array and the builders of the `backon` crate fit. The delays are taken as they
-    /// are; [`max`](Self::max) and [`jitter`](Self::jitter) change them, [`factor`](Self::factor)
-    /// does not.
+    /// The factory may return a `Vec`, an array or a builder of the `backon` crate. The delays are
+    /// used as they are. [`max`](Self::max) and [`jitter`](Self::jitter) apply to them,
+    /// [`factor`](Self::factor) does not.
     pub fn from_factory<F, I>(factory: F) -> Self
     where
         F: Fn() -> I + Send + Sync + 'static,
@@ -116,7 +119,8 @@ impl Backoff {
         }
     }
 
-    /// What each delay is multiplied with to get the next. Below 1, and NaN, count as 1.
+    /// Sets the factor by which each delay is multiplied to get the next. Values below 1, and NaN,
+    /// count as 1.
     pub const fn factor(mut self, by: f64) -> Self {
         if let Base::Exponential { factor, .. } = &mut self.base {
             *factor = if by >= 1.0 { by } else { 1.0 };
@@ -124,26 +128,26 @@ impl Backoff {
         self
     }
 
-    /// The longest delay, jitter included. With zero there is no delay, as with
+    /// Limits the delays, jitter included. With zero there is no delay, as with
     /// [`none`](Self::none).
     pub const fn max(mut self, delay: Duration) -> Self {
         self.max = delay;
         self
     }
 
-    /// How the delays are spread.
+    /// Sets the jitter of the delays.
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// The delays of one outage, from the first, as a stream waits for them: to show a schedule in
-    /// a log or a test, or to simulate many clients. Nothing is waited for here.
+    /// Returns the delays of one outage, from the first, as a stream would use them. Call this to
+    /// show a schedule in a log or a test, or to simulate many clients. It does not wait.
     ///
-    /// `random` is asked once for each delay, for a number in `[0, 1)`; one outside counts as the
-    /// nearest bound. The iterator is endless, or ends with its
-    /// [factory](Self::from_factory)'s: [`max_attempts`](crate::Policy::max_attempts) belongs to
-    /// the policy.
+    /// `random` is called once for each delay and returns a number in `[0, 1)`. A number outside
+    /// counts as the nearest bound. The iterator is endless, or ends with that of its
+    /// [factory](Self::from_factory). [`max_attempts`](crate::Policy::max_attempts) does not limit
+    /// it, because it belongs to the policy.
     ///
     /// # Examples
     ///
@@ -155,7 +159,7 @@ impl Backoff {
     /// let longest: Vec<_> = backoff.delays(|| 1.0).take(5).collect();
     /// assert_eq!(longest, [100, 200, 400, 800, 1000].map(Duration::from_millis));
     ///
-    /// // What one client may wait.
+    /// // The delays of one client.
     /// for delay in backoff.delays(fastrand::f64).take(5) {
     ///     println!("{delay:?}");
     /// }
@@ -168,7 +172,7 @@ impl Backoff {
         std::iter::from_fn(move || schedule.next(self, random()))
     }
 
-    /// Starts from the beginning, as each outage does.
+    /// Returns a schedule at its first delay. Each outage has its own.
     pub(super) fn schedule(&self) -> Schedule {
         match &self.base {
             Base::Exponential { initial, .. } => Schedule::Exponential { next: *initial },
@@ -176,7 +180,7 @@ impl Backoff {
         }
     }
 
-    /// The first delay, before its jitter; `None` for a factory's.
+    /// Returns the first delay before its jitter, or `None` for a factory.
     #[cfg(feature = "serde")]
     pub(super) fn initial(&self) -> Option<Duration> {
         match self.base {
@@ -185,7 +189,7 @@ impl Backoff {
         }
     }
 
-    /// At least 1.
+    /// Returns the factor of the delays, which is at least 1.
     pub(super) fn factor_of_growth(&self) -> f64 {
         match self.base {
             Base::Exponential { factor, .. } => factor,

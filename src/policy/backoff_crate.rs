@@ -1,18 +1,20 @@
-//! Schedules of the `backoff` crate.
+//! The adapter for schedules of the `backoff` crate.
 
 use std::time::Duration;
 
 use super::backoff::Backoff;
 
 impl Backoff {
-    /// Delays from a schedule of the [`backoff`](::backoff) crate, for code that has one already.
+    /// Returns a backoff that uses a schedule of the [`backoff`](::backoff) crate, for code that has
+    /// one already.
     ///
-    /// That crate is unmaintained (RUSTSEC-2025-0012), and depends on `instant`, which is too
-    /// (RUSTSEC-2024-0384): prefer [`exponential`](Self::exponential), which has the same shape.
+    /// That crate is unmaintained (RUSTSEC-2025-0012). It depends on `instant`, which is also
+    /// unmaintained (RUSTSEC-2024-0384). Prefer [`exponential`](Self::exponential), whose delays
+    /// grow in the same way.
     ///
-    /// At the start of each outage the schedule is cloned and reset, since its
+    /// The schedule is cloned and reset at the start of each outage, because its
     /// `max_elapsed_time` would otherwise run from its construction. It reads the system's clock,
-    /// not Tokio's. Where it ends the stream gives up.
+    /// not Tokio's. The stream gives up when the schedule ends.
     ///
     /// # Examples
     ///
@@ -36,6 +38,7 @@ impl Backoff {
     }
 }
 
+/// A schedule that was reset at the start of its outage.
 struct ResetSchedule<B>(B);
 
 impl<B: backoff::backoff::Backoff> Iterator for ResetSchedule<B> {
@@ -60,7 +63,7 @@ mod tests {
             randomization_factor: 0.0,
             ..Default::default()
         };
-        // Its clock can't be set: this is the one test that waits.
+        // The clock of the schedule can't be set, so this test has to sleep.
         std::thread::sleep(Duration::from_millis(60));
         assert!(
             ResetSchedule(schedule.clone()).next().is_none(),

@@ -1,4 +1,4 @@
-//! A [`Policy`] in a configuration file.
+//! Serialization of a [`Policy`] for configuration files.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use super::{Eof, Policy};
 ///
 /// # Errors
 ///
-/// A backoff [from a factory](Backoff::from_factory) can't be written.
+/// Returns an error for a backoff [from a factory](Backoff::from_factory), which has no serialized
+/// form.
 impl Serialize for Policy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         PolicyConfig::of(self).serialize(serializer)
@@ -31,7 +32,8 @@ impl<'de> Deserialize<'de> for Policy {
 ///
 /// # Errors
 ///
-/// A backoff [from a factory](Backoff::from_factory) can't be written.
+/// Returns an error for a backoff [from a factory](Backoff::from_factory), which has no serialized
+/// form.
 impl Serialize for Backoff {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         BackoffConfig::of(self)
@@ -47,7 +49,8 @@ impl<'de> Deserialize<'de> for Backoff {
     }
 }
 
-/// A policy without its code. The table of a format comes last, as some writers want it.
+/// The serialized form of a [`Policy`], without its classifier. The field that becomes a table comes
+/// last, as some formats require.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(
     default,
@@ -96,7 +99,7 @@ impl Default for PolicyConfig {
     }
 }
 
-/// A backoff: which constructor, and what its setters are given.
+/// The serialized form of a [`Backoff`]: its constructor and the arguments of its setters.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename = "Backoff", rename_all = "snake_case")]
 enum BackoffConfig {
@@ -105,6 +108,7 @@ enum BackoffConfig {
     Exponential(Exponential),
 }
 
+/// The fields of an exponential backoff.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 struct Exponential {
@@ -114,6 +118,7 @@ struct Exponential {
     jitter: Jitter,
 }
 
+/// The fields of a constant backoff.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 struct Constant {
@@ -127,14 +132,14 @@ struct Constant {
 }
 
 impl BackoffConfig {
-    /// `None` for a factory.
+    /// Returns the serialized form of a backoff, or `None` for one from a factory.
     fn of(backoff: &Backoff) -> Option<Self> {
         let initial = backoff.initial()?;
-        // Infinity, which JSON can't say, does the same as the largest number.
+        // JSON has no infinity. The largest number has the same effect.
         let factor = backoff.factor_of_growth().min(f64::MAX);
         let (max, jitter) = (limit_of(backoff.max), backoff.jitter);
         let grows = !is_no_growth(&factor);
-        // `exponential` takes nothing shorter.
+        // `exponential` raises a shorter delay to 1 ms.
         let may_be_exponential = initial >= Duration::from_millis(1);
         Some(if grows && may_be_exponential {
             Self::Exponential(Exponential {
@@ -170,7 +175,7 @@ impl BackoffConfig {
     }
 }
 
-/// That of the default policy.
+/// The backoff of the default policy.
 impl Default for Exponential {
     fn default() -> Self {
         let backoff = Policy::new().backoff;

@@ -1,4 +1,4 @@
-//! Single settings as a person writes them.
+//! Durations and limits in configuration files.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,7 +11,7 @@ use serde::ser::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HumanDuration(pub(super) Duration);
 
-/// A setting, or "none" for no limit: TOML has no null.
+/// A limit, or "none" for no limit, because TOML has no null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limit<T>(pub(super) Option<T>);
 
@@ -55,7 +55,8 @@ impl Visitor<'_> for HumanDurationVisitor {
     }
 }
 
-/// `humantime` 2.4 panics where a sum is too long by less than a second.
+/// Parses a duration. `humantime` 2.4 panics if a sum exceeds the maximum by less than a second,
+/// so the sum is checked first.
 fn parse(text: &str) -> Result<Duration, humantime::DurationError> {
     if is_too_long(text) {
         return Err(humantime::DurationError::NumberOverflow);
@@ -63,7 +64,7 @@ fn parse(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
 
-/// Adds up the spans of a text, as far as they can be parsed.
+/// Returns true if the sum of the spans in a text overflows, up to the first that can't be parsed.
 fn is_too_long(text: &str) -> bool {
     let mut sum = Duration::ZERO;
     let mut rest = text;
@@ -80,7 +81,7 @@ fn is_too_long(text: &str) -> bool {
     false
 }
 
-/// Where the first unit ends.
+/// Returns the offset at which the first span ends.
 fn end_of_span(text: &str) -> usize {
     let unit = text.find(char::is_alphabetic).unwrap_or(text.len());
     text[unit..]
@@ -140,8 +141,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for LimitVisitor<T> {
     }
 }
 
-/// Read with the plain error of serde, since what a format writes around its own is no beginning
-/// of a sentence.
+/// Deserializes a limit. It uses the plain error of serde, because the error of a format may have
+/// text around its message that does not fit into this one.
 fn some<'de, T, V, E>(value: V) -> Result<Limit<T>, E>
 where
     T: Deserialize<'de>,

@@ -1,4 +1,4 @@
-//! When to try again. Everything here is pure: the time and the random number are arguments.
+//! When to reconnect. Everything here is pure: the time and the random number are arguments.
 
 mod backoff;
 #[cfg(feature = "backoff")]
@@ -20,23 +20,23 @@ pub use verdict::{Phase, Verdict};
 
 use crate::error::Permanent;
 
-/// When a connection counts as lost, when to try again, and when to give up.
+/// The rules for when a connection counts as lost, when to reconnect, and when to give up.
 ///
-/// A plain value: setters can be called in any order, and none of them can fail.
+/// A policy is a plain value. Its setters can be called in any order, and none of them can fail.
 #[cfg_attr(
     feature = "serde",
-    doc = "In a configuration file it looks as [`docs::config`](crate::docs::config) shows."
+    doc = "[`docs::config`](crate::docs::config) describes its form in a configuration file."
 )]
 ///
 /// # Defaults
 ///
 /// | setting | default | why |
 /// |---|---|---|
-/// | [`backoff`](Self::backoff) | exponential, 100 ms to 10 s, factor 2, full jitter | 10,000 clients after an outage of 60 s come back with about 200 connections in 100 ms; without jitter all come in one |
+/// | [`backoff`](Self::backoff) | exponential, 100 ms to 10 s, factor 2, full jitter | after an outage of 60 s, 10,000 clients make at most about 200 connections in 100 ms; without jitter they make all of them in the same 100 ms |
 /// | [`attempt_timeout`](Self::attempt_timeout) | 10 s | the system's own, about two minutes on Linux (`tcp(7)`, `tcp_syn_retries`), is longer than most callers wait |
-/// | [`max_attempts`](Self::max_attempts) | 100 | eight minutes or so of backoff; after that a person should know |
+/// | [`max_attempts`](Self::max_attempts) | 100 | about eight minutes of backoff; after that an operator should be told |
 /// | [`max_outage`](Self::max_outage) | none | |
-/// | [`stable_after`](Self::stable_after) | 10 s | a peer that accepts and resets at once sees 18 connections in the first minute and 12 in each later one; 1,070 if a mere connect would reset the backoff |
+/// | [`stable_after`](Self::stable_after) | 10 s | a peer that accepts and resets immediately gets 18 connections in the first minute and 12 in each later one; it would get 1,070 if a successful connect reset the backoff |
 /// | [`eof`](Self::eof) | [`Eof::Reconnect`] | a killed server sends FIN as often as RST |
 /// | [`idle_timeout`](Self::idle_timeout) | none | silence is normal in many protocols |
 /// | [`classify`](Self::classify) | [`Verdict::of`] | |
@@ -70,7 +70,8 @@ pub struct Policy {
     classify: fn(&io::Error, Phase) -> Verdict,
 }
 
-/// What the end of the stream means: a read into a buffer with room that returns no byte.
+/// The meaning of an end of the stream, which is a read into a buffer with room that returns no
+/// byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(
     feature = "serde",
@@ -78,19 +79,19 @@ pub struct Policy {
     serde(rename_all = "snake_case")
 )]
 pub enum Eof {
-    /// A loss like any other.
+    /// The connection is lost.
     #[default]
     Reconnect,
-    /// The reader gets it, and the connection stays: for protocols in which the peer's FIN is
-    /// part of the conversation.
+    /// The reader gets it, and the connection stays open. This is for protocols in which the peer's
+    /// FIN has a meaning.
     Pass,
 }
 
-/// The shortest attempt or idle timeout: Tokio's timers count in milliseconds.
+/// The shortest attempt or idle timeout. Tokio's timers count in milliseconds.
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Policy {
-    /// The defaults.
+    /// Returns the default policy.
     pub const fn new() -> Self {
         Self {
             backoff: Backoff::exponential(Duration::from_millis(100)),
@@ -104,74 +105,75 @@ impl Policy {
         }
     }
 
-    /// How long to wait before each attempt of an outage, the first included.
+    /// Sets the delays before the attempts of an outage, the first attempt included.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// How long one attempt may take: the whole future of the connector, name lookup, handshakes
-    /// and login included. At least 1 ms; an attempt that is over it fails with
+    /// Limits the time of one attempt, which is the whole future of the connector: name lookup,
+    /// handshakes and login. The limit is at least 1 ms. An attempt that exceeds it fails with
     /// [`TimedOut`](io::ErrorKind::TimedOut).
     pub const fn attempt_timeout(mut self, limit: Duration) -> Self {
         self.attempt_timeout = limit;
         self
     }
 
-    /// How many attempts an outage may have before the stream gives up; `None` for no limit.
+    /// Limits the attempts of an outage, after which the stream gives up; `None` for no limit.
     ///
-    /// With 0 a connection that is lost is never replaced; the first connection of a stream
-    /// still gets its one attempt.
+    /// With 0 a lost connection is never replaced. The first connection of a stream still gets its
+    /// one attempt.
     pub fn max_attempts(mut self, limit: impl Into<Option<u32>>) -> Self {
         self.max_attempts = limit.into();
         self
     }
 
-    /// How long an outage may last before the stream gives up, on Tokio's clock; `None` for no
-    /// limit.
+    /// Limits the duration of an outage on Tokio's clock, after which the stream gives up; `None`
+    /// for no limit.
     ///
-    /// An attempt that is running at that moment is cut off, and no attempt is waited for that
-    /// would begin after it. The life of a connection that died before it was
-    /// [stable](Self::stable_after) is a part of the outage.
+    /// An attempt that is running at that moment is cancelled. The stream gives up without a wait if
+    /// the next attempt would begin after it. The lifetime of a connection that died before it was
+    /// [stable](Self::stable_after) is part of the outage.
     pub fn max_outage(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.max_outage = limit.into();
         self
     }
 
-    /// How long a connection has to live to end the outage.
+    /// Sets how long a connection has to live to end the outage.
     ///
-    /// One that dies earlier continues the outage it came from, with its count of attempts and
-    /// its backoff, so a peer that accepts and resets is not hammered: several losses in a row
-    /// are one outage, whose delays grow.
+    /// A connection that dies earlier continues the outage that it followed, with its count of
+    /// attempts and its backoff. Several losses in a row are then one outage with growing delays,
+    /// so a peer that accepts and resets does not get a flood of connections.
     pub const fn stable_after(mut self, uptime: Duration) -> Self {
         self.stable_after = uptime;
         self
     }
 
-    /// What the end of the stream means.
+    /// Sets the meaning of an end of the stream.
     pub const fn eof(mut self, eof: Eof) -> Self {
         self.eof = eof;
         self
     }
 
-    /// A read that has waited this long without a byte is a loss with
-    /// [`TimedOut`](io::ErrorKind::TimedOut) as its cause; `None` for never. At least 1 ms.
+    /// Limits the time that a read waits without a byte; `None` for no limit. After it the
+    /// connection is lost, with [`TimedOut`](io::ErrorKind::TimedOut) as the cause. The limit is at
+    /// least 1 ms.
     ///
-    /// It is the only thing that notices a peer that was stopped while nothing is written: its
-    /// kernel goes on answering keepalive probes. It doesn't see a write that waits while nobody
-    /// reads: that is what the user timeout of the socket is for
-    /// (`TcpConnector::user_timeout`), or a deadline of your own and a `reconnect`.
+    /// Only this limit detects a peer process that was stopped while nothing is written, because
+    /// the peer's kernel continues to answer keepalive probes. It does not detect a write that
+    /// waits while no task reads. For that, set the user timeout of the socket
+    /// (`TcpConnector::user_timeout`), or use a deadline of your own and `reconnect`.
     ///
-    /// The wait begins when a read finds nothing, and goes on when that read is dropped and
-    /// called again, as in a `select!` loop. If nobody came to read for a whole idle timeout
-    /// after it was over, then nobody was waiting, and the next read waits anew.
+    /// The timer starts when a read returns `Pending` and keeps running across cancelled reads, as
+    /// in a `select!` loop. If no read is polled for another full timeout after it expires, the
+    /// expiry is ignored and the next read restarts it.
     pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = limit.into();
         self
     }
 
-    /// Replaces the classification of errors, [`Verdict::of`]. An error that is marked as
-    /// [`Permanent`](crate::Permanent) by the connector doesn't come here.
+    /// Replaces the classification of errors, [`Verdict::of`]. It is not called for an error that
+    /// the connector has marked as [`Permanent`](crate::Permanent).
     ///
     /// # Examples
     ///
@@ -179,7 +181,7 @@ impl Policy {
     /// use std::io;
     /// use reconnecting_stream::{Phase, Policy, Verdict};
     ///
-    /// // The name of the server may be published only later.
+    /// // The name of the server may be registered later than this client starts.
     /// fn classify(error: &io::Error, phase: Phase) -> Verdict {
     ///     match (error.kind(), phase) {
     ///         (io::ErrorKind::InvalidInput, Phase::Connect { .. }) => Verdict::Lost,
@@ -195,6 +197,7 @@ impl Policy {
         self
     }
 
+    /// Classifies an error.
     pub(crate) fn verdict(&self, error: &io::Error, phase: Phase) -> Verdict {
         if matches!(phase, Phase::Connect { .. }) && Permanent::is_marked(error) {
             return Verdict::Permanent;
@@ -202,15 +205,18 @@ impl Policy {
         (self.classify)(error, phase)
     }
 
+    /// Returns true if the reader gets an end of the stream.
     pub(crate) const fn passes_eof(&self) -> bool {
         matches!(self.eof, Eof::Pass)
     }
 
+    /// Returns the idle timeout, at least 1 ms.
     #[inline]
     pub(crate) fn idle_limit(&self) -> Option<Duration> {
         self.idle_timeout.map(|limit| limit.max(MIN_TIMEOUT))
     }
 
+    /// Returns the attempt timeout, at least 1 ms.
     pub(crate) fn attempt_limit(&self) -> Duration {
         self.attempt_timeout.max(MIN_TIMEOUT)
     }

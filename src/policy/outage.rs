@@ -1,24 +1,25 @@
-//! The rules of an outage: what continues it, what ends it, when the next attempt is due.
+//! The rules of an outage: what continues it, what ends it, and when the next attempt is due.
 
 use std::time::{Duration, Instant};
 
 use super::Policy;
 use super::schedule::Schedule;
 
-/// After this an outage is worth a warning.
+/// The downtime after which a warning is logged.
 const LONG_OUTAGE: Duration = Duration::from_secs(30);
 
-/// From a loss until a later connection has proven stable.
+/// The time from a loss until a later connection is stable.
 #[derive(Debug)]
 pub(crate) struct Outage {
     since: Instant,
-    /// Attempts that have been started.
+    /// The number of attempts that were started.
     attempts: u32,
-    /// Made for the first delay, because the factory of a schedule is foreign code.
+    /// Created for the first delay, because the factory of a schedule is code of the user.
     schedule: Option<Schedule>,
     warning: Warning,
 }
 
+/// Whether the warning of a long outage was logged.
 #[derive(Debug)]
 enum Warning {
     Due,
@@ -35,8 +36,8 @@ impl Outage {
         }
     }
 
-    /// Returns the outage that a loss belongs to: the one before, unless the connection that ended
-    /// it has proven stable, or has lived for longer than an outage may last.
+    /// Returns the outage that a loss belongs to. This is the previous outage, unless the connection
+    /// that ended it was stable or lived for longer than an outage may last.
     pub(crate) fn after_loss(
         before: Option<Self>,
         connected_at: Instant,
@@ -52,11 +53,10 @@ impl Outage {
         }
     }
 
-    /// Returns how long to wait before the next attempt; `None` to give up. `random` is in
-    /// `[0, 1)`.
+    /// Returns the delay before the next attempt, or `None` to give up. `random` is in `[0, 1)`.
     ///
-    /// An outage gets one attempt even if it may not last for the first delay: that attempt is
-    /// made without a delay. Only an outage that may not last at all gets none.
+    /// If `max_outage` is shorter than the first delay, the outage still gets one attempt, without
+    /// a delay. An outage that may not last at all gets none.
     pub(crate) fn next_delay(
         &mut self,
         policy: &Policy,
@@ -79,7 +79,7 @@ impl Outage {
         }
     }
 
-    /// Counts an attempt, and says its number.
+    /// Counts an attempt, and returns its number.
     pub(crate) fn start_attempt(&mut self) -> u32 {
         self.attempts = self.next_number();
         self.attempts
@@ -93,7 +93,7 @@ impl Outage {
         self.attempts
     }
 
-    /// How long an attempt that starts now may take.
+    /// Returns how long an attempt that starts now may take.
     pub(crate) fn attempt_limit(&self, policy: &Policy, now: Instant) -> Duration {
         let limit = policy.attempt_limit();
         self.remaining(policy, now)
@@ -104,7 +104,7 @@ impl Outage {
         now.saturating_duration_since(self.since)
     }
 
-    /// Whether this is the moment to warn of a long outage: true once.
+    /// Returns true once, when the outage has become a long one.
     pub(crate) fn is_warning_due(&mut self, now: Instant) -> bool {
         let due = matches!(self.warning, Warning::Due) && self.downtime(now) >= LONG_OUTAGE;
         if due {
@@ -130,7 +130,7 @@ mod tests {
         Policy::default().backoff(Backoff::exponential(SECOND).jitter(Jitter::None))
     }
 
-    /// Seconds of each attempt that fails at once, until the outage is given up.
+    /// The seconds at which attempts start until the stream gives up, if each fails immediately.
     fn attempts(policy: &Policy) -> Vec<u64> {
         let start = Instant::now();
         let mut outage = Outage::begin(start);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn flapping_grows_with_the_logarithm_until_the_cap() {
-        // Accepted and reset at once, for an hour.
+        // The peer accepts and resets immediately, for an hour.
         let policy = policy().max_attempts(None);
         let start = Instant::now();
         let mut now = start;
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_outage_is_worth_one_warning() {
+    fn a_long_outage_is_logged_in_one_warning() {
         let start = Instant::now();
         let mut outage = Outage::begin(start);
         let warned: Vec<_> = [0, 29, 30, 31, 300]
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_without_end_is_waited_for() {
+    fn the_longest_delay_is_no_reason_to_give_up() {
         let policy = policy().backoff(Backoff::constant(Duration::MAX));
         assert_eq!(
             Outage::begin(Instant::now()).next_delay(&policy, Instant::now(), 0.0),

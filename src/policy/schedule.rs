@@ -1,4 +1,4 @@
-//! A [`Backoff`](super::Backoff) on its way through one outage.
+//! The position of an outage in the delays of its [`Backoff`].
 
 use std::fmt;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use sync_wrapper::SyncWrapper;
 
 use super::backoff::{Backoff, Jitter};
 
-/// Below this, full jitter does not go.
+/// The shortest delay of full jitter.
 const MIN_FULL_JITTER: Duration = Duration::from_millis(10);
 
 pub(super) type Delays = Box<dyn Iterator<Item = Duration> + Send>;
 
-/// How far an outage has come in its delays; the rest is in the [`Backoff`].
+/// The state of an outage's delays. The settings are in the [`Backoff`].
 pub(super) enum Schedule {
     Exponential { next: Duration },
     Iterated(SyncWrapper<Delays>),
 }
 
 impl Schedule {
-    /// The next delay; `None` once the iterator has ended. `random` is in `[0, 1)`.
+    /// Returns the next delay, or `None` once the iterator has ended. `random` is in `[0, 1)`.
     pub(super) fn next(&mut self, backoff: &Backoff, random: f64) -> Option<Duration> {
         let base = match self {
             Self::Exponential { next } => {
@@ -34,7 +34,7 @@ impl Schedule {
 }
 
 impl Jitter {
-    /// A delay in the range that this jitter has below `longest`.
+    /// Returns a delay in the range of this jitter, which ends at `longest`.
     fn spread(self, longest: Duration, random: f64) -> Duration {
         let shortest = match self {
             Self::None => longest,
@@ -46,7 +46,7 @@ impl Jitter {
     }
 }
 
-/// `factor` is neither negative nor NaN.
+/// Multiplies a duration by a factor that is neither negative nor NaN.
 fn saturating_mul(duration: Duration, factor: f64) -> Duration {
     if duration.is_zero() {
         return duration;
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factory_starts_anew_for_each_outage_and_its_end_is_the_end() {
+    fn a_factory_is_called_for_each_outage_and_its_iterator_ends_the_delays() {
         let backoff = Backoff::from_factory(|| vec![3 * MS, 1 * MS]);
         for _ in 0..2 {
             assert_eq!(delays(&backoff, 0.9, 9), [3 * MS, 1 * MS]);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn delays_begin_anew_and_belong_to_no_other_outage() {
+    fn each_iterator_of_delays_is_independent() {
         let backoff = Backoff::exponential(100 * MS);
         let mut numbers = [0.0, 0.5].into_iter();
         let random = || numbers.next().unwrap();

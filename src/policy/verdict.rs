@@ -1,53 +1,54 @@
-//! Which errors mean that a connection is dead.
+//! The classification of errors.
 
 use std::io::{self, ErrorKind};
 
 #[cfg(feature = "rustls")]
 use crate::tls_error;
 
-/// What an error means for the connection.
+/// The effect of an error on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// The connection is dead, or the attempt has failed: try again.
+    /// The connection is dead, or the attempt has failed. The stream reconnects.
     Lost,
-    /// The caller gets the error as it is. A connection stays; after an attempt the outage goes
-    /// on at the next poll.
+    /// The caller gets the error as it is. A connection stays open. After an attempt the outage
+    /// continues at the next poll.
     Surface,
-    /// Trying again can't help: give up.
+    /// Another attempt can't succeed. The stream gives up.
     Permanent,
 }
 
-/// Where an error was met.
+/// The operation that failed with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// By an attempt of the connector.
+    /// An attempt of the connector.
     Connect {
-        /// No connection has been made yet.
+        /// True until the first connection of the stream is made.
         initial: bool,
     },
-    /// By a read.
+    /// A read.
     Read,
-    /// By a write.
+    /// A write.
     Write,
-    /// By a flush or a shutdown.
+    /// A flush or a shutdown.
     Flush,
 }
 
 impl Verdict {
-    /// The classification that a [`Policy`](crate::Policy) uses unless it is told otherwise.
+    /// Classifies an error. A [`Policy`](crate::Policy) uses this unless
+    /// [`classify`](crate::Policy::classify) replaces it.
     ///
-    /// A connection is lost by `ConnectionReset`, `ConnectionAborted`, `ConnectionRefused`,
+    /// A connection is lost if an operation fails with `ConnectionReset`, `ConnectionAborted`, `ConnectionRefused`,
     /// `BrokenPipe`, `NotConnected`, `TimedOut` (keepalive, `TCP_USER_TIMEOUT`),
     /// `HostUnreachable`, `NetworkUnreachable`, `NetworkDown`, `UnexpectedEof` (a truncated TLS
-    /// stream) and `WriteZero`, and by the system's `ENETRESET`, `EHOSTDOWN` and `ESHUTDOWN`,
-    /// which have no kind of their own. Everything else is the caller's.
+    /// stream) or `WriteZero`, or with the system's `ENETRESET`, `EHOSTDOWN` or `ESHUTDOWN`, which
+    /// have no kind of their own. Every other error is [`Surface`](Self::Surface).
     ///
     /// With the feature `rustls` a connection is also lost by any error with a `rustls::Error`
-    /// inside: TLS can't go on after it. If that is the peer's refusal of us (of our certificate,
-    /// as TLS 1.3 tells it), trying again can't help.
+    /// inside, because TLS can't continue after it. If that error is a refusal by the peer, such as
+    /// a TLS 1.3 server's refusal of the client certificate, it is [`Permanent`](Self::Permanent).
     ///
-    /// An attempt is repeated whatever it fails with, except `InvalidInput`, `InvalidData` and
+    /// An attempt is repeated after every error except `InvalidInput`, `InvalidData` and
     /// `Unsupported`, and `PermissionDenied` before the first connection.
     #[must_use]
     pub fn of(error: &io::Error, phase: Phase) -> Self {
@@ -108,11 +109,11 @@ impl Verdict {
     }
 }
 
-/// What the standard library has no kind for.
+/// The errors of a lost connection that have no [`ErrorKind`].
 #[cfg(unix)]
 const LOST_ERRNOS: [i32; 3] = [libc::ENETRESET, libc::EHOSTDOWN, libc::ESHUTDOWN];
 
-/// `WSAENETRESET`, `WSAEHOSTDOWN` and `WSAESHUTDOWN`, from the "Windows Sockets Error Codes".
+/// The same on Windows: `WSAENETRESET`, `WSAEHOSTDOWN` and `WSAESHUTDOWN`, from the "Windows Sockets Error Codes".
 #[cfg(windows)]
 const LOST_ERRNOS: [i32; 3] = [10052, 10064, 10058];
 
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_the_callers() {
+    fn every_other_error_of_a_connection_is_surfaced() {
         for kind in [
             ErrorKind::Interrupted,
             ErrorKind::WouldBlock,
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_are_repeated_except_where_it_cannot_help() {
+    fn attempts_are_repeated_except_after_a_permanent_error() {
         for kind in [
             ErrorKind::ConnectionRefused,
             ErrorKind::TimedOut,
