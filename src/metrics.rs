@@ -1,4 +1,4 @@
-//! Counts what happens, for the [`metrics`](::metrics) facade.
+//! An observer that counts events for the [`metrics`](::metrics) facade.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,26 +24,27 @@ const COUNTERS: [(&str, &str); 5] = [
     (GIVEN_UP, "Outages that have ended without a connection."),
 ];
 
-/// An observer of a stream that counts for the [`metrics`](::metrics) facade.
+/// An observer of a stream that counts events for the [`metrics`](::metrics) facade.
 ///
 /// Every metric has a label `stream`, which is the name given to [`new`](Self::new).
 ///
 /// | name | kind | what it counts |
 /// |---|---|---|
-/// | `reconnecting_stream_losses_total` | counter | [`Event::Lost`]: connections that were lost, those that a reconnect was asked for included |
-/// | `reconnecting_stream_attempts_total` | counter | attempts that have ended, well or badly. Not among them: the one attempt of `connect`, of which no event tells, and one that was cut off by a close or a drop |
+/// | `reconnecting_stream_losses_total` | counter | [`Event::Lost`]: lost connections, including those replaced by a requested reconnect |
+/// | `reconnecting_stream_attempts_total` | counter | attempts that have succeeded or failed. It does not count the one attempt of `connect`, which has no event, nor an attempt that was cancelled by a close or a drop |
 /// | `reconnecting_stream_attempts_failed_total` | counter | [`Event::AttemptFailed`]: attempts that have failed or timed out |
 /// | `reconnecting_stream_connections_total` | counter | [`Event::Connected`]: connections, the first one included |
 /// | `reconnecting_stream_given_up_total` | counter | [`Event::GaveUp`]: outages that have ended without a connection |
-/// | `reconnecting_stream_connected` | gauge | how many streams of this name have a connection: 1 or 0 if there is one of them. A stream that is closed or dropped has none |
-/// | `reconnecting_stream_outage_seconds` | histogram, s | how long a stream was without a connection: from a loss to the next connection, or to giving up. One that dies young ends it, too, and its loss begins the next |
+/// | `reconnecting_stream_connected` | gauge | the number of streams of this name that have a connection: 1 or 0 for a single stream. A stream that is closed or dropped has none |
+/// | `reconnecting_stream_outage_seconds` | histogram, s | how long a stream was without a connection: from a loss to the next connection or to giving up. A connection that dies before it is stable also ends the time, and its loss starts the next |
 ///
-/// One value for each loss is in the histogram, unless the stream was closed or dropped before
-/// its end. What precedes the first connection, and what follows a giving up, is no part of it.
+/// The histogram gets one value for each loss, unless the stream was closed or dropped before the
+/// next connection. The time before the first connection and the time after giving up are not
+/// included.
 ///
-/// The counters and the gauge are there, with 0, as soon as the observer is. The recorder is looked
-/// up at each event: one that is installed later is used from then on, but has no descriptions.
-/// Without one nothing is counted.
+/// `new` registers the counters and the gauge with 0. The recorder is looked up at each event. A
+/// recorder that is installed later is used from then on, but gets no descriptions. Without a
+/// recorder the observer counts nothing.
 ///
 /// # Examples
 ///
@@ -58,7 +59,7 @@ const COUNTERS: [(&str, &str); 5] = [
 /// # let _ = stream;
 /// ```
 ///
-/// Streams that share a name share its gauge by being given clones:
+/// Streams that share a name need clones of one observer, which share its gauge:
 ///
 /// ```
 /// use reconnecting_stream::{Event, Metrics, ReconnectingStream};
@@ -80,22 +81,23 @@ pub struct Metrics {
     state: Connectivity,
 }
 
-/// What the stream has, as far as the events have told.
+/// The connectivity of the stream according to its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Connectivity {
-    /// No connection, and no loss that it could be measured from.
+    /// There is no connection, and no loss to measure an outage from.
     Idle,
     Connected,
-    /// A connection was lost just now.
+    /// A connection was lost, and the first `Retrying` has not followed.
     Lost,
-    /// A connection was lost when its outage had lasted this long.
+    /// The stream reconnects after a loss.
     Down {
+        /// How long the outage had lasted at the loss.
         since: Duration,
     },
 }
 
 impl Metrics {
-    /// For a stream of this name.
+    /// Returns an observer for a stream of this name.
     pub fn new(name: impl Into<String>) -> Self {
         let metrics = Self {
             name: name.into().into(),
@@ -106,7 +108,7 @@ impl Metrics {
         metrics
     }
 
-    /// Counts an event; to be called by the observer of one stream, with each.
+    /// Counts an event. Call this with each event of one stream.
     pub fn record(&mut self, event: &Event) {
         match event {
             Event::Lost { .. } => {
@@ -135,7 +137,7 @@ impl Metrics {
         }
     }
 
-    /// Only the first delay after a loss tells how long the outage had lasted at the loss.
+    /// Stores the downtime at the loss, which only the first delay after it reports.
     fn retry(&mut self, downtime: Duration) {
         if self.state == Connectivity::Lost {
             self.enter(Connectivity::Down { since: downtime });
@@ -145,7 +147,7 @@ impl Metrics {
     fn end_outage(&self, downtime: Duration) {
         let length = match self.state {
             Connectivity::Down { since } => downtime.saturating_sub(since),
-            // Given up at the moment of the loss.
+            // The stream gave up immediately after the loss.
             Connectivity::Lost => Duration::ZERO,
             Connectivity::Idle | Connectivity::Connected => return,
         };
@@ -161,7 +163,8 @@ impl Metrics {
         );
     }
 
-    /// The lock is held until the gauge is set, so that two streams don't overtake each other.
+    /// Counts the stream in or out. The lock is kept until the gauge is set, so that two streams set
+    /// it in the order of their changes.
     fn move_gauge(&self, was_connected: bool, is_connected: bool) {
         if was_connected == is_connected {
             return;
@@ -201,7 +204,7 @@ impl Metrics {
     }
 }
 
-/// Of the same name, for another stream.
+/// Returns an observer of the same name for another stream.
 impl Clone for Metrics {
     fn clone(&self) -> Self {
         Self {
@@ -212,7 +215,7 @@ impl Clone for Metrics {
     }
 }
 
-/// A stream that is dropped with its connection tells nobody.
+/// Decrements the gauge, because a stream that is dropped with its connection emits no event.
 impl Drop for Metrics {
     fn drop(&mut self) {
         self.enter(Connectivity::Idle);

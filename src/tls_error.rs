@@ -1,16 +1,16 @@
-//! What an error of TLS means for those who try again. Pure.
+//! The classification of TLS errors as permanent or transient. Pure.
 
 use std::io;
 
 use tokio_rustls::rustls::CertificateError;
 pub(crate) use tokio_rustls::rustls::{AlertDescription, Error};
 
-/// The error of TLS inside of an error of a handshake or a connection.
+/// Returns the TLS error inside an error of a handshake or a connection.
 pub(crate) fn find(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Whether the same handshake may succeed later: see `TlsConnector::is_transient`.
+/// Returns true if the same handshake may succeed later. See `TlsConnector::is_transient`.
 pub(crate) fn is_transient(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(error) => is_transient_certificate_error(error),
@@ -25,14 +25,15 @@ pub(crate) fn is_transient(error: &Error) -> bool {
         | Error::HandshakeNotComplete
         | Error::BadMaxFragmentSize
         | Error::InconsistentKeys(_)
-        // What a verifier of the user's own says no with.
+        // The refusals of a verifier of the user.
         | Error::General(_)
         | Error::Other(_) => false,
-        // Bytes that are not TLS, or not those that were sent; no clock, no random numbers.
+        // Bytes that are not TLS, or were changed in transit; no clock, no random numbers.
         _ => true,
     }
 }
 
+/// Returns true if a renewal, a clock or a revocation list may make the certificate valid.
 fn is_transient_certificate_error(error: &CertificateError) -> bool {
     use CertificateError::{
         Expired, ExpiredContext, ExpiredRevocationList, ExpiredRevocationListContext,
@@ -51,8 +52,8 @@ fn is_transient_certificate_error(error: &CertificateError) -> bool {
     )
 }
 
-/// Whether the peer understood, and said that it does not want us, or has nothing in common with
-/// us. The meanings are those of RFC 8446, section 6.2.
+/// Returns true if the peer refused the client, or has no version, cipher or protocol in common with
+/// it. RFC 8446, section 6.2, defines the meanings.
 const fn is_refusal(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_that_is_wrong_is_final() {
+    fn a_wrong_certificate_is_permanent() {
         for error in [
             CertificateError::UnknownIssuer,
             CertificateError::NotValidForName,
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_time_or_a_revocation_list_will_mend_is_not() {
+    fn a_certificate_that_may_become_valid_is_transient() {
         for error in [
             CertificateError::Expired,
             CertificateError::NotValidYet,
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_final_and_an_accident_of_the_peer_is_not() {
+    fn a_refusal_is_permanent_and_another_alert_is_transient() {
         for alert in [
             AlertDescription::CertificateRequired,
             AlertDescription::BadCertificate,
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_tls_is_not_final_and_nothing_in_common_is() {
+    fn bytes_that_are_not_tls_are_transient_and_nothing_in_common_is_permanent() {
         assert!(is_transient(&InvalidMessage::InvalidContentType.into()));
         assert!(is_transient(&Error::DecryptError));
         assert!(is_transient(&Error::FailedToGetCurrentTime));

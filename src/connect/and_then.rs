@@ -1,4 +1,4 @@
-//! A step after the connection is made.
+//! A connector that runs a step on each new connection.
 
 use std::fmt;
 use std::future::Future;

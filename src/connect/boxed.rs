@@ -1,4 +1,4 @@
-//! A connector whose type can be written.
+//! A connector that hides the type of another one.
 
 use std::fmt;
 use std::future::Future;
@@ -9,9 +9,9 @@ use sync_wrapper::SyncWrapper;
 
 use super::{Attempt, Connect};
 
-/// A connector behind a box, from [`Connect::boxed`]: its type tells only what it connects to.
+/// A boxed connector, from [`Connect::boxed`]. Its type names only the connection.
 ///
-/// It is `Send` and `Sync`, and allocates once an attempt.
+/// It is `Send` and `Sync`, and allocates once per attempt.
 ///
 /// # Examples
 ///

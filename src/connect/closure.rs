@@ -1,4 +1,4 @@
-//! Closures as connectors.
+//! Connectors from closures.
 
 use std::fmt;
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::io;
 
 use super::{Attempt, Connect};
 
-/// A connector from a closure that looks at the [`Attempt`].
+/// Returns a connector from a closure that takes the [`Attempt`].
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Another type of connection.
+//! A connector that wraps each new connection.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! How to open one connection.
+//! Connectors: how to make one connection.
 
 mod and_then;
 mod boxed;
@@ -28,22 +28,22 @@ pub use timeout::{Timeout, TimeoutAttempt};
 #[cfg(feature = "rustls")]
 pub use tls::{TlsAttempt, TlsConnector};
 
-/// Makes connections: everything that one needs until it is ready for use, so the name lookup,
-/// the TCP and TLS handshakes and the login.
+/// Makes connections that are ready for use. An attempt includes the name lookup, the TCP and TLS
+/// handshakes and the login.
 ///
 /// Every closure `FnMut() -> impl Future<Output = io::Result<Io>>` is a connector, and
-/// [`connect_fn`] makes one of a closure that looks at the [`Attempt`]. Implement the trait to
-/// give a connector a name.
+/// [`connect_fn`] makes one from a closure that takes the [`Attempt`]. Implement the trait for a
+/// connector with a type name.
 ///
 /// # Cancel safety
 ///
-/// The future is dropped in the middle when the attempt times out, the stream is dropped or
-/// shut down, or [`Handle::close`](crate::Handle::close) is called.
+/// The stream drops the future before it completes when the attempt times out, when the stream is
+/// dropped or shut down, or when [`Handle::close`](crate::Handle::close) is called.
 ///
 /// # Panics
 ///
-/// A panic passes through to whoever polled the stream. It counts as a failed attempt: the
-/// stream can be polled again and goes on with its backoff.
+/// A panic propagates to the task that polls the stream. It counts as a failed attempt. The stream
+/// can be polled again and continues with its backoff.
 ///
 /// # Examples
 ///
@@ -52,7 +52,7 @@ pub use tls::{TlsAttempt, TlsConnector};
 /// use reconnecting_stream::{Attempt, Connect};
 /// use tokio::net::TcpStream;
 ///
-/// /// Takes the next replica at every attempt.
+/// /// Connects to the next replica at every attempt.
 /// struct Replicas(Vec<SocketAddr>);
 ///
 /// impl Connect for Replicas {
@@ -66,18 +66,18 @@ pub use tls::{TlsAttempt, TlsConnector};
 /// }
 /// ```
 pub trait Connect {
-    /// The connection.
+    /// The type of the connections.
     type Io;
-    /// One attempt to make it. It does not have to be [`Unpin`].
+    /// The future of one attempt. It does not have to be [`Unpin`].
     type Future: Future<Output = io::Result<Self::Io>>;
 
-    /// Starts an attempt. The next one starts only when this one has ended or was dropped.
+    /// Starts an attempt. The next attempt starts only after this one has ended or was dropped.
     fn connect(&mut self, attempt: &Attempt) -> Self::Future;
 
-    /// A step more on every fresh connection: a login, a handshake, a subscription. It is a part
-    /// of the attempt, so its error is that of the attempt, and the attempt timeout covers it.
+    /// Adds a step on every new connection: a login, a handshake, a subscription. The step is part
+    /// of the attempt. Its error is the error of the attempt, and the attempt timeout covers it.
     ///
-    /// The step is cloned for each attempt: an `async move` closure may use up what it captures.
+    /// The step is cloned for each attempt, so an `async move` closure may consume its captures.
     ///
     /// # Examples
     ///
@@ -108,7 +108,7 @@ pub trait Connect {
         AndThen::new(self, step)
     }
 
-    /// Wraps every fresh connection, without waiting: in a buffer, a counter, a compressor.
+    /// Wraps every new connection synchronously: in a buffer, a counter, a compressor.
     ///
     /// # Examples
     ///
@@ -129,9 +129,9 @@ pub trait Connect {
         Map::new(self, f)
     }
 
-    /// Limits the time of the steps up to here, at least 1 ms: one that takes longer fails with
-    /// [`TimedOut`](io::ErrorKind::TimedOut). The whole attempt is limited by
-    /// [`Policy::attempt_timeout`](crate::Policy::attempt_timeout) anyway.
+    /// Limits the time of the steps so far. The limit is at least 1 ms. Steps that take longer fail
+    /// with [`TimedOut`](io::ErrorKind::TimedOut). The whole attempt is also limited by
+    /// [`Policy::attempt_timeout`](crate::Policy::attempt_timeout).
     ///
     /// # Examples
     ///
@@ -154,7 +154,7 @@ pub trait Connect {
         Timeout::new(self, limit)
     }
 
-    /// Hides the type of the connector, so that a field or a function can name it.
+    /// Boxes the connector, so that its type can be written in a field or a signature.
     fn boxed(self) -> BoxConnector<Self::Io>
     where
         Self: Sized + Send + 'static,
@@ -164,22 +164,22 @@ pub trait Connect {
     }
 }
 
-/// What a connector may know about the attempt it makes.
+/// The context of an attempt, passed to the connector.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// The number of this attempt in its outage, from 1.
+    /// The number of this attempt in its outage, counted from 1.
     pub number: u32,
     /// The generation that the connection will have.
     pub generation: u64,
-    /// What the attempt before failed with, or the cause of the loss.
+    /// The error of the previous attempt, or the cause of the loss.
     pub last_error: Option<Arc<io::Error>>,
-    /// How long the outage has lasted.
+    /// How long the outage has lasted so far.
     pub downtime: Duration,
 }
 
 impl Attempt {
-    /// The first attempt of a new stream: for calling a connector by hand, as a test does.
+    /// Returns the first attempt of a new stream. Use it to call a connector directly, as in a test.
     #[must_use]
     pub const fn first() -> Self {
         Self {

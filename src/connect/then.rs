@@ -1,4 +1,4 @@
-//! The future of an attempt that has a step after the connection: a login, a handshake.
+//! The future of an attempt that connects and then runs a step, such as a login or a handshake.
 
 use std::future::Future;
 use std::io;

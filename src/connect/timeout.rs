@@ -1,4 +1,4 @@
-//! A limit to the time of a step.
+//! A connector with a time limit.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,7 @@ use pin_project::pin_project;
 
 use super::{Attempt, Connect};
 
-/// Tokio's timers count in milliseconds.
+/// The shortest limit. Tokio's timers count in milliseconds.
 const MIN_LIMIT: Duration = Duration::from_millis(1);
 
 /// The connector that [`Connect::timeout`] returns.
@@ -59,11 +59,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let limit = *this.limit;
-        let over = |_elapsed| {
+        let timed_out = |_elapsed| {
             let text = format!("the step did not complete within {limit:?}");
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         };
-        Poll::Ready(ready!(this.attempt.poll(cx)).unwrap_or_else(over))
+        Poll::Ready(ready!(this.attempt.poll(cx)).unwrap_or_else(timed_out))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A TLS handshake on top of any connection.
+//! A connector that makes a TLS handshake on each connection of another connector.
 
 use std::fmt;
 use std::future::Future;
@@ -19,52 +19,52 @@ use crate::tls_error;
 
 /// Connects with another connector, then makes a TLS handshake.
 ///
-/// The handshake is a part of the attempt, and so within
-/// [`attempt_timeout`](crate::Policy::attempt_timeout). All connections share one
-/// [`ClientConfig`], and with it the tickets of its sessions: a reconnect resumes the last
-/// session if the server lets it, which spares the certificates. In TLS 1.3 the tickets come after the handshake, and the first read takes them
-/// in: a stream that is never read does not resume.
+/// The handshake is part of the attempt, so
+/// [`attempt_timeout`](crate::Policy::attempt_timeout) covers it. All connections share one
+/// [`ClientConfig`] and its session tickets. A reconnect resumes the last session if the server
+/// allows it, which saves the exchange of certificates. In TLS 1.3 the tickets arrive after the
+/// handshake and are processed by the first read, so a stream that is never read does not resume.
 ///
-/// This crate brings no cryptography: turn on the feature `ring` or `aws-lc-rs` of the crate
-/// `tokio-rustls`, or choose a provider that you have, and say in the configuration whom to
-/// trust.
+/// This crate has no cryptography of its own. Enable the feature `ring` or `aws-lc-rs` of the crate
+/// `tokio-rustls`, or use another provider, and set the trusted roots in the configuration.
 ///
-/// # Which errors are final
+/// # Permanent and transient errors
 ///
-/// An attempt whose handshake fails is repeated if [`is_transient`](TlsConnector::is_transient) says
-/// so, and is [`Permanent`] if not; [`retry_if`](Self::retry_if) takes another classifier.
+/// An attempt whose handshake fails is repeated if [`is_transient`](TlsConnector::is_transient)
+/// returns true for the error, and is [`Permanent`] otherwise. [`retry_if`](Self::retry_if) sets
+/// another classifier.
 ///
-/// | the handshake ended with | what happens |
+/// | the handshake failed with | result |
 /// |---|---|
-/// | a certificate that is wrong: its issuer unknown, for another name, badly signed, revoked, refused by your own verifier | final |
-/// | a certificate that is expired or not valid yet | retried: somebody is about to renew it, or a clock to be set |
-/// | a revocation status that can't be had: the list expired, the OCSP response missing or invalid | retried |
-/// | the peer's refusal: our certificate missing, bad, revoked or of an unknown issuer, access denied, the name not known, no version, cipher or protocol in common | final |
-/// | another alert: an internal error, our certificate expired | retried |
-/// | bytes that are not TLS, or were changed on the way | retried: a server that comes up may have another one in its place for a while. The first attempt of a stream is the only one anyway, unless asked otherwise |
-/// | the end of the connection, a reset, silence | retried, as any attempt |
+/// | a wrong certificate: of an unknown issuer, for another name, with a bad signature, revoked, or refused by your own verifier | permanent |
+/// | a certificate that is expired or not valid yet | retried, because the certificate may be renewed or a clock be corrected |
+/// | an unknown revocation status: the list expired, the OCSP response missing or invalid | retried |
+/// | a refusal by the peer: the client certificate missing, bad, revoked or of an unknown issuer, access denied, the server name not known, no version, cipher or protocol in common | permanent |
+/// | another alert: an internal error, the client certificate expired | retried |
+/// | bytes that are not TLS, or were changed in transit | retried, because another server may have the port while this one starts. The first attempt of a stream is not repeated by default |
+/// | the end of the connection, a reset, a timeout | retried, as any attempt |
 ///
-/// A server that wants a certificate of ours refuses it only after a handshake of TLS 1.3: the
-/// refusal meets the first read. There it is final, too.
+/// A TLS 1.3 server refuses a client certificate only after the handshake, so the first read gets
+/// the refusal. It is permanent there, too.
 ///
-/// # On the connection
+/// # Errors of the connection
 ///
-/// - The end of the connection without the peer's `close_notify` is a truncation, and so a loss,
-///   even with [`Eof::Pass`](crate::Eof::Pass). After a `close_notify` it is the ordinary end.
-/// - A record that was changed on the way is a loss as well. Nothing that comes after it can be
-///   trusted, so rustls reads no further, and the connection is of no use to anybody.
-/// - A write fills a buffer of rustls that holds 64 KiB: flush it when you want an answer.
+/// - The end of the connection without the peer's `close_notify` is a truncation. The connection is
+///   lost, even with [`Eof::Pass`](crate::Eof::Pass). After a `close_notify` it is an ordinary end.
+/// - A record that was changed in transit is a loss as well. Rustls reads no further, because no
+///   later data can be trusted, and the connection is unusable.
+/// - A write fills a buffer of rustls of 64 KiB. Flush it before you wait for an answer.
 ///
 /// # Errors
 ///
-/// An attempt fails with what `connector` failed with, as it is; or with what the handshake met:
-/// an error of kind [`InvalidData`](io::ErrorKind::InvalidData) with a [`Permanent`] inside,
-/// whose source is the [`rustls::Error`]; or one of kind
+/// An attempt fails with the unchanged error of `connector`, or with one of the handshake. A
+/// permanent error has the kind [`InvalidData`](io::ErrorKind::InvalidData) with a [`Permanent`]
+/// inside, whose source is the [`rustls::Error`]. A transient error has the kind
 /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) with the [`rustls::Error`] inside.
 ///
 /// # Cancel safety
 ///
-/// A handshake that is dropped drops its connection.
+/// Dropping a handshake drops its connection.
 ///
 /// # Examples
 ///
@@ -76,12 +76,12 @@ use crate::tls_error;
 /// use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// // Whom to trust. The crates `webpki-roots` and `rustls-native-certs` have the usual ones.
+/// // The trusted roots. The crates `webpki-roots` and `rustls-native-certs` have the usual ones.
 /// let mut roots = RootCertStore::empty();
 /// for certificate in CertificateDer::pem_file_iter("/etc/ssl/certs/ca-certificates.crt")? {
 ///     roots.add(certificate?)?;
 /// }
-/// // The provider of `tokio-rustls/ring`; `ClientConfig::builder()` takes the one of the process.
+/// // The provider of `tokio-rustls/ring`. `ClientConfig::builder()` uses that of the process.
 /// let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
 ///     .with_safe_default_protocol_versions()?
 ///     .with_root_certificates(roots)
@@ -107,8 +107,10 @@ impl<C> TlsConnector<C>
 where
     C: Connect<Io: AsyncRead + AsyncWrite + Unpin>,
 {
-    /// `server_name` is what the certificate has to be for, and what the server is told that we
-    /// want (SNI), wherever `connector` connects to.
+    /// Returns a connector that makes a handshake on each connection of `connector`.
+    ///
+    /// The certificate has to be valid for `server_name`, which is also sent to the server (SNI).
+    /// It does not depend on the address that `connector` connects to.
     pub fn new(
         connector: C,
         server_name: ServerName<'static>,
@@ -124,8 +126,8 @@ where
         }
     }
 
-    /// Replaces the classifier of errors of a handshake: true to try again. One that is not tried
-    /// again is [`Permanent`].
+    /// Replaces the classifier of handshake errors. It returns true if the attempt is to be repeated;
+    /// otherwise the error is [`Permanent`].
     ///
     /// # Defaults
     ///
@@ -137,7 +139,7 @@ where
     /// use reconnecting_stream::TlsConnector;
     /// use tokio_rustls::rustls::{CertificateError, Error};
     ///
-    /// // The server makes itself a certificate for every start, and we are told of it later.
+    /// // The server makes a certificate at every start, and the client gets it later.
     /// fn classify(error: &Error) -> bool {
     ///     *error == Error::InvalidCertificate(CertificateError::UnknownIssuer)
     ///         || TlsConnector::is_transient(error)
@@ -152,7 +154,7 @@ where
 }
 
 impl<C> TlsConnector<C> {
-    /// The settings of TLS.
+    /// Returns the TLS configuration.
     #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {
         self.step.tls.config()
@@ -160,13 +162,13 @@ impl<C> TlsConnector<C> {
 }
 
 impl TlsConnector<()> {
-    /// Whether the same handshake may succeed later, without a change on our side: the classification
-    /// that is used unless [`retry_if`](Self::retry_if) says otherwise.
+    /// Returns true if the same handshake may succeed later without a change of the client. This is
+    /// the default classifier; [`retry_if`](Self::retry_if) replaces it.
     ///
-    /// It says no to certificates that are wrong, to refusals of the peer, to a lack of anything
-    /// in common, and to what only a verifier or a provider of your own answers
-    /// ([`General`](rustls::Error::General), [`Other`](rustls::Error::Other)). The table
-    /// [above](Self#which-errors-are-final) has the reasons.
+    /// It returns false for wrong certificates, for refusals by the peer, for the lack of a common
+    /// version, cipher or protocol, and for errors that only a verifier or a provider of your own
+    /// returns ([`General`](rustls::Error::General), [`Other`](rustls::Error::Other)). The table
+    /// [above](Self#permanent-and-transient-errors) has the reasons.
     ///
     /// # Examples
     ///
@@ -267,12 +269,12 @@ impl<C: Connect> fmt::Debug for TlsAttempt<C> {
     }
 }
 
-/// What the attempt fails with: an error that says whether it is final.
+/// Returns the error of the attempt, which shows whether it is permanent.
 fn tls_error(error: io::Error, is_transient: fn(&rustls::Error) -> bool) -> io::Error {
     match tls_error::find(&error).cloned() {
-        // The connection's own.
+        // The error of the connection below.
         None => error,
-        // Of a kind that is retried, unlike the one of rustls.
+        // Unlike the kind that rustls uses, this one is retried.
         Some(error) if is_transient(&error) => {
             io::Error::new(io::ErrorKind::ConnectionAborted, error)
         }

@@ -1,4 +1,4 @@
-//! Where to connect to.
+//! The addresses of a server.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::lookup_host;
 
-/// A server: a name with a port, or an address with one.
+/// The address of a server: a host name or an IP address, with a port.
 ///
 /// # Examples
 ///
@@ -25,15 +25,16 @@ pub struct Endpoint(Target);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Target {
     Address(SocketAddr),
-    /// Has a port if it is well formed, which the lookup finds out.
+    /// A host name with a port. The lookup fails if the port is missing.
     Name(String),
 }
 
 impl Endpoint {
-    /// Looks the name up, anew each time. The order is that of the system's resolver (RFC 6724).
+    /// Looks the name up, without a cache. The addresses have the order of the system's resolver
+    /// (RFC 6724).
     ///
-    /// An empty answer is [`NotFound`](io::ErrorKind::NotFound), a name without a port
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput).
+    /// Fails with [`NotFound`](io::ErrorKind::NotFound) if the name has no address, and with
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it has no port.
     pub(super) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let name = match &self.0 {
             Target::Address(address) => return Ok(vec![*address]),
@@ -95,8 +96,9 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The addresses of one endpoint in the order in which they are tried: the families by turns,
-/// beginning with that of the first, each family in its own order (RFC 8305, section 4).
+/// Returns the addresses of one endpoint in the order in which they are tried. The families
+/// alternate, beginning with that of the first address, and each keeps its order (RFC 8305,
+/// section 4).
 pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let Some(first) = addresses.first() else {
         return addresses;
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_families_take_turns() {
+    fn the_families_alternate() {
         let given = addresses(&[
             "[2001:db8::1]:1",
             "[2001:db8::2]:1",
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_resolver_says_which_family_is_first() {
+    fn the_family_of_the_first_address_is_first() {
         let given = addresses(&["192.0.2.1:1", "192.0.2.2:1", "[2001:db8::1]:1"]);
         let order = addresses(&["192.0.2.1:1", "[2001:db8::1]:1", "192.0.2.2:1"]);
         assert_eq!(interleaved(given), order);
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_shows_as_it_was_given() {
+    fn an_endpoint_is_displayed_as_it_was_given() {
         for text in ["db.example:5432", "127.0.0.1:1", "[::1]:1", "no port"] {
             assert_eq!(Endpoint::from(text).to_string(), text);
         }

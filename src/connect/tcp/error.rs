@@ -1,4 +1,4 @@
-//! The error of an attempt that reached nobody.
+//! The error of an attempt that reached no endpoint.
 
 use std::error::Error;
 use std::fmt;
@@ -7,32 +7,32 @@ use std::net::SocketAddr;
 
 use super::endpoint::Endpoint;
 
-/// No address of any endpoint took the connection.
+/// The error of an attempt in which no address of any endpoint accepted a connection.
 ///
-/// It is inside the [`io::Error`] of an attempt of a
-/// [`TcpConnector`](crate::TcpConnector), which has the kind of the last failure that trying
-/// again may cure, or of the last one if there is none.
+/// It is inside the [`io::Error`] of an attempt of a [`TcpConnector`](crate::TcpConnector). That
+/// error has the kind of the last failure that is not permanent, or of the last failure if all are
+/// permanent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Unreachable {
-    /// What was tried, in the order in which it failed.
+    /// The failures, in the order in which they occurred.
     pub failures: Vec<EndpointFailure>,
 }
 
-/// One endpoint, or one address of it, and why it was not reached.
+/// The failure of one endpoint, or of one of its addresses.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EndpointFailure {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// The address that was tried; none if the name could not be looked up.
+    /// The address that was tried; `None` if the name could not be looked up.
     pub address: Option<SocketAddr>,
-    /// Why.
+    /// The cause.
     pub error: io::Error,
 }
 
 impl Unreachable {
-    /// The failure that says what to do about all of them.
+    /// Returns the failure whose kind the whole error has.
     fn representative(&self) -> Option<&EndpointFailure> {
         let is_transient =
             |failure: &&EndpointFailure| failure.error.kind() != io::ErrorKind::InvalidInput;
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn all_failures_are_told() {
+    fn the_message_lists_all_failures() {
         let failures = vec![
             failure("a:1", Some("127.0.0.1:1"), io::ErrorKind::ConnectionRefused),
             failure("127.0.0.1:2", Some("127.0.0.1:2"), io::ErrorKind::TimedOut),
@@ -107,12 +107,12 @@ mod tests {
         assert_eq!(
             error.kind(),
             io::ErrorKind::TimedOut,
-            "the last that can be cured"
+            "the last that is not permanent"
         );
     }
 
     #[test]
-    fn what_cannot_be_cured_is_told_only_if_nothing_can() {
+    fn the_kind_is_permanent_only_if_all_failures_are() {
         let failures = vec![failure("c", None, io::ErrorKind::InvalidInput)];
         let error = io::Error::from(Unreachable { failures });
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);

@@ -1,4 +1,4 @@
-//! Connects to a server over TCP, as a service in production should.
+//! The connector for TCP.
 
 mod endpoint;
 mod error;
@@ -28,51 +28,51 @@ use super::{Attempt, Connect};
 /// "Connection Attempt Delay", recommended by RFC 8305, section 5.
 const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
 
-/// RFC 8305, section 5: it must not be shorter.
+/// The shortest delay that RFC 8305, section 5, allows.
 const MIN_HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(10);
 
-/// Connects to a server over TCP: names are looked up anew at every attempt, addresses are
-/// raced, and every new connection has the options of the first.
+/// Connects to a server over TCP. It looks names up at every attempt, races addresses, and sets the
+/// same socket options on every connection.
 ///
 /// # Names, addresses, endpoints
 ///
-/// A name that moves to another address is followed at the next attempt. Its addresses are raced
-/// as RFC 8305 describes ("Happy Eyeballs"): IPv6 and IPv4 by turns, each a
-/// [delay](Self::happy_eyeballs_delay) after the one before, or as soon as that has failed; the first
-/// that connects wins.
+/// If a name gets another address, the next attempt uses it. The addresses of a name are raced as
+/// RFC 8305 describes ("Happy Eyeballs"). IPv6 and IPv4 addresses alternate. Each starts a
+/// [delay](Self::happy_eyeballs_delay) after the previous one, or as soon as that has failed. The
+/// first connection wins.
 ///
 /// Several endpoints ([`any_of`](Self::any_of)) are raced in the same way, each with its name
-/// lookup: one that is gone costs a quarter of a second, not an attempt timeout. They have to be
-/// equivalent: under load the second may win. The endpoint that has failed, because its
-/// connection was lost or the attempt waited for it in vain, goes last in the next attempt.
+/// lookup. An unreachable endpoint costs a quarter of a second instead of an attempt timeout. The
+/// endpoints have to be equivalent, because the second may win under load. The endpoint whose
+/// connection was lost, or with which a failed attempt began, is tried last in the next attempt.
 ///
-/// # A peer that vanishes
+/// # Detecting dead peers
 ///
-/// A peer that loses its power or its route sends neither FIN nor RST. Two options of the socket
-/// notice it: keepalive probes while the connection is idle, and the user timeout while something
-/// that was written is not acknowledged. Neither sees a peer that was stopped while its kernel
-/// goes on to answer; [`Policy::idle_timeout`](crate::Policy::idle_timeout) does.
+/// A peer that loses its power or its route sends neither FIN nor RST. Two socket options detect
+/// it: keepalive probes while the connection is idle, and the user timeout while written data is
+/// not acknowledged. Neither detects a process that was stopped, because its kernel continues to
+/// answer. [`Policy::idle_timeout`](crate::Policy::idle_timeout) does.
 ///
 /// # Defaults
 ///
 /// | setting | default | why |
 /// |---|---|---|
-/// | [`nodelay`](Self::nodelay) | on | a small write does not wait for the acknowledgement of the one before (`tcp(7)`, `TCP_NODELAY`) |
-/// | [`keepalive`](Self::keepalive) | 15 s, then 3 probes 5 s apart | an idle connection is known to be dead after 30 s; the system's own is two hours |
-/// | [`user_timeout`](Self::user_timeout) | 30 s | the same with data on its way; the system's own is about 15 minutes (`tcp(7)`, `tcp_retries2`) |
+/// | [`nodelay`](Self::nodelay) | on | a small write does not wait for the acknowledgement of the previous one (`tcp(7)`, `TCP_NODELAY`) |
+/// | [`keepalive`](Self::keepalive) | 15 s, then 3 probes 5 s apart | an idle dead connection is detected after 30 s; the system's default is two hours |
+/// | [`user_timeout`](Self::user_timeout) | 30 s | the same with data in flight; the system's default is about 15 minutes (`tcp(7)`, `tcp_retries2`) |
 /// | [`happy_eyeballs_delay`](Self::happy_eyeballs_delay) | 250 ms | RFC 8305, section 5 |
-/// | buffer sizes, bind address | the system's | it adapts the buffers to the connection |
+/// | buffer sizes, bind address | the system's | the system adapts the buffers to the connection |
 ///
 /// # Errors
 ///
-/// An attempt fails with an [`Unreachable`] inside of its [`io::Error`], which tells every
-/// address that was tried. An empty list of endpoints, or one without a port, is
+/// An attempt fails with an [`io::Error`] that has an [`Unreachable`] inside, which lists every
+/// address that was tried. An empty list of endpoints, or an endpoint without a port, is
 /// [`InvalidInput`](io::ErrorKind::InvalidInput), after which the stream gives up.
 ///
 /// # Cancel safety
 ///
-/// A dropped attempt closes its sockets. A name lookup runs on a thread of the runtime
-/// (`getaddrinfo(3)`), and its answer is thrown away.
+/// Dropping an attempt closes its sockets. A name lookup continues on a thread of the runtime
+/// (`getaddrinfo(3)`), and its result is dropped.
 ///
 /// # Examples
 ///
@@ -98,12 +98,13 @@ pub struct TcpConnector {
 }
 
 impl TcpConnector {
-    /// To one endpoint: a name with a port, or an address with one.
+    /// Returns a connector to one endpoint: a host name or an IP address, with a port.
     pub fn new(endpoint: impl Into<Endpoint>) -> Self {
         Self::any_of([endpoint])
     }
 
-    /// To whichever of several equivalent endpoints answers first, in this order.
+    /// Returns a connector to several equivalent endpoints, which are tried in this order. The first
+    /// connection wins.
     pub fn any_of<I>(endpoints: I) -> Self
     where
         I: IntoIterator,
@@ -116,52 +117,52 @@ impl TcpConnector {
         }
     }
 
-    /// Whether small writes are sent at once (`TCP_NODELAY`).
+    /// Sets whether small writes are sent immediately (`TCP_NODELAY`).
     pub const fn nodelay(mut self, on: bool) -> Self {
         self.options.nodelay = on;
         self
     }
 
-    /// When an idle connection is probed, and when it is given up; `None` for never.
+    /// Sets the keepalive probes of an idle connection; `None` turns them off.
     pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
         self.options.keepalive = keepalive.into();
         self
     }
 
-    /// How long something that was written may remain without an acknowledgement before the
-    /// connection is lost (`TCP_USER_TIMEOUT`, RFC 5482): 1 ms to 24 days, `None` for the
-    /// system's own limit. Only on Linux, Android and Fuchsia; elsewhere it has no effect.
+    /// Limits how long written data may stay unacknowledged before the connection is lost
+    /// (`TCP_USER_TIMEOUT`, RFC 5482): 1 ms to 24 days, `None` for the system's default. It has an
+    /// effect only on Linux, Android and Fuchsia.
     ///
-    /// On Linux it takes the place of the count of keepalive probes, too (`tcp(7)`): it should
-    /// not be shorter than the keepalive's `idle + probes * interval`, as the defaults are not,
-    /// unless an idle connection may be given up earlier.
+    /// On Linux it also replaces the count of keepalive probes (`tcp(7)`). A limit shorter than the
+    /// keepalive's `idle + probes * interval` closes an idle connection earlier. The defaults are
+    /// equal.
     pub fn user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.options.user_timeout = limit.into();
         self
     }
 
-    /// The size of the socket's send buffer in bytes (`SO_SNDBUF`); `None` lets the system adapt
-    /// it.
+    /// Sets the size of the socket's send buffer in bytes (`SO_SNDBUF`); with `None` the system
+    /// adapts it.
     pub fn send_buffer_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
         self.options.send_buffer_size = bytes.into();
         self
     }
 
-    /// The size of the socket's receive buffer in bytes (`SO_RCVBUF`); `None` lets the system
-    /// adapt it.
+    /// Sets the size of the socket's receive buffer in bytes (`SO_RCVBUF`); with `None` the system
+    /// adapts it.
     pub fn recv_buffer_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
         self.options.recv_buffer_size = bytes.into();
         self
     }
 
-    /// The local address to connect from; `None` lets the system choose. Addresses of the other
-    /// family are not tried.
+    /// Sets the local address to connect from; with `None` the system chooses it. Remote addresses
+    /// of the other family are not tried.
     pub fn bind_address(mut self, local: impl Into<Option<IpAddr>>) -> Self {
         self.options.bind_address = local.into();
         self
     }
 
-    /// How long an address or an endpoint has before the next is tried beside it: at least 10 ms
+    /// Sets the delay after which the next address or endpoint is tried in parallel: at least 10 ms
     /// (RFC 8305, section 5). With [`Duration::MAX`] the next is tried only after a failure.
     pub fn happy_eyeballs_delay(mut self, delay: Duration) -> Self {
         self.happy_eyeballs_delay = delay.max(MIN_HAPPY_EYEBALLS_DELAY);
@@ -194,7 +195,7 @@ impl Connect for TcpConnector {
     }
 }
 
-/// Races the addresses of one endpoint.
+/// Looks up one endpoint and races its addresses.
 async fn connect_to(
     endpoint: Endpoint,
     options: Arc<SocketOptions>,

@@ -1,4 +1,4 @@
-//! Several ways to the same end, some time apart (RFC 8305, section 5).
+//! A race of several futures with staggered starts (RFC 8305, section 5).
 
 use std::future::Future;
 use std::iter::Fuse;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-/// Starts the candidates one after the other: the next as soon as one has failed, or `delay`
-/// after the last was started. The first that succeeds ends the race and drops the others; if
-/// none does, it ends with all of their errors, in the order in which they came.
+/// Returns a race of the candidates. The next candidate starts as soon as one has failed, or `delay`
+/// after the previous start. The first success ends the race and drops the other candidates. If
+/// all fail, the race ends with all of their errors, in the order in which they occurred.
 pub(super) fn race<I, F>(candidates: I, delay: Duration) -> Race<I::IntoIter, F>
 where
     I: IntoIterator<Item = F>,
@@ -30,11 +30,11 @@ pub(super) struct Race<I, F> {
     start: Start,
 }
 
-/// When the next candidate is started.
+/// When the next candidate starts.
 enum Start {
     Now,
     Later(Pin<Box<Sleep>>),
-    /// There is none.
+    /// No candidate is left.
     Never,
 }
 
@@ -50,10 +50,10 @@ where
             .ok_or(errors)
     }
 
-    /// Ready with `None` when all have failed.
+    /// Polls the race, which is ready with `None` when all candidates have failed.
     ///
-    /// `Pending` is ended by a candidate that runs, or by the timer of the next: all of them have
-    /// been polled with the waker of `cx`.
+    /// Before it returns `Pending`, it has polled every running candidate and the timer of the next
+    /// start with the waker of `cx`.
     fn poll(&mut self, cx: &mut Context<'_>, errors: &mut Vec<E>) -> Poll<Option<T>> {
         loop {
             self.start_due(cx);
@@ -89,7 +89,7 @@ where
         }
     }
 
-    /// One has failed: the next need not wait.
+    /// Makes the next candidate start without its delay.
     fn start_next_now(&mut self) {
         self.start = match self.start {
             Start::Now | Start::Later(_) => Start::Now,
@@ -97,7 +97,7 @@ where
         };
     }
 
-    /// What came of the first that has ended; `None` if none is running.
+    /// Returns the result of the first candidate that has ended, or `None` if none is running.
     fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         for index in 0..self.running.len() {
             if let Poll::Ready(result) = self.running[index].as_mut().poll(cx) {
@@ -126,7 +126,8 @@ mod tests {
 
     type Answer = Result<usize, Vec<usize>>;
 
-    /// Candidates that answer so long after their start, and the milliseconds of their starts.
+    /// Races candidates that complete so long after their start. Returns the result and the starts
+    /// in milliseconds.
     async fn run(candidates: &[(Duration, Answer)]) -> (Answer, Vec<u128>) {
         let (start, mut starts) = (Instant::now(), Vec::new());
         let candidates = candidates.iter().map(|(after, answer)| {
@@ -141,13 +142,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_alone_is_started_if_it_is_quick() {
+    async fn only_the_first_starts_if_it_succeeds_before_the_delay() {
         let candidates = [(249 * MS, Ok(1)), (Duration::ZERO, Ok(2))];
         assert_eq!(run(&candidates).await, (Ok(1), vec![0]));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_next_is_started_after_the_delay_and_may_overtake() {
+    async fn the_next_starts_after_the_delay_and_may_win() {
         let candidates = [(900 * MS, Ok(1)), (900 * MS, Ok(2)), (100 * MS, Ok(3))];
         assert_eq!(run(&candidates).await, (Ok(3), vec![0, 250, 500]));
         let candidates = [(400 * MS, Ok(1)), (900 * MS, Ok(2))];
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_have_failed_all_errors_are_told() {
+    async fn a_race_that_all_have_lost_returns_all_errors() {
         let candidates = [(300 * MS, Err(vec![1])), (10 * MS, Err(vec![2, 3]))];
         assert_eq!(run(&candidates).await, (Err(vec![2, 3, 1]), vec![0, 250]));
         assert_eq!(run(&[]).await, (Err(vec![]), vec![]));
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_an_end_to_the_delay_they_run_one_after_the_other() {
+    async fn with_an_endless_delay_the_next_waits_for_a_failure() {
         let first = Box::pin(pending::<Answer>()) as Pin<Box<dyn Future<Output = Answer>>>;
         let second = Box::pin(ready(Ok(2)));
         let race = race([first, second], Duration::MAX).run();

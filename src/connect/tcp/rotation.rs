@@ -7,16 +7,16 @@ use super::endpoint::Endpoint;
 
 /// The endpoints, in the order of the next attempt.
 ///
-/// Another connection is wanted because the one before was lost, or the attempt before has
-/// failed: so the endpoint that was used last, or waited for, goes last.
+/// A new attempt means that the last connection was lost or the last attempt has failed. The
+/// endpoint that was connected to, or that the attempt began with, is therefore moved to the end.
 #[derive(Debug)]
 pub(super) struct Rotation {
     endpoints: Vec<Endpoint>,
-    /// Of the endpoint that the running or latest attempt began with, or has connected to.
+    /// The index of the endpoint that the latest attempt has connected to, or began with.
     used: Arc<AtomicUsize>,
 }
 
-/// There was no attempt yet.
+/// The index before the first attempt.
 const NONE: usize = usize::MAX;
 
 impl Rotation {
@@ -27,9 +27,9 @@ impl Rotation {
         }
     }
 
-    /// The order of an attempt that begins now.
+    /// Returns the order of an attempt that begins now.
     pub(super) fn next(&mut self) -> &[Endpoint] {
-        // If the attempt is cut off in the middle, it was the first that it waited for.
+        // An attempt that is cancelled has waited for the first endpoint.
         let used = self.used.swap(0, Ordering::Relaxed);
         if let Some(later) = self.endpoints.get_mut(used..) {
             later.rotate_left(1.min(later.len()));
@@ -37,13 +37,13 @@ impl Rotation {
         &self.endpoints
     }
 
-    /// To be told which of the endpoints was connected to.
+    /// Returns the cell in which the attempt stores the endpoint that it connected to.
     pub(super) fn used(&self) -> Used {
         Used(Arc::clone(&self.used))
     }
 }
 
-/// The running attempt's part of a [`Rotation`].
+/// The cell for the index of the endpoint that an attempt connected to.
 pub(super) struct Used(Arc<AtomicUsize>);
 
 impl Used {
@@ -53,7 +53,7 @@ impl Used {
 }
 
 impl Clone for Rotation {
-    /// Another connector, with a rotation of its own.
+    /// Returns a copy for another connector, which rotates independently.
     fn clone(&self) -> Self {
         let used = self.used.load(Ordering::Relaxed);
         Self {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_that_was_waited_for_goes_last() {
+    fn the_first_endpoint_of_a_failed_attempt_goes_last() {
         let mut rotation = rotation(&["a", "b", "c"]);
         let orders: Vec<_> = (0..4).map(|_| order(&mut rotation)).collect();
         assert_eq!(orders, ["abc", "bca", "cab", "abc"]);

@@ -1,4 +1,4 @@
-//! The options of a socket: put on every new one, before it connects.
+//! The options of a socket, which are set before it connects.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// What [`TcpConnector`](super::TcpConnector) sets.
+/// The socket options of a [`TcpConnector`](super::TcpConnector).
 #[derive(Clone, Debug)]
 pub(super) struct SocketOptions {
     pub(super) nodelay: bool,
@@ -30,12 +30,13 @@ impl SocketOptions {
         }
     }
 
-    /// Whether a socket that is bound as these want can reach this address.
+    /// Returns true if a socket bound to `bind_address` can connect to this address.
     pub(super) fn can_reach(&self, address: &SocketAddr) -> bool {
         let fits = |local: IpAddr| local.is_ipv4() == address.is_ipv4();
         self.bind_address.is_none_or(fits)
     }
 
+    /// Connects a new socket that has these options.
     pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
@@ -53,8 +54,8 @@ impl SocketOptions {
         Ok(stream)
     }
 
-    /// The buffers have to have their size before the handshake, which tells the peer how far
-    /// its window can grow (`tcp(7)`, RFC 7323).
+    /// Sets the options. The buffer sizes have to be set before the handshake, which fixes the scale
+    /// of the receive window (`tcp(7)`, RFC 7323).
     fn apply(&self, socket: &TcpSocket) -> io::Result<()> {
         socket.set_nodelay(self.nodelay)?;
         if let Some(size) = self.send_buffer_size {
@@ -81,15 +82,16 @@ impl SocketOptions {
     #[allow(
         clippy::unused_self,
         clippy::unnecessary_wraps,
-        reason = "has no such option"
+        reason = "the system has no such option"
     )]
     fn apply_user_timeout(&self, _socket: &TcpSocket) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// A socket that dials a dead port of its own machine may be given that port by the system, and
-/// then finds itself there (the simultaneous open of RFC 9293, section 3.5).
+/// Returns true if the socket is connected to itself. If it connects to a closed port of its own
+/// machine, the system may choose that port as its local port (the simultaneous open of RFC 9293,
+/// section 3.5).
 fn is_self_connected(stream: &TcpStream) -> bool {
     match (stream.local_addr(), stream.peer_addr()) {
         (Ok(local), Ok(peer)) => local == peer,
@@ -97,16 +99,16 @@ fn is_self_connected(stream: &TcpStream) -> bool {
     }
 }
 
-/// The option is an `int` of milliseconds.
+/// The longest user timeout. The option is an `int` of milliseconds.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// When an idle connection is probed, and when it is given up.
+/// The settings of TCP keepalive: when an idle connection is probed, and when it is lost.
 ///
 /// # Defaults
 ///
-/// After 15 s without a byte a probe every 5 s; the connection is dead when three of them were
-/// not answered: 30 s after the last byte.
+/// After 15 s without a byte a probe is sent every 5 s. The connection is lost after three
+/// unanswered probes, which is 30 s after the last byte.
 ///
 /// # Examples
 ///
@@ -133,7 +135,7 @@ const MAX_SECONDS: u64 = 32_767;
 const MAX_PROBES: u32 = 127;
 
 impl Keepalive {
-    /// The defaults.
+    /// Returns the default settings.
     pub const fn new() -> Self {
         Self {
             idle: Duration::from_secs(15),
@@ -142,21 +144,22 @@ impl Keepalive {
         }
     }
 
-    /// How long the connection is silent before the first probe: whole seconds, 1 to 32,767
+    /// Sets how long the connection is idle before the first probe: whole seconds, 1 to 32,767
     /// (`TCP_KEEPIDLE`).
     pub const fn idle(mut self, silence: Duration) -> Self {
         self.idle = whole_seconds(silence);
         self
     }
 
-    /// How long to wait for the answer to a probe before the next: whole seconds, 1 to 32,767
+    /// Sets the time between an unanswered probe and the next: whole seconds, 1 to 32,767
     /// (`TCP_KEEPINTVL`).
     pub const fn interval(mut self, interval: Duration) -> Self {
         self.interval = whole_seconds(interval);
         self
     }
 
-    /// How many probes without an answer are a loss: 1 to 127 (`TCP_KEEPCNT`).
+    /// Sets the number of unanswered probes after which the connection is lost: 1 to 127
+    /// (`TCP_KEEPCNT`).
     pub const fn probes(mut self, probes: u32) -> Self {
         self.probes = match probes {
             0 => 1,
@@ -176,7 +179,7 @@ impl Keepalive {
     }
 }
 
-/// Rounded up, so that a fraction of a second is not zero.
+/// Rounds up to whole seconds, so that a fraction of a second is not zero.
 const fn whole_seconds(duration: Duration) -> Duration {
     let rounds_up = duration.subsec_nanos() > 0;
     let seconds = duration.as_secs().saturating_add(rounds_up as u64);
@@ -199,7 +202,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_socket_that_has_found_itself_is_known() {
+    async fn a_socket_that_is_connected_to_itself_is_detected() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let own = socket.local_addr().unwrap();
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn keepalive_is_clamped_to_what_the_system_takes() {
+    fn keepalive_is_clamped_to_the_range_of_the_system() {
         let none = Duration::ZERO;
         let low = Keepalive::new().idle(none).interval(none).probes(0);
         assert_eq!((low.idle.as_secs(), low.interval.as_secs()), (1, 1));
