@@ -130,7 +130,7 @@ mod tests {
         Policy::default().backoff(Backoff::exponential(SECOND).jitter(Jitter::None))
     }
 
-    /// The seconds at which attempts start until the stream gives up, if each fails immediately.
+    /// Returns the seconds at which attempts start until the stream gives up, if each fails immediately.
     fn attempts(policy: &Policy) -> Vec<u64> {
         let start = Instant::now();
         let mut outage = Outage::begin(start);
