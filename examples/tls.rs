@@ -6,9 +6,9 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use reconnecting_stream::{ReconnectingStream, TcpConnector, TlsConnector};
+use reconnecting_stream::{ReconnectingStream, TlsConnector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_no_client_auth();
     let name = ServerName::try_from("localhost")?;
     // The name is checked against the certificate, wherever the inner connector connects to.
-    let connector = TlsConnector::new(TcpConnector::new(address), name, config);
+    let connector = TlsConnector::new(move || TcpStream::connect(address), name, config);
     let mut stream = ReconnectingStream::connect(connector).await?;
     for _ in 0..3 {
         let letter = char::from(stream.read_u8().await?);

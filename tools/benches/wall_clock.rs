@@ -1,7 +1,8 @@
-//! What a workload takes by the clock: bare, this crate, `stubborn-io`, and a second bare run.
+//! What a workload takes by the clock: bare, this crate, `stubborn-io`, `io-tether`, and a second
+//! bare run.
 //!
 //! Each run is one runtime of one thread with both ends in it, since two threads are bimodal. The
-//! other end is always bare. The four take turns, forwards and backwards, and a ratio is one of
+//! other end is always bare. The five take turns, forwards and backwards, and a ratio is one of
 //! times in the same round, above 1 if slower than the first bare run. What the second bare run,
 //! the control, differs by is the noise.
 //!
@@ -17,7 +18,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 
-use support::{Spread, Table, arguments, copy_steadily, is_debug_build, machine, ours, stubborn};
+use support::{
+    Spread, Table, arguments, copy_steadily, is_debug_build, machine, ours, stubborn, tether,
+};
 
 const ROUNDS: usize = 21;
 
@@ -36,6 +39,7 @@ fn main() -> io::Result<()> {
         "bare",
         "this crate / bare",
         "`stubborn-io` / bare",
+        "`io-tether` / bare",
         "bare again / bare",
     ]);
     for medium in [Medium::Tcp, Medium::Duplex] {
@@ -116,12 +120,19 @@ enum Side {
     Bare,
     Ours,
     Stubborn,
+    Tether,
     BareAgain,
 }
 
-const SIDES: [Side; 4] = [Side::Bare, Side::Ours, Side::Stubborn, Side::BareAgain];
+const SIDES: [Side; 5] = [
+    Side::Bare,
+    Side::Ours,
+    Side::Stubborn,
+    Side::Tether,
+    Side::BareAgain,
+];
 
-fn measure(name: String, workload: Workload, medium: Medium) -> io::Result<[String; 5]> {
+fn measure(name: String, workload: Workload, medium: Medium) -> io::Result<[String; 6]> {
     for side in SIDES {
         run(workload, medium, side)?;
     }
@@ -147,6 +158,7 @@ fn measure(name: String, workload: Workload, medium: Medium) -> io::Result<[Stri
         ratio(&times[1]),
         ratio(&times[2]),
         ratio(&times[3]),
+        ratio(&times[4]),
     ])
 }
 
@@ -193,6 +205,7 @@ where
     match side {
         Side::Bare | Side::BareAgain => workload.time(repetitions, near, far).await,
         Side::Ours => workload.time(repetitions, ours(near), far).await,
+        Side::Tether => workload.time(repetitions, tether(near), far).await,
         Side::Stubborn => {
             let near = stubborn(near).await?;
             workload.time(repetitions, near, far).await

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::named;
 use crate::support::chart::Bars;
-use crate::support::{Mock, Table, count, ours, stubborn_by};
+use crate::support::{Mock, Table, count, ours, stubborn_by, tether};
 
 pub(crate) const KIND: &str = "call";
 
@@ -42,12 +42,15 @@ enum Stream {
     Bare,
     Ours,
     Stubborn,
+    /// It has no vectored write: the default of the trait writes the first buffer alone.
+    Tether,
 }
 
-const STREAMS: [(&str, Stream); 3] = [
+const STREAMS: [(&str, Stream); 4] = [
     ("bare", Stream::Bare),
     ("ours", Stream::Ours),
     ("stubborn", Stream::Stubborn),
+    ("tether", Stream::Tether),
 ];
 
 /// Returns what costs too much.
@@ -57,23 +60,29 @@ pub(crate) fn compare() -> Result<Vec<String>, String> {
         "bare",
         "extra, this crate",
         "extra, `stubborn-io`",
-        "ratio",
+        "extra, `io-tether`",
+        "this crate / `stubborn-io`",
     ]);
     let (mut costly, mut groups) = (Vec::new(), Vec::new());
     for (name, operation) in OPERATIONS {
-        let [bare, ours, stubborn] = count_streams(name)?;
-        let [our_extra, stubborn_extra] = [ours - bare, stubborn - bare];
+        let [bare, ours, stubborn, tether] = count_streams(name)?;
+        let [our_extra, stubborn_extra, tether_extra] =
+            [ours, stubborn, tether].map(|count| count - bare);
         table.push([
             name.to_owned(),
             format!("{bare}"),
             format!("{our_extra:+}"),
             format!("{stubborn_extra:+}"),
+            format!("{tether_extra:+}"),
             format!("{:.2}", our_extra / stubborn_extra),
         ]);
         if operation == Operation::Wait {
             continue;
         }
-        groups.push((name.to_owned(), vec![our_extra, stubborn_extra]));
+        groups.push((
+            name.to_owned(),
+            vec![our_extra, stubborn_extra, tether_extra],
+        ));
         if 2.0 * our_extra > stubborn_extra {
             costly.push(format!(
                 "{name}: expected at most half of {stubborn_extra:+}, got {our_extra:+}"
@@ -90,15 +99,15 @@ fn draw(groups: Vec<(String, Vec<f64>)>) -> Result<(), Box<dyn std::error::Error
         title: "Extra instructions per call (lower is better)",
         note: "What a stream that reconnects adds to each call on a healthy connection. \
                A system call costs thousands.",
-        series: &["reconnecting-stream", "stubborn-io"],
+        series: &["reconnecting-stream", "stubborn-io", "io-tether"],
         groups,
     }
     .draw("instructions.svg")
 }
 
 /// Instructions a call, on each of the streams.
-fn count_streams(operation: &str) -> Result<[f64; 3], String> {
-    let mut counts = [0.0; 3];
+fn count_streams(operation: &str) -> Result<[f64; 4], String> {
+    let mut counts = [0.0; 4];
     for (counted, (stream, _)) in counts.iter_mut().zip(STREAMS) {
         *counted = count(&[KIND, operation, stream], FEW, MORE)?.round();
     }
@@ -117,6 +126,7 @@ pub(crate) fn be_counted(operation: &str, stream: &str, calls: u32) -> Result<()
         Stream::Bare => repeat(operation, calls, connection),
         Stream::Ours => repeat(operation, calls, ours(connection)),
         Stream::Stubborn => repeat(operation, calls, stubborn_by(connection)),
+        Stream::Tether => repeat(operation, calls, tether(connection)),
     };
     let expected = if waits { calls } else { 0 };
     if pending != expected {

@@ -1,4 +1,4 @@
-//! What the benches share: tables, spreads, charts, counted runs, and the three streams they
+//! What the benches share: tables, spreads, charts, counted runs, and the streams that they
 //! compare.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
@@ -18,7 +18,7 @@ pub use machine::machine;
 pub use mock::{HEADER, Mock, encoded};
 pub use spread::Spread;
 pub use steady::copy_steadily;
-pub use streams::{Plain, Slot, ours, stubborn, stubborn_by};
+pub use streams::{Plain, Refuses, Retries, Slot, ours, stubborn, stubborn_by, tether};
 pub use table::Table;
 
 /// What the bench was asked for, without what Cargo adds.

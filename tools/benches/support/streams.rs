@@ -2,10 +2,12 @@
 
 use std::future::{Future, Ready, ready};
 use std::io::{self, ErrorKind, IoSlice};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use io_tether::{Action, Connector, Context as Outage, PinFut, Resolver, Tether};
 use reconnecting_stream::ReconnectingStream;
 use stubborn_io::tokio::{StubbornIo, UnderlyingIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -98,5 +100,33 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Plain<Io> {
     #[inline(always)]
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// That of `io-tether`, over a connection that is there already.
+pub fn tether<Io>(io: Io) -> Tether<Refuses<Io>, Retries>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Tether::new(Refuses(PhantomData), io, Retries)
+}
+
+/// A connector of `io-tether` whose attempts fail.
+pub struct Refuses<Io>(PhantomData<fn() -> Io>);
+
+impl<Io: Send + 'static> Connector for Refuses<Io> {
+    type Output = Io;
+
+    fn connect(&mut self) -> PinFut<io::Result<Io>> {
+        Box::pin(ready(Err(ErrorKind::ConnectionRefused.into())))
+    }
+}
+
+/// Reconnects after every loss. `io-tether` has no policy of its own.
+pub struct Retries;
+
+impl<C> Resolver<C> for Retries {
+    fn disconnected(&mut self, _outage: &Outage, _connector: &mut C) -> PinFut<Action> {
+        Box::pin(ready(Action::AttemptReconnect))
     }
 }
