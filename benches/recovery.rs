@@ -10,7 +10,7 @@
 //! This crate, the loop and a second such loop, the control, take turns. A round is the median of
 //! many losses, a ratio is one of the same round, above 1 if slower than the first loop.
 //!
-//! Prints a table in Markdown. Nothing is judged.
+//! Prints a table in Markdown. Nothing is checked.
 
 use std::cell::Cell;
 use std::env;
@@ -58,10 +58,10 @@ fn main() -> io::Result<()> {
 async fn measure(medium: &str) -> io::Result<String> {
     let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await?);
     let address = listener.local_addr()?;
-    let dial = move || at_once(TcpStream::connect(address));
+    let dial = move || with_nodelay(TcpStream::connect(address));
     let accept = move || {
         let listener = Rc::clone(&listener);
-        at_once(async move { Ok(listener.accept().await?.0) })
+        with_nodelay(async move { Ok(listener.accept().await?.0) })
     };
     if medium == "TCP" {
         let reset = |socket: TcpStream| socket.set_zero_linger();
@@ -81,7 +81,9 @@ async fn measure(medium: &str) -> io::Result<String> {
 }
 
 /// Nagle's algorithm would make the last flight of a handshake wait for 40 ms.
-async fn at_once(socket: impl Future<Output = io::Result<TcpStream>>) -> io::Result<TcpStream> {
+async fn with_nodelay(
+    socket: impl Future<Output = io::Result<TcpStream>>,
+) -> io::Result<TcpStream> {
     let socket = socket.await?;
     socket.set_nodelay(true)?;
     Ok(socket)
@@ -109,7 +111,7 @@ fn tls() -> (TlsConnector, TlsAcceptor) {
     (Arc::new(client).into(), Arc::new(server).into())
 }
 
-/// Who goes on after a loss.
+/// What replaces a lost connection.
 #[derive(Clone, Copy)]
 enum Side {
     ByHand,

@@ -1,4 +1,4 @@
-//! What calls and messages allocate. The tests `allocations` and `framed_allocations` judge it;
+//! What calls and messages allocate. The tests `allocations` and `framed_allocations` check it;
 //! this prints it, in Markdown.
 
 mod support;

@@ -7,7 +7,7 @@
 //! same round, above 1 if faster than the first bare run.
 //!
 //! Prints a table in Markdown. Arguments choose rows by words in them:
-//! `cargo bench --bench messages -- send 64`. Nothing is judged: the noise of a socket is larger
+//! `cargo bench --bench messages -- send 64`. Nothing is checked: the noise of a socket is larger
 //! than what a wrapper costs, which `instructions` counts.
 
 mod support;
@@ -29,7 +29,7 @@ use support::{HEADER, Spread, Table, arguments, copy_steadily, encoded, is_debug
 
 const ROUNDS: usize = 31;
 
-/// What the other end reads or writes at once.
+/// What the other end reads or writes in one call.
 const CHUNK: usize = 64 * 1024;
 
 /// Where `Framed` writes by default.

@@ -7,7 +7,7 @@
 //! the control, differs by is the noise.
 //!
 //! Prints a table in Markdown. Arguments choose rows by words in them:
-//! `cargo bench --bench wall_clock -- TCP`. Nothing is judged.
+//! `cargo bench --bench wall_clock -- TCP`. Nothing is checked.
 
 mod support;
 
@@ -24,7 +24,7 @@ use support::{
 
 const ROUNDS: usize = 21;
 
-/// What the other end reads at once, and what a duplex holds.
+/// What the other end reads in one call, and what a duplex holds.
 const CHUNK: usize = 64 * 1024;
 
 fn main() -> io::Result<()> {

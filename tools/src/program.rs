@@ -13,8 +13,8 @@ const REQUIRED: &str = "REQUIRE_PROGRAMS";
 /// Long enough for a busy machine; nothing waits for it unless it fails.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Whether a test has the programs that it wants. If not it says so, past the capture of its
-/// output, and has to return; under `REQUIRE_PROGRAMS=1` it fails.
+/// Returns whether the programs that a test needs are installed. If not, it prints that the test
+/// is skipped, past the capture of its output. Under `REQUIRE_PROGRAMS=1` it fails.
 pub fn are_installed(programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = |program: &&str| std::env::split_paths(&path).any(|p| p.join(program).is_file());
@@ -22,7 +22,7 @@ pub fn are_installed(programs: &[&str]) -> bool {
     missing.is_empty() || skip(&format!("{missing:?} not on PATH"))
 }
 
-/// Says aloud that a test is skipped. Always false.
+/// Prints that a test is skipped. Returns false.
 pub fn skip(reason: &str) -> bool {
     let test = std::thread::current().name().unwrap_or("?").to_owned();
     assert!(std::env::var_os(REQUIRED).is_none(), "{test}: {reason}");
@@ -36,7 +36,7 @@ pub fn tell(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// A port that nobody has, at this moment.
+/// Returns a port that is free at this moment.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
@@ -112,7 +112,7 @@ impl Program {
         self.signal("HUP");
     }
 
-    /// `SIGSTOP`: its kernel goes on acknowledging what arrives.
+    /// `SIGSTOP`: its kernel still acknowledges what arrives.
     pub fn stop(&self) {
         self.signal("STOP");
     }

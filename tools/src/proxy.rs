@@ -51,7 +51,7 @@ async fn copy(
     upstream: SocketAddr,
     policy: Policy,
 ) -> io::Result<(u64, u64)> {
-    // The proxy does not know what the bytes mean, so no connection may go on with the bytes of
+    // The proxy does not know what the bytes mean, so no connection may continue the bytes of
     // another one, in either direction: the client has to know of a loss, and does what it would
     // do without a proxy.
     let mut upstream = ReconnectingStream::builder(move || TcpStream::connect(upstream))

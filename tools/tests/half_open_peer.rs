@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 /// Long enough for a busy machine; nothing waits for it unless it fails.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Of the documentation (RFC 5737): nobody is there but in the namespaces.
+/// Of the documentation (RFC 5737): they exist in the namespaces only.
 const FIRST: &str = "192.0.2.2";
 const SECOND: &str = "198.51.100.2";
 const PORT: u16 = 7000;
@@ -174,7 +174,7 @@ async fn process() {
     timeout(DEADLINE, work).await.expect("it hangs");
 }
 
-/// Greets everybody with the address that was reached, and reads what comes.
+/// Greets each client with the address that was reached, and reads what comes.
 async fn serve() {
     let listener = tokio::net::TcpListener::bind(("0.0.0.0", PORT))
         .await
@@ -217,16 +217,16 @@ async fn writes(connector: TcpConnector) {
         stream.write_all(&[0; 100]).await.unwrap();
         sleep(Duration::from_millis(10)).await;
     }
-    stream.write_all(b"goes on").await.unwrap();
+    stream.write_all(b"continues").await.unwrap();
     let mut greeting = String::new();
     let mut lines = tokio::io::BufReader::new(stream);
     lines.read_line(&mut greeting).await.unwrap();
-    print!("<goes on> {greeting}");
+    print!("<continues> {greeting}");
 }
 
 async fn reads(connector: TcpConnector) {
     let mut lines = tokio::io::BufReader::new(connect(connector).await);
-    for said in ["greeting", "goes on"] {
+    for said in ["greeting", "continues"] {
         let mut greeting = String::new();
         lines.read_line(&mut greeting).await.unwrap();
         print!("<{said}> {greeting}");
@@ -244,7 +244,7 @@ async fn control(connector: TcpConnector) {
 }
 
 /// Takes the first address away under a client, and waits until it has noticed within about
-/// `limit` and goes on at the second. Prints how long it took.
+/// `limit` and continues at the second. Prints how long it took.
 fn vanishes(test: &str, limit: Duration) {
     let Some(namespaces) = Namespaces::new(&test[..1]) else {
         return;
@@ -264,7 +264,7 @@ fn vanishes(test: &str, limit: Duration) {
         ["TimedOut", "HostUnreachable"].contains(&cause.as_str()),
         "{cause}"
     );
-    assert_eq!(client.says("goes on"), SECOND);
+    assert_eq!(client.says("continues"), SECOND);
     let recovery = gone.elapsed() - noticed;
     tell(format_args!(
         "{test}: noticed after {noticed:.1?} ({cause}, limit {limit:?}), went on {recovery:.1?} later"

@@ -1,5 +1,5 @@
-//! HTTP under a stream that reconnects: the recipe of `examples/http`, with servers that are
-//! killed, and what becomes of hyper without it.
+//! HTTP under a stream that reconnects: the recipe `http`, with servers that are
+//! killed, and what happens to hyper without it.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -127,8 +127,8 @@ async fn answers_belong_to_their_requests_though_the_server_is_killed_and_cruel(
 async fn a_post_is_not_repeated_and_goes_on_if_it_never_left() {
     let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
-    let deeds = Arc::new(server::Deeds::default());
-    let server = tokio::spawn(server::run(listener, Arc::clone(&deeds)));
+    let stats = Arc::new(server::Stats::default());
+    let server = tokio::spawn(server::run(listener, Arc::clone(&stats)));
     let (client, worker) = start(address);
     let mut failed = 0;
     for number in 0..300 {
@@ -138,7 +138,7 @@ async fn a_post_is_not_repeated_and_goes_on_if_it_never_left() {
     drop(client);
     let work = worker.await.unwrap().unwrap();
     server.abort();
-    let executed = deeds.executed.load(std::sync::atomic::Ordering::Relaxed);
+    let executed = stats.executed.load(std::sync::atomic::Ordering::Relaxed);
     tell(format_args!(
         "300 POSTs sent, {} answered, {failed} failed, {executed} executed",
         work.answered
@@ -170,7 +170,7 @@ async fn a_connection_that_was_closed_while_nobody_asked_costs_no_request() {
         assert_eq!(answer.unwrap().body(), "ok");
         drop(peer);
         tokio::time::sleep(HOUR).await;
-        assert!(peers.try_recv().is_err(), "nobody dials for nothing");
+        assert!(peers.try_recv().is_err(), "no connection without a request");
     }
     drop(client);
     let work = worker.await.unwrap().unwrap();

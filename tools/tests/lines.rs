@@ -1,5 +1,5 @@
-//! The recipe of `examples/lines` with a real `socat` and a real `nc`, killed while they send a
-//! file, and what becomes of lines without it.
+//! The recipe `lines` with a real `socat` and a real `nc`, killed while they send a
+//! file, and what happens to lines without it.
 #![cfg(target_os = "linux")]
 
 use std::collections::VecDeque;

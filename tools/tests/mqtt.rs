@@ -216,7 +216,7 @@ mod controls {
         assert_eq!(transient, None);
     }
 
-    /// A client without the crate: it dials again, and goes on after what it has written.
+    /// A client without the crate: it dials again, and continues after what it has written.
     #[derive(Default)]
     struct Plain {
         next: u32,

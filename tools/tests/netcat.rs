@@ -94,7 +94,7 @@ fn lines<R: AsyncRead + Unpin>(output: R) -> Lines<BufReader<R>> {
     BufReader::new(output).lines()
 }
 
-/// A port that refuses, and that nobody else can take.
+/// A port that refuses connections and that no other process can take.
 async fn reserve(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(cfg!(not(windows))).unwrap();

@@ -1,4 +1,4 @@
-//! The recipe `proxy` before a real `socat`, and what becomes of a proxy without it.
+//! The recipe `proxy` before a real `socat`, and what happens to a proxy without it.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -23,7 +23,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
 /// Answers with what it is sent, each connection in a process of its own. It waits for the rest
-/// of an answer for as long as it takes, and writes no more at once than a pipe takes without
+/// of an answer for as long as it takes, and writes no more in one call than a pipe takes without
 /// blocking, or it would wait for itself.
 fn echo() -> Program {
     let port = free_port();
@@ -84,7 +84,7 @@ async fn half_closed_conversations_are_passed_on_whole() {
         assert!(!is_reset);
         assert!(answer == sent, "{} of {} bytes", answer.len(), sent.len());
     }
-    settled(&counts, 3).await;
+    wait_for(&counts, 3).await;
     let (up, down) = (&counts.bytes_up, &counts.bytes_down);
     let (up, down) = (up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
     tell(format_args!(
@@ -94,7 +94,7 @@ async fn half_closed_conversations_are_passed_on_whole() {
 }
 
 /// Until the proxy has ended so many conversations.
-async fn settled(counts: &Counts, conversations: u64) {
+async fn wait_for(counts: &Counts, conversations: u64) {
     let ended = async {
         while counts.finished.load(Ordering::Relaxed) + counts.lost.load(Ordering::Relaxed)
             < conversations
@@ -133,7 +133,7 @@ async fn no_client_gets_the_bytes_of_another_connection_when_the_upstream_is_kil
             (false, false) => cut += 1,
         }
     }
-    settled(&counts, 20).await;
+    wait_for(&counts, 20).await;
     tell(format_args!(
         "{sent_bytes} bytes sent, {received} received, {} missing, 20 conversations: {whole} whole, \
          {reset} reset, {cut} ended early, {wrong} with wrong bytes",
@@ -152,13 +152,13 @@ async fn a_client_waits_for_an_upstream_that_is_down() {
     let mut upstream = echo();
     let (address, counts) = proxy_to(upstream.address()).await;
     upstream.kill();
-    let client = tokio::spawn(async move { converse(address, b"is anybody there?", || ()).await });
+    let client = tokio::spawn(async move { converse(address, b"are you there?", || ()).await });
     sleep(50 * MS).await;
     assert!(!client.is_finished());
     upstream.restart();
     let (answer, is_reset) = client.await.unwrap();
-    assert_eq!((&answer[..], is_reset), (&b"is anybody there?"[..], false));
-    settled(&counts, 1).await;
+    assert_eq!((&answer[..], is_reset), (&b"are you there?"[..], false));
+    wait_for(&counts, 1).await;
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn an_upstream_that_finishes_first_ends_the_conversation() {
     read.expect("it hangs").unwrap();
     assert!(answer == bytes(0));
     client.shutdown().await.unwrap();
-    settled(&counts, 1).await;
+    wait_for(&counts, 1).await;
     assert_eq!(counts.finished.load(Ordering::Relaxed), 1);
 }
 

@@ -26,7 +26,7 @@ use tokio_util::codec::Framed;
 /// Nothing here takes that long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 const MS: Duration = Duration::from_millis(1);
-const CHANNEL: &str = "news";
+const CHANNEL: &str = "messages";
 const LIST: &str = "log";
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -79,7 +79,7 @@ impl Control {
         }
     }
 
-    /// Whether anybody got it.
+    /// Whether a subscriber got it.
     async fn publish(&mut self, message: &[u8]) -> bool {
         let publish = [b"PUBLISH", CHANNEL.as_bytes(), message];
         self.count(&publish).await > 0
@@ -129,7 +129,7 @@ fn number(bytes: &[u8]) -> Option<usize> {
 
 /// What a subscriber gets.
 #[derive(Debug, PartialEq, Eq)]
-enum News {
+enum Push {
     Message(usize),
     Torn,
     /// A word of the test's.
@@ -137,17 +137,17 @@ enum News {
     Pong,
 }
 
-fn news(frame: &BytesFrame) -> News {
+fn push(frame: &BytesFrame) -> Push {
     let BytesFrame::Array(parts) = frame else {
-        return News::Torn;
+        return Push::Torn;
     };
     match parts.iter().map(bytes).collect::<Vec<_>>()[..] {
         [b"message", _, word] if word.starts_with(b"word ") => {
-            News::Word(String::from_utf8_lossy(word).into_owned())
+            Push::Word(String::from_utf8_lossy(word).into_owned())
         }
-        [b"message", _, message] => number(message).map_or(News::Torn, News::Message),
-        [b"pong", _] => News::Pong,
-        _ => News::Torn,
+        [b"message", _, message] => number(message).map_or(Push::Torn, Push::Message),
+        [b"pong", _] => Push::Pong,
+        _ => Push::Torn,
     }
 }
 
@@ -193,7 +193,7 @@ mod subscribing {
     const KILLS: usize = 50;
 
     /// Publishes everything, and kills the subscriber's connection now and then; which messages
-    /// somebody got.
+    /// a subscriber got.
     async fn publish(mut control: Control) -> Vec<bool> {
         let mut published = Vec::new();
         let (mut kills, mut waits) = (0, 0);
@@ -201,7 +201,7 @@ mod subscribing {
             published.push(control.publish(&message(number)).await);
             let is_due = number >= (kills + 1) * (MESSAGES - 100) / KILLS;
             if is_due && published[number] {
-                // What redis holds itself it throws away, whoever is at the other end.
+                // What redis holds itself it throws away, whatever is at the other end.
                 while control.holds_output().await {
                     waits += 1;
                     sleep(MS).await;
@@ -228,10 +228,10 @@ mod subscribing {
         let publishing = tokio::spawn(publish(control));
         let (mut received, mut torn, mut seams) = (Vec::new(), 0, 0);
         loop {
-            match redis.next().await.unwrap().as_ref().map(news) {
-                Ok(News::Message(number)) => received.push(number),
-                Ok(News::Word(_)) => break,
-                Ok(News::Torn | News::Pong) => torn += 1,
+            match redis.next().await.unwrap().as_ref().map(push) {
+                Ok(Push::Message(number)) => received.push(number),
+                Ok(Push::Word(_)) => break,
+                Ok(Push::Torn | Push::Pong) => torn += 1,
                 Err(_) => seams += 1,
             }
         }
@@ -268,7 +268,7 @@ mod subscribing {
         }
     }
 
-    /// Publishes large messages that nobody reads, until the connection has taken a part of one;
+    /// Publishes large messages that the client does not read, until the connection has taken a part of one;
     /// then kills it. The number after the last one.
     async fn cut(control: &mut Control, mut next: usize) -> usize {
         while !control.holds_output().await {
@@ -297,9 +297,9 @@ mod subscribing {
             let reading = async {
                 let mut expected = begin;
                 loop {
-                    match news(&redis.next().await.unwrap().unwrap()) {
-                        News::Message(number) => assert_eq!(number, expected),
-                        News::Word(read) if read == word => break expected,
+                    match push(&redis.next().await.unwrap().unwrap()) {
+                        Push::Message(number) => assert_eq!(number, expected),
+                        Push::Word(read) if read == word => break expected,
                         other => panic!("{other:?}"),
                     }
                     expected += 100;
@@ -343,8 +343,8 @@ mod subscribing {
         soon(cut(&mut control, 42)).await;
         let reading = async {
             loop {
-                match redis.next().await.unwrap().as_ref().map(news) {
-                    Ok(News::Message(_)) => {}
+                match redis.next().await.unwrap().as_ref().map(push) {
+                    Ok(Push::Message(_)) => {}
                     Ok(other) => break format!("{other:?}"),
                     Err(error) => break error.to_string(),
                 }
@@ -509,7 +509,7 @@ mod writing {
         assert_eq!(restarts, 5);
     }
 
-    /// Without the product: somebody who dials again, and goes on after what he has written.
+    /// Without the product: a client that dials again and continues after what it has written.
     #[tokio::test]
     async fn what_a_plain_framed_has_written_may_be_missing() {
         if !are_installed(&["redis-server"]) {
@@ -530,7 +530,7 @@ mod writing {
                 }
             };
             let _ = timeout(50 * MS, filling).await;
-            // Sent already when the server goes on.
+            // Sent already when the server continues.
             let resuming = async { server.resume() };
             tokio::join!(control.kill("normal"), resuming);
             written = control.count(&["LLEN", LIST]).await;
@@ -579,7 +579,11 @@ mod stopped {
         soon(async {
             for _ in 0..30 {
                 let pong = next(&mut with).await;
-                assert_eq!(news(&pong), News::Pong, "alive, though nobody publishes");
+                assert_eq!(
+                    push(&pong),
+                    Push::Pong,
+                    "alive, though nothing is published"
+                );
             }
         })
         .await;
@@ -589,7 +593,7 @@ mod stopped {
         let seam = soon(async {
             loop {
                 match with.next().await {
-                    Some(Ok(pong)) => assert_eq!(news(&pong), News::Pong),
+                    Some(Ok(pong)) => assert_eq!(push(&pong), Push::Pong),
                     seam => break seam,
                 }
             }
@@ -599,7 +603,7 @@ mod stopped {
 
         server.resume();
         let reading =
-            async { while news(&next(&mut with).await) != News::Word("word again".into()) {} };
+            async { while push(&next(&mut with).await) != Push::Word("word again".into()) {} };
         // The server may not have noticed yet that a connection is gone, and publish to it.
         let publishing = async {
             loop {
@@ -642,7 +646,7 @@ mod stopped {
         server.resume();
         assert!(control.publish(b"word again").await);
         let word = soon(redis.next()).await.unwrap().unwrap();
-        assert_eq!(news(&word), News::Word("word again".into()));
+        assert_eq!(push(&word), Push::Word("word again".into()));
         assert_eq!(redis.generation(), 1);
     }
 

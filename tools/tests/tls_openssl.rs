@@ -71,7 +71,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.expect("it hangs")
 }
 
-/// Kills the server now, and starts it again while the client goes on.
+/// Kills the server now, and starts it again while the client continues.
 async fn restart(mut server: Program) -> Program {
     server.kill();
     let restarting = tokio::task::spawn_blocking(move || {
@@ -81,7 +81,7 @@ async fn restart(mut server: Program) -> Program {
     restarting.await.unwrap()
 }
 
-/// What became of the lines.
+/// Counts of the lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Figures {
     asked: usize,
@@ -239,7 +239,7 @@ async fn sessions_are_resumed_until_the_server_starts_anew() {
     assert_eq!(figures.answered, 6);
 }
 
-/// Its kernel accepts, and nobody answers.
+/// The kernel of a stopped server accepts, and the server does not answer.
 #[tokio::test]
 async fn a_server_that_is_stopped_in_the_handshake_is_left_and_found_again() {
     if !are_installed(&["openssl"]) {

@@ -1,4 +1,4 @@
-//! The recipe of `examples/websocket`, with publishers that are killed, stopped, and refuse.
+//! The recipe `websocket`, with publishers that are killed, stopped, and refuse.
 #![cfg(target_os = "linux")]
 
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use reconnecting_stream::{Backoff, Connect, Event, GaveUp, Policy, Verdict};
 use reconnecting_stream_tools::program::{Program, free_port, tell};
 use reconnecting_stream_tools::websocket::client::{Socket, Subscription, classify, subscribe};
-use reconnecting_stream_tools::websocket::server::{self, Fate, TOKEN, message};
+use reconnecting_stream_tools::websocket::server::{self, Ending, TOKEN, message};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -74,19 +74,19 @@ fn published(messages: u64) -> Got {
 
 #[tokio::test]
 async fn each_way_to_lose_a_websocket_loses_no_message() {
-    for fate in Fate::ALL {
+    for ending in Ending::ALL {
         let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
             // The one that refuses has to accept by turns.
-            let fates = if fate == Fate::Refuse {
-                [Fate::Drop, Fate::Refuse]
+            let endings = if ending == Ending::Refuse {
+                [Ending::Drop, Ending::Refuse]
             } else {
-                [fate; 2]
+                [ending; 2]
             };
-            server::run(listener, &fates, 1000).await
+            server::run(listener, &endings, 1000).await
         });
-        let heartbeat = if fate == Fate::Silence {
+        let heartbeat = if ending == Ending::Silence {
             20 * MS
         } else {
             NEVER
@@ -102,13 +102,13 @@ async fn each_way_to_lose_a_websocket_loses_no_message() {
         let connections = subscription.close().await.unwrap();
         server.abort();
         tell(format_args!(
-            "{fate:?}: {connections} connections, 1000 sent, {got:?}"
+            "{ending:?}: {connections} connections, 1000 sent, {got:?}"
         ));
-        assert_eq!(got, published(1000), "{fate:?}");
-        assert_eq!((connections, seams), (10, 9), "{fate:?}");
+        assert_eq!(got, published(1000), "{ending:?}");
+        assert_eq!((connections, seams), (10, 9), "{ending:?}");
         let failed = events.failed.load(Ordering::Relaxed);
-        let refused = if fate == Fate::Refuse { 9 } else { 0 };
-        assert_eq!(failed, refused, "{fate:?}");
+        let refused = if ending == Ending::Refuse { 9 } else { 0 };
+        assert_eq!(failed, refused, "{ending:?}");
     }
 }
 
@@ -129,8 +129,8 @@ impl Events {
 async fn a_wrong_password_is_final_and_503_is_not() {
     let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
-    let fates = [Fate::Refuse, Fate::Refuse, Fate::Drop];
-    let server = tokio::spawn(async move { server::run(listener, &fates, 1).await });
+    let endings = [Ending::Refuse, Ending::Refuse, Ending::Drop];
+    let server = tokio::spawn(async move { server::run(listener, &endings, 1).await });
     for (token, attempts) in [(TOKEN, 2), ("guessed", 1)] {
         let events = Arc::new(Events::default());
         let seen = Arc::clone(&events);
@@ -158,8 +158,8 @@ async fn server_process() {
     };
     let address: SocketAddr = (Ipv4Addr::LOCALHOST, port.parse().unwrap()).into();
     let listener = server::listen(address).unwrap();
-    let fates = [Fate::Silence];
-    server::run(listener, &fates, PUBLISHED).await.unwrap();
+    let endings = [Ending::Silence];
+    server::run(listener, &endings, PUBLISHED).await.unwrap();
 }
 
 fn server_process_on(port: u16) -> Program {

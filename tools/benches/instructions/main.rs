@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Counts all of it, and judges.
+/// Counts all of it, and checks the bounds.
 fn compare() -> Result<(), String> {
     println!("{}\n", machine());
     let mut costly = bytes::compare()?;

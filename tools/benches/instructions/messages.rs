@@ -161,7 +161,7 @@ impl Case {
 
     /// Both ends in one runtime of one thread, so that the count is the same in each run. What
     /// the other end costs is the same for both sides, and counted with them: it reads rarely,
-    /// and much at once.
+    /// and much in one call.
     fn over_tcp<F>(self, framed: impl FnOnce(TcpStream) -> F) -> io::Result<()>
     where
         F: Sink<Bytes, Error = io::Error> + Stream<Item = io::Result<BytesMut>> + Unpin,

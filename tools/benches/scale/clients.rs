@@ -53,7 +53,7 @@ impl Dialer {
     }
 
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Tally) -> T) -> T {
-        f(&mut self.tally.lock().expect("nobody panics with it"))
+        f(&mut self.tally.lock().expect("no panic while it is locked"))
     }
 
     async fn dial(self) -> io::Result<TcpStream> {

@@ -10,7 +10,7 @@ use crate::STREAMS;
 use crate::clients::{Dialer, Kind, Tally, each, runtime, start};
 use crate::server::{Server, free_address};
 
-/// When it is over, whoever is not back.
+/// How long the streams have to come back.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What came of it.
@@ -148,7 +148,7 @@ async fn restart(kind: Kind, pause: Duration, dialer: &Dialer) -> io::Result<Res
         processor,
         bytes_kept: 0.0,
     });
-    // Nobody polls after this: the streams are measured as they are now.
+    // No stream is polled after this: the streams are measured as they are now.
     server.kill()?;
     Ok(restart)
 }

@@ -10,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// What the codec puts before each message.
 pub const HEADER: usize = 4;
 
-/// At least so many bytes are there to be read at once.
+/// At least so many bytes are there for one read.
 const CHUNK: usize = 64 * 1024;
 
-/// Takes everything at once, and brings the same bytes over and over, or never any. No optimizer
+/// Takes everything immediately, and brings the same bytes over and over, or never any. No optimizer
 /// sees through it, and it allocates nothing after it was made.
 #[derive(Debug)]
 pub struct Mock {

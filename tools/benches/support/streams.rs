@@ -26,7 +26,7 @@ where
     StubbornIo::connect(Slot(Arc::new(Mutex::new(Some(io))))).await
 }
 
-/// What [`stubborn`] does, for connections that are ready at once.
+/// What [`stubborn`] does, for connections that are ready immediately.
 pub fn stubborn_by<Io>(io: Io) -> StubbornIo<Plain<Io>, Slot<Io>>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -51,7 +51,7 @@ where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     fn establish(slot: Slot<Io>) -> Pin<Box<dyn Future<Output = io::Result<Self>> + Send>> {
-        let taken = slot.0.lock().expect("nobody panics with it").take();
+        let taken = slot.0.lock().expect("no panic while it is locked").take();
         let refused = || ErrorKind::ConnectionRefused.into();
         Box::pin(ready(taken.map(Self).ok_or_else(refused)))
     }

@@ -5,17 +5,17 @@
 //! client asks it [`REQUESTS`] times. `client.rs` is worth copying, since **a stream that
 //! reconnects must not be put under hyper as if it were a connection**:
 //!
-//! | | what comes of it |
+//! | | what happens |
 //! |---|---|
-//! | `Seam::Hidden` under hyper | hyper waits on the next connection for an answer that only the last one could have brought: for ever, or until it takes the rest of a cut answer for its own |
-//! | `Seam::Error`, and awaiting hyper's connection | good until the server says `Connection: close`: hyper shuts the stream down then, for good |
-//! | `Seam::Error`, and one hyper connection for each connection, `without_shutdown` | right: what this example does |
+//! | `Seam::Hidden` under hyper | hyper waits on the next connection for an answer that only the last one could have brought: for ever, or until it takes bytes of the next connection for the rest of a cut answer |
+//! | `Seam::Error`, and awaiting hyper's connection | works until the server says `Connection: close`: hyper shuts the stream down then, for good |
+//! | `Seam::Error`, and one hyper connection for each connection, `without_shutdown` | right: what this recipe does |
 //! | a pool of connections, as in `hyper-util`'s client | right, too, and without this crate: take it when requests should run side by side |
 //!
-//! So what does the stream do here? It decides when to try again and when to give up, spreads the
+//! The stream decides when to try again and when to give up, spreads the
 //! attempts of many clients, and can be watched. What to do with a request whose answer was lost
 //! is left to HTTP: a request that is idempotent (GET, PUT, DELETE) is sent again, one that is not
-//! (POST) fails, unless not a byte of it had left.
+//! (POST) fails, unless no byte of it was sent.
 //!
 //! The example ends with its counts, and fails if an answer was wrong, or a POST was executed
 //! twice.
@@ -33,7 +33,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use reconnecting_stream_tools::http::client::{Client, Failure, Work, client};
-use reconnecting_stream_tools::http::server::{self, Deeds, answer_to};
+use reconnecting_stream_tools::http::server::{self, Stats, answer_to};
 
 const REQUESTS: u32 = 1000;
 /// One in so many requests is a POST.
@@ -51,8 +51,8 @@ async fn main() -> Result<(), Failure> {
 async fn example() -> Result<(), Failure> {
     let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into())?;
     let address = listener.local_addr()?;
-    let deeds = Arc::new(Deeds::default());
-    let server = tokio::spawn(server::run(listener, Arc::clone(&deeds)));
+    let stats = Arc::new(Stats::default());
+    let server = tokio::spawn(server::run(listener, Arc::clone(&stats)));
     let stream = ReconnectingStream::builder(move || TcpStream::connect(address))
         .policy(Policy::default().backoff(Backoff::exponential(Duration::from_millis(10))))
         .seam(Seam::Error)
@@ -62,10 +62,10 @@ async fn example() -> Result<(), Failure> {
     let asked = ask_all(client).await?;
     let work = worker.await??;
     server.abort();
-    report(asked, work, &deeds)
+    report(asked, work, &stats)
 }
 
-/// What became of the requests, as their sender saw it.
+/// The outcomes of the requests, as their sender saw them.
 #[derive(Clone, Copy, Default)]
 struct Asked {
     answered: u32,
@@ -96,11 +96,11 @@ async fn ask_all(client: Client) -> Result<Asked, Failure> {
     Ok(asked)
 }
 
-fn report(asked: Asked, work: Work, deeds: &Deeds) -> Result<(), Failure> {
-    let executed = deeds.executed.load(Ordering::Relaxed);
-    let resets = deeds.resets.load(Ordering::Relaxed);
-    let cuts = deeds.cuts.load(Ordering::Relaxed);
-    let closes = deeds.closes.load(Ordering::Relaxed);
+fn report(asked: Asked, work: Work, stats: &Stats) -> Result<(), Failure> {
+    let executed = stats.executed.load(Ordering::Relaxed);
+    let resets = stats.resets.load(Ordering::Relaxed);
+    let cuts = stats.cuts.load(Ordering::Relaxed);
+    let closes = stats.closes.load(Ordering::Relaxed);
     println!("{REQUESTS:6} requests, one in {POSTS} of them a POST");
     println!("{:6} answered", asked.answered);
     println!("{:6} answered wrong", asked.wrong);
@@ -126,7 +126,7 @@ fn report(asked: Asked, work: Work, deeds: &Deeds) -> Result<(), Failure> {
         }
     }
     if resets.min(cuts).min(closes) == 0 {
-        return Err("the server was not cruel at all".into());
+        return Err("the server injected no fault".into());
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! A feed of lines whose server dies in the middle of a line, again and again.
 //!
 //! `cargo run --bin lines` starts a server on a loopback port that sends numbered lines, and
-//! breaks off in the middle of one, with a FIN or a reset. `client.rs` is worth copying, and small:
-//! `LinesCodec` over a `ReconnectingFramed`. `cargo run --bin lines -- 127.0.0.1:7000` reads
+//! breaks off in the middle of one, with a FIN or a reset. The client is
+//! `reconnecting_stream_tools::lines`: `LinesCodec` over a `ReconnectingFramed`. `cargo run --bin lines -- 127.0.0.1:7000` reads
 //! from another server, such as `socat -u FILE TCP-LISTEN:7000,reuseaddr,fork`.
 //!
 //! The example ends with its counts, and fails if a line was torn or missing.

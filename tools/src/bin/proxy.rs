@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | no reconnecting stream | the client is dropped | the client is reset |
 //! | [`Seam::Error`], `Eof::Pass` (this example) | the client waits | the client is reset |
-//! | [`Seam::Hidden`] | the client waits | the client's bytes go on in the middle, to a server that has not seen their beginning, and some are lost: only for bytes that stand for themselves and go one way, as measurements do |
+//! | [`Seam::Hidden`] | the client waits | the client's bytes continue in the middle, to a server that has not seen their beginning, and some are lost: only for bytes that stand for themselves and go one way, as measurements do |
 //! | [`Seam::Eof`] | the client waits | the client takes half an answer for a whole one |
 //!
 //! [`Seam`]: reconnecting_stream::Seam
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn demonstration() -> Result<(), Box<dyn Error>> {
-    // A port that refuses, and that nobody else can take.
+    // A port that refuses connections and that no other process can take.
     let down = TcpSocket::new_v4()?;
     down.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let upstream = down.local_addr()?;
@@ -94,7 +94,7 @@ async fn demonstration() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Says something, closes its side, and reads the answer.
+/// Sends bytes, closes this side, and reads the answer.
 async fn converse(address: SocketAddr, say: &[u8]) -> io::Result<Vec<u8>> {
     let mut io = TcpStream::connect(address).await?;
     let (mut reader, mut writer) = io.split();
@@ -109,11 +109,11 @@ async fn converse(address: SocketAddr, say: &[u8]) -> io::Result<Vec<u8>> {
 
 /// Answers with what it was sent, and resets every other connection in the middle.
 async fn echo(listener: TcpListener) -> io::Result<()> {
-    for is_cruel in [false, true].into_iter().cycle() {
+    for resets in [false, true].into_iter().cycle() {
         let (mut io, _) = listener.accept().await?;
         tokio::spawn(async move {
             let (mut reader, mut writer) = io.split();
-            if is_cruel {
+            if resets {
                 let mut half = (&mut reader).take(BYTES as u64 / 2);
                 let _ = tokio::io::copy(&mut half, &mut writer).await;
                 let _ = io.set_zero_linger();

@@ -2,7 +2,7 @@
 //!
 //! The example makes its own certificates, and starts a server on a loopback port that answers
 //! every line with the same line. After every [`REQUESTS`] answers it resets the connection in
-//! the middle of one, and every third time it starts anew, with other keys for its tickets.
+//! the middle of one, and every third time it starts again, with other keys for its tickets.
 //! The client asks again what was not answered. Each connection tells whether its handshake
 //! was a full one, or took up the session of the connection before; both are timed.
 //!
@@ -64,7 +64,7 @@ async fn run() -> Result<(), Failure> {
     figures.check()
 }
 
-/// All that a client of TLS needs: where to connect, whom it expects there, whom it trusts.
+/// Connects to a server with this name, under a configuration that trusts its authority.
 async fn connect(
     address: SocketAddr,
     config: ClientConfig,
@@ -77,7 +77,7 @@ async fn connect(
         .await
 }
 
-/// Asks until there is an answer: what was asked of a lost connection is asked again.
+/// Sends a line until it is answered. A line that a lost connection took is sent again.
 async fn ask<C: Connect<Io = TlsStream<TcpStream>>>(
     stream: &mut BufReader<ReconnectingStream<C>>,
     number: usize,
@@ -111,14 +111,14 @@ struct Handshake {
     took: Duration,
 }
 
-/// Answers lines, resets, and starts anew.
+/// Answers lines, resets, and starts again.
 async fn serve(
     listener: TcpListener,
     authority: Authority,
     tell: mpsc::UnboundedSender<Handshake>,
 ) -> Result<(), Failure> {
     loop {
-        // What a server forgets when it starts anew is in here.
+        // This has the keys of the tickets, which a restart replaces.
         let acceptor = TlsAcceptor::from(Arc::new(authority.server()));
         for _ in 0..UNTIL_RESTART {
             let (io, _) = listener.accept().await?;

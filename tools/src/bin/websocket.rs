@@ -1,4 +1,4 @@
-//! A WebSocket subscription that goes on with the next connection, and misses nothing.
+//! A WebSocket subscription that continues on the next connection and misses no message.
 //!
 //! `cargo run --bin websocket` starts a publisher on a loopback port, which resets its
 //! subscribers, drops them, sends them a `Close` frame, falls silent, and answers the handshake
@@ -7,7 +7,7 @@
 //! | what | where |
 //! |---|---|
 //! | the TCP and WebSocket handshakes, the password, the subscription | in the connector, so that every connection has them, under the attempt timeout |
-//! | where to go on | the connector sends the number of the last message that arrived |
+//! | where to continue | the connector sends the number of the last message that arrived |
 //! | 503, or 401 | `refused`: the one is tried again, the other is `Permanent` |
 //! | which errors of tungstenite end a connection | `classify` |
 //! | a server that is silent, or gone without a FIN | a ping now and then, and the idle timeout |
@@ -25,7 +25,7 @@ use reconnecting_stream::{Backoff, Event, Policy};
 use tokio::time::timeout;
 
 use reconnecting_stream_tools::websocket::client::subscribe;
-use reconnecting_stream_tools::websocket::server::{self, Fate, TOKEN, message};
+use reconnecting_stream_tools::websocket::server::{self, Ending, TOKEN, message};
 
 const MESSAGES: u64 = 2000;
 const HEARTBEAT: Duration = Duration::from_millis(50);
@@ -60,7 +60,7 @@ impl Tally {
 async fn example() -> Result<(), Box<dyn Error>> {
     let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into())?;
     let address = listener.local_addr()?;
-    let server = tokio::spawn(server::run(listener, &Fate::ALL, MESSAGES));
+    let server = tokio::spawn(server::run(listener, &Ending::ALL, MESSAGES));
     let tally = Arc::new(Tally::default());
     let seen = Arc::clone(&tally);
     let backoff = Backoff::exponential(Duration::from_millis(10)).max(Duration::from_millis(50));
@@ -88,7 +88,7 @@ async fn example() -> Result<(), Box<dyn Error>> {
     println!("{refusals:6} handshakes refused");
     println!("{MESSAGES:6} messages received, all of them whole, once, and in order");
     if seams == 0 || silences == 0 || refusals == 0 {
-        return Err("the server was not cruel at all".into());
+        return Err("the server injected no fault".into());
     }
     Ok(())
 }

@@ -14,11 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Asks, from any task.
+/// Sends requests, from any task.
 #[derive(Clone)]
 pub struct Client(mpsc::Sender<Job>);
 
-/// Sends what the clients ask, one request at a time.
+/// Sends the requests of the clients, one at a time.
 pub struct Worker<C: Connect> {
     /// With `Seam::Error`: hyper has to know of every seam, since a request that went with its
     /// connection will never be answered on another one.
@@ -44,7 +44,7 @@ struct Job {
 }
 
 impl Client {
-    /// The answer, on however many connections it takes.
+    /// Returns the answer, on as many connections as it takes.
     ///
     /// If it is lost, a request whose method is not idempotent (POST) fails: only its sender
     /// knows whether it may be executed twice.
@@ -70,7 +70,7 @@ where
     pub async fn run(mut self) -> io::Result<Work> {
         let mut asked = None;
         loop {
-            // Servers close connections that nobody uses: the next one can wait for a request.
+            // Servers close idle connections, so connect only for a request.
             let job = match asked.take() {
                 Some(job) => job,
                 None => match self.jobs.recv().await {
@@ -78,7 +78,8 @@ where
                     None => break,
                 },
             };
-            // One half has met the loss: the other would tell it to the next hyper connection.
+            // Without this the half that has not reported the loss yet would report it to the next
+            // hyper connection.
             if let Err(error) = self.stream.resync().await {
                 let _ = job.answer.send(Err(error.to_string().into()));
                 return Err(error);
@@ -133,7 +134,7 @@ async fn ask_all(
                 return Some(job);
             }
             Err(Unanswered::Lost(error)) => {
-                // Nobody knows whether the server has executed it.
+                // It is unknown whether the server has executed it.
                 let may_be_repeated = job.request.method().is_idempotent();
                 if may_be_repeated && !error.is_parse() && !error.is_user() {
                     work.repeated += 1;
@@ -150,7 +151,7 @@ async fn ask_all(
 
 /// Why there is no answer.
 enum Unanswered {
-    /// Not a byte of the request has left.
+    /// No byte of the request was sent.
     Unsent,
     Lost(hyper::Error),
 }

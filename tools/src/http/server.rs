@@ -1,4 +1,4 @@
-//! An HTTP server that is cruel to its clients.
+//! An HTTP server that resets and closes its connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,12 +17,12 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// How many requests of a connection are answered before its fate.
-const PATIENCE: u32 = 25;
+/// How many requests of a connection are answered before it ends.
+const REQUESTS_PER_CONNECTION: u32 = 25;
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Ending {
     /// The last request is executed, and reset instead of answered.
     Reset,
     /// The last answer is cut in the middle.
@@ -31,13 +31,13 @@ pub enum Fate {
     Close,
 }
 
-impl Fate {
+impl Ending {
     const ALL: [Self; 3] = [Self::Reset, Self::Cut, Self::Close];
 }
 
 /// What the server has done.
 #[derive(Debug, Default)]
-pub struct Deeds {
+pub struct Stats {
     pub executed: AtomicU32,
     pub resets: AtomicU32,
     pub cuts: AtomicU32,
@@ -52,71 +52,71 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(16)
 }
 
-/// Each connection has the next fate, by turns.
-pub async fn run(listener: TcpListener, deeds: Arc<Deeds>) -> io::Result<()> {
-    for fate in Fate::ALL.into_iter().cycle() {
+/// Serves connections. They end in the ways of [`Ending`], in turn.
+pub async fn run(listener: TcpListener, stats: Arc<Stats>) -> io::Result<()> {
+    for ending in Ending::ALL.into_iter().cycle() {
         let (io, _) = listener.accept().await?;
-        let deeds = Arc::clone(&deeds);
+        let stats = Arc::clone(&stats);
         tokio::spawn(async move {
-            // A client that is gone comes back, or not: it is up to the client.
-            let _ = serve(io, fate, deeds).await;
+            // A client that is gone reconnects by itself.
+            let _ = serve(io, ending, stats).await;
         });
     }
     Ok(())
 }
 
-async fn serve(io: TcpStream, fate: Fate, deeds: Arc<Deeds>) -> hyper::Result<()> {
-    if fate == Fate::Reset {
-        // Whenever it is closed, it is reset.
+async fn serve(io: TcpStream, ending: Ending, stats: Arc<Stats>) -> hyper::Result<()> {
+    if ending == Ending::Reset {
+        // A close becomes a reset.
         let _ = io.set_zero_linger();
     }
-    let patience = AtomicU32::new(PATIENCE);
+    let left = AtomicU32::new(REQUESTS_PER_CONNECTION);
     let service = service_fn(|request| {
-        let is_last = patience.fetch_sub(1, Ordering::Relaxed) == 1;
-        let fate = is_last.then_some(fate);
-        answer(request, fate, Arc::clone(&deeds))
+        let is_last = left.fetch_sub(1, Ordering::Relaxed) == 1;
+        let ending = is_last.then_some(ending);
+        answer(request, ending, Arc::clone(&stats))
     });
     http1::Builder::new()
         .serve_connection(TokioIo::new(io), service)
         .await
 }
 
-/// The answer that everyone can check.
+/// Returns the answer to a request, which both sides can compute.
 pub fn answer_to(path: &str, body: &[u8]) -> String {
     let body = String::from_utf8_lossy(body);
     format!(
         "{path} was asked, and {body:?} was sent. {}",
-        "blah".repeat(500)
+        "word".repeat(500)
     )
 }
 
 async fn answer(
     request: Request<Incoming>,
-    fate: Option<Fate>,
-    deeds: Arc<Deeds>,
+    ending: Option<Ending>,
+    stats: Arc<Stats>,
 ) -> Result<Response<Answer>, io::Error> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await;
     let body = body.map_err(io::Error::other)?.to_bytes();
-    deeds.executed.fetch_add(1, Ordering::Relaxed);
+    stats.executed.fetch_add(1, Ordering::Relaxed);
     let mut response = Response::new(Answer::whole(answer_to(&path, &body)));
-    let deed = match fate {
+    let counter = match ending {
         None => return Ok(response),
-        Some(Fate::Reset) => {
-            deeds.resets.fetch_add(1, Ordering::Relaxed);
+        Some(Ending::Reset) => {
+            stats.resets.fetch_add(1, Ordering::Relaxed);
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        Some(Fate::Cut) => {
+        Some(Ending::Cut) => {
             response.body_mut().cut();
-            &deeds.cuts
+            &stats.cuts
         }
-        Some(Fate::Close) => {
+        Some(Ending::Close) => {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
-            &deeds.closes
+            &stats.closes
         }
     };
-    deed.fetch_add(1, Ordering::Relaxed);
+    counter.fetch_add(1, Ordering::Relaxed);
     Ok(response)
 }
 

@@ -1,9 +1,10 @@
 //! Checks what arrives.
 
-use super::Wrong;
+use super::Failure;
 use super::pattern::{Place, TELLING};
 
-/// How many bytes of connections that died at once may come between two that can be told.
+/// How many bytes of connections that died early may come between two streams that can be
+/// recognized.
 const FRAGMENTS: usize = 8 * TELLING;
 /// So many bytes of the next stream may look like the last one went on.
 const COINCIDENCE: usize = 8;
@@ -74,7 +75,7 @@ impl Checker {
         (self.checked, self.began, self.next, self.run) = (0, None, None, 0);
     }
 
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.window.extend_from_slice(bytes);
         self.total += bytes.len() as u64;
         loop {
@@ -103,7 +104,7 @@ impl Checker {
     }
 
     /// Returns false if more bytes are needed to tell.
-    fn begin(&mut self) -> Result<bool, Wrong> {
+    fn begin(&mut self) -> Result<bool, Failure> {
         let place = match Place::of(&self.window) {
             Some(place) => place,
             None if self.shape != Shape::Spliced => {
@@ -130,7 +131,7 @@ impl Checker {
     }
 
     /// Where the next stream begins in the window, if there are enough bytes to tell.
-    fn splice(&self, next: Place) -> Result<Option<usize>, Wrong> {
+    fn splice(&self, next: Place) -> Result<Option<usize>, Failure> {
         if self.shape != Shape::Spliced {
             return Err(format!("a wrong byte at {next:?}"));
         }

@@ -1,4 +1,4 @@
-//! A client that checks what it gets, and what it is told: its two halves.
+//! A client that checks the bytes and the errors that it gets: its two halves.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use reconnecting_stream::{Connect, ConnectionLost, Event, Seam, connect_fn};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::Wrong;
+use super::Failure;
 use super::checker::{Checker, Shape};
 use super::pattern::Place;
 
@@ -35,25 +35,25 @@ pub fn dial<Io: 'static>(
     })
 }
 
-/// What a stream has gone through, counted from its events.
+/// Counts of the events of a stream.
 #[derive(Debug, Default)]
-pub struct Fate {
+pub struct EventCounts {
     pub losses: AtomicU64,
     pub connections: AtomicU64,
     /// The generation that was lost last.
     pub lost: AtomicU64,
 }
 
-impl Fate {
+impl EventCounts {
     pub fn observer(self: &Arc<Self>) -> impl FnMut(&Event) + Send + Sync + 'static {
-        let fate = Arc::clone(self);
+        let events = Arc::clone(self);
         move |event| match event {
             Event::Lost { generation, .. } => {
-                fate.losses.fetch_add(1, Ordering::SeqCst);
-                fate.lost.store(*generation, Ordering::SeqCst);
+                events.losses.fetch_add(1, Ordering::SeqCst);
+                events.lost.store(*generation, Ordering::SeqCst);
             }
             Event::Connected { .. } => {
-                fate.connections.fetch_add(1, Ordering::SeqCst);
+                events.connections.fetch_add(1, Ordering::SeqCst);
             }
             _ => {}
         }
@@ -69,16 +69,16 @@ pub enum Put {
     Flush,
 }
 
-/// The seams that a half was told of.
+/// The losses that a half was told of.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Notices {
     seam: Seam,
     /// No connection follows a loss, so that a hidden seam is none, and is told of.
     is_last: bool,
     pub(super) generation: u64,
 }
 
-impl Told {
+impl Notices {
     fn new(seam: Seam) -> Self {
         Self {
             seam,
@@ -87,10 +87,8 @@ impl Told {
         }
     }
 
-    fn hear(&mut self, error: &io::Error) -> Result<(), Wrong> {
-        let lost = error
-            .get_ref()
-            .and_then(|inside| inside.downcast_ref::<ConnectionLost>())
+    fn record(&mut self, error: &io::Error) -> Result<(), Failure> {
+        let lost = ConnectionLost::find(error)
             .ok_or_else(|| format!("an error that tells of no loss: {error}"))?;
         if self.seam == Seam::Hidden && !self.is_last {
             return Err(format!("a hidden seam was told of: {error}"));
@@ -105,7 +103,7 @@ impl Told {
 
 #[derive(Debug)]
 pub struct Reading {
-    pub(super) told: Told,
+    pub(super) notices: Notices,
     pub checker: Checker,
     /// The longest that came without a seam.
     longest: u64,
@@ -129,7 +127,7 @@ impl Reading {
             Seam::Error | Seam::Eof => Shape::Whole,
         };
         Self {
-            told: Told::new(seam),
+            notices: Notices::new(seam),
             checker: Checker::new(shape),
             longest: 0,
             buffer: vec![0; 4096],
@@ -138,7 +136,7 @@ impl Reading {
 
     /// The writer shuts the stream down.
     pub fn expect_end(&mut self) {
-        self.told.is_last = true;
+        self.notices.is_last = true;
     }
 
     /// How many bytes of one stream it has got, of the longest.
@@ -146,9 +144,9 @@ impl Reading {
         self.longest
     }
 
-    pub async fn read(&mut self, io: &mut (impl AsyncRead + Unpin)) -> Result<Read, Wrong> {
+    pub async fn read(&mut self, io: &mut (impl AsyncRead + Unpin)) -> Result<Read, Failure> {
         match io.read(&mut self.buffer).await {
-            Ok(0) if self.told.seam == Seam::Eof => {
+            Ok(0) if self.notices.seam == Seam::Eof => {
                 self.checker.cut();
                 Ok(Read::Seam)
             }
@@ -159,7 +157,7 @@ impl Reading {
                 Ok(Read::Bytes)
             }
             Err(error) => {
-                self.told.hear(&error)?;
+                self.notices.record(&error)?;
                 self.checker.cut();
                 Ok(Read::Seam)
             }
@@ -169,10 +167,10 @@ impl Reading {
 
 #[derive(Debug)]
 pub struct Writing {
-    pub(super) told: Told,
+    pub(super) notices: Notices,
     put: Put,
     place: Place,
-    /// How much is written at once.
+    /// How much one write has.
     chunk: usize,
     /// Odd during a write.
     turns: Arc<AtomicU64>,
@@ -181,7 +179,7 @@ pub struct Writing {
 impl Writing {
     pub fn new(seam: Seam, put: Put, chunk: usize) -> Self {
         Self {
-            told: Told::new(seam),
+            notices: Notices::new(seam),
             put,
             place: Place::beginning(0),
             chunk,
@@ -194,13 +192,13 @@ impl Writing {
         Arc::clone(&self.turns)
     }
 
-    /// Goes on with this stream from its beginning.
+    /// Continues with this stream from its beginning.
     pub fn begin(&mut self, stream: u64) {
         self.place = Place::beginning(stream);
     }
 
     /// Whether it went through. If not the writer was told of a seam, and begins another stream.
-    pub async fn write(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Wrong> {
+    pub async fn write(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Failure> {
         let bytes: Vec<_> = self.place.bytes().take(self.chunk).collect();
         self.place = self.place.after(self.chunk);
         self.turns.fetch_add(1, Ordering::SeqCst);
@@ -213,20 +211,20 @@ impl Writing {
             },
         };
         self.turns.fetch_add(1, Ordering::SeqCst);
-        self.hear(written)
+        self.outcome(written)
     }
 
     /// Whether it went through, as for a write.
-    pub async fn finish(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Wrong> {
+    pub async fn finish(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Failure> {
         let finished = io.shutdown().await;
-        self.hear(finished)
+        self.outcome(finished)
     }
 
-    fn hear(&mut self, result: io::Result<()>) -> Result<bool, Wrong> {
+    fn outcome(&mut self, result: io::Result<()>) -> Result<bool, Failure> {
         let Err(error) = result else {
             return Ok(true);
         };
-        self.told.hear(&error)?;
+        self.notices.record(&error)?;
         self.begin(self.place.stream + 1);
         Ok(false)
     }

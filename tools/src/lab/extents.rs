@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use super::Wrong;
+use super::Failure;
 
 /// How many connections are remembered, since they may end in another order than they began.
 const REMEMBERED: usize = 64;
@@ -20,7 +20,7 @@ impl<T> Default for Extents<T> {
 
 impl<T: Copy + Debug + Ord> Extents<T> {
     /// A connection begins where those before it have ended, or later.
-    pub fn note(&mut self, connection: u64, begin: T, end: T) -> Result<(), Wrong> {
+    pub fn note(&mut self, connection: u64, begin: T, end: T) -> Result<(), Failure> {
         let before = self.0.range(..connection).next_back();
         if let Some((other, (_, last))) = before.filter(|(_, (_, last))| *last > begin) {
             return Err(format!(

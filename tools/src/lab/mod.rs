@@ -15,8 +15,8 @@ pub mod server;
 pub mod talk;
 
 /// What is wrong.
-pub type Wrong = String;
+pub type Failure = String;
 
-pub fn wrong(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Wrong {
+pub fn failure(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
     error.into().to_string()
 }

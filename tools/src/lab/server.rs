@@ -9,19 +9,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::Wrong;
+use super::Failure;
 use super::checker::{Checker, Shape};
 use super::extents::Extents;
 use super::pattern::{Place, TELLING};
 
 /// What a server expects and answers.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct ServerOptions {
     /// [`Shape::Whole`] if the client is told of seams, [`Shape::Part`] if not.
     pub shape: Shape,
     pub answer: Answer,
     /// So many bytes when the client has finished.
-    pub farewell: u64,
+    pub closing_bytes: u64,
 }
 
 /// How long the answers are, beside what they answer.
@@ -55,15 +55,15 @@ struct Ledger {
     live: usize,
     bytes: u64,
     extents: Extents<Place>,
-    wrong: Option<Wrong>,
+    wrong: Option<Failure>,
 }
 
 impl Server {
-    pub async fn start(terms: Terms) -> io::Result<Self> {
+    pub async fn start(options: ServerOptions) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
         let ledger = Arc::default();
-        let task = tokio::spawn(accept(listener, terms, Arc::clone(&ledger)));
+        let task = tokio::spawn(accept(listener, options, Arc::clone(&ledger)));
         Ok(Self { addr, ledger, task })
     }
 
@@ -72,12 +72,12 @@ impl Server {
     }
 
     /// What was wrong, if anything was.
-    pub fn check(&self) -> Result<(), Wrong> {
+    pub fn check(&self) -> Result<(), Failure> {
         self.ledger.borrow().check()
     }
 
     /// Waits until every connection has ended; how many bytes there were, if all were right.
-    pub async fn finish(self) -> Result<u64, Wrong> {
+    pub async fn finish(self) -> Result<u64, Failure> {
         let mut ledger = self.ledger.subscribe();
         let ended = ledger.wait_for(|ledger| ledger.live == 0).await;
         let ledger = ended.map_err(|error| error.to_string())?;
@@ -92,15 +92,15 @@ impl Drop for Server {
 }
 
 impl Ledger {
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), Failure> {
         match &self.wrong {
-            Some(wrong) => Err(format!("at the server, {wrong}")),
+            Some(failure) => Err(format!("at the server, {failure}")),
             None => Ok(()),
         }
     }
 
     /// A connection whose bytes can be told.
-    fn note(&mut self, connection: u64, checker: &Checker) -> Result<(), Wrong> {
+    fn note(&mut self, connection: u64, checker: &Checker) -> Result<(), Failure> {
         match checker.extent() {
             Some((begin, end)) => self.extents.note(connection, begin, end),
             None => Ok(()),
@@ -108,37 +108,41 @@ impl Ledger {
     }
 }
 
-async fn accept(listener: TcpListener, terms: Terms, ledger: Arc<watch::Sender<Ledger>>) {
+async fn accept(listener: TcpListener, options: ServerOptions, ledger: Arc<watch::Sender<Ledger>>) {
     let mut connections = JoinSet::new();
     loop {
         if let Ok((socket, _)) = listener.accept().await {
             while connections.try_join_next().is_some() {}
             ledger.send_modify(|ledger| ledger.live += 1);
-            connections.spawn(serve(socket, terms, Arc::clone(&ledger)));
+            connections.spawn(serve(socket, options, Arc::clone(&ledger)));
         }
     }
 }
 
-async fn serve(socket: TcpStream, terms: Terms, ledger: Arc<watch::Sender<Ledger>>) {
-    let mut checker = Checker::new(terms.shape);
-    let heard = hear(socket, terms, &mut checker).await;
+async fn serve(socket: TcpStream, options: ServerOptions, ledger: Arc<watch::Sender<Ledger>>) {
+    let mut checker = Checker::new(options.shape);
+    let received = receive(socket, options, &mut checker).await;
     ledger.send_modify(|ledger| {
         ledger.live -= 1;
         ledger.bytes += checker.total();
-        let noted = heard.and_then(|connection| ledger.note(connection, &checker));
+        let noted = received.and_then(|connection| ledger.note(connection, &checker));
         ledger.wrong = ledger.wrong.take().or(noted.err());
     });
 }
 
-/// Until the connection ends or dies. Returns its number; what ends without one is empty.
-async fn hear(mut socket: TcpStream, terms: Terms, checker: &mut Checker) -> Result<u64, Wrong> {
+/// Receives until the connection ends or is lost. Returns its number, 0 if it has sent none.
+async fn receive(
+    mut socket: TcpStream,
+    options: ServerOptions,
+    checker: &mut Checker,
+) -> Result<u64, Failure> {
     let _ = socket.set_nodelay(true);
     let connection = socket.read_u64().await.unwrap_or_default();
     let mut place = Place::beginning(connection);
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let due = TELLING as u64 + terms.answer.to(checker.total());
-        let answered = say(&mut socket, &mut place, due).await;
+        let due = TELLING as u64 + options.answer.to(checker.total());
+        let answered = send_until(&mut socket, &mut place, due).await;
         let read = match answered {
             Ok(()) => socket.read(&mut buffer).await,
             Err(error) => Err(error),
@@ -146,7 +150,7 @@ async fn hear(mut socket: TcpStream, terms: Terms, checker: &mut Checker) -> Res
         match read {
             Err(_) => return Ok(connection),
             Ok(0) => {
-                let _ = say(&mut socket, &mut place, due + terms.farewell).await;
+                let _ = send_until(&mut socket, &mut place, due + options.closing_bytes).await;
                 return Ok(connection);
             }
             Ok(read) => checker.push(&buffer[..read])?,
@@ -154,8 +158,8 @@ async fn hear(mut socket: TcpStream, terms: Terms, checker: &mut Checker) -> Res
     }
 }
 
-/// Goes on until this position.
-async fn say(socket: &mut TcpStream, place: &mut Place, until: u64) -> io::Result<()> {
+/// Sends the stream up to this position.
+async fn send_until(socket: &mut TcpStream, place: &mut Place, until: u64) -> io::Result<()> {
     let missing = until.saturating_sub(place.position);
     let missing = usize::try_from(missing).unwrap_or(usize::MAX);
     let bytes: Vec<_> = place.bytes().take(missing).collect();

@@ -5,17 +5,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Wrong;
+use super::Failure;
 use super::client::{Read, Reading, Writing};
 
-/// Whoever wants to know was told of the last loss, if he has used the next connection.
-pub fn check_told(
+/// Checks that each half was told of the last loss, if its seam reports losses to it.
+pub fn check_notices(
     seam: Seam,
     lost: u64,
     reading: &Reading,
     writing: &Writing,
-) -> Result<(), Wrong> {
-    let (reader, writer) = (reading.told.generation, writing.told.generation);
+) -> Result<(), Failure> {
+    let (reader, writer) = (reading.notices.generation, writing.notices.generation);
     let is_told = match seam {
         Seam::Hidden => true,
         Seam::Error => reader >= lost && writer >= lost,
@@ -33,7 +33,7 @@ pub async fn talk_whole(
     reading: &mut Reading,
     writing: &mut Writing,
     mut is_enough: impl FnMut(&Reading) -> bool,
-) -> Result<(), Wrong> {
+) -> Result<(), Failure> {
     while !is_enough(reading) {
         if writing.write(io).await? && reading.read(io).await? == Read::End {
             return Err("an end where the seams do not look like one".into());
@@ -48,7 +48,7 @@ pub async fn talk_split<S>(
     reading: &mut Reading,
     mut writing: Writing,
     mut is_enough: impl FnMut(&Reading) -> bool,
-) -> Result<Writing, Wrong>
+) -> Result<Writing, Failure>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -60,7 +60,7 @@ where
         loop {
             let went_through = writing.write(&mut writer).await?;
             if went_through && has_read.changed().await.is_err() {
-                return Ok::<_, Wrong>(writing);
+                return Ok::<_, Failure>(writing);
             }
         }
     });
@@ -80,6 +80,6 @@ where
     }
 }
 
-fn flatten<T>(ended: Result<Result<T, Wrong>, tokio::task::JoinError>) -> Result<T, Wrong> {
+fn flatten<T>(ended: Result<Result<T, Failure>, tokio::task::JoinError>) -> Result<T, Failure> {
     ended.map_err(|panic| panic.to_string())?
 }

@@ -24,14 +24,14 @@ pub type Socket = MessageTransport<WebSocketStream<TcpStream>, fn(&Error) -> Ver
 /// Numbered messages: 1, 2, 3...
 pub struct Subscription<C: Connect<Io = Socket>> {
     stream: ReconnectingStream<C>,
-    /// The last one that arrived: each connection goes on after it.
+    /// The last one that arrived: each connection continues after it.
     last: Arc<AtomicU64>,
     heartbeat: Duration,
     pub seams: u32,
 }
 
 /// Subscribes to what a server publishes. `heartbeat` is how often the server is asked whether it
-/// is still there; a server that has not answered three times is left.
+/// is still there. A server that does not answer three times is taken for lost.
 pub async fn subscribe(
     address: SocketAddr,
     token: &'static str,
@@ -44,7 +44,7 @@ pub async fn subscribe(
     let connector = move || open(address, token, has.load(Ordering::Relaxed));
     let stream = ReconnectingStream::builder(connector)
         // A pong is a message, too. It is what tells a server that has nothing to say from one
-        // that is gone: the kernel of a stopped one goes on acknowledging.
+        // that is gone: the kernel of a stopped server still acknowledges.
         .policy(policy.idle_timeout(3 * heartbeat))
         .seam(Seam::Error)
         .on_event(observer)
@@ -60,7 +60,7 @@ pub async fn subscribe(
 }
 
 impl<C: Connect<Io = Socket>> Subscription<C> {
-    /// The next message, of whichever connection.
+    /// Returns the next message, from the current connection or a later one.
     ///
     /// # Cancel safety
     ///
@@ -73,7 +73,7 @@ impl<C: Connect<Io = Socket>> Subscription<C> {
             let message = tokio::select! {
                 message = self.stream.next() => message,
                 _ = heartbeat.tick() => {
-                    // The reader hears of it, if it has failed.
+                    // If it fails, the reader gets the error.
                     let _ = self.stream.send(Message::Ping("still there?".into())).await;
                     continue;
                 }
@@ -93,7 +93,7 @@ impl<C: Connect<Io = Socket>> Subscription<C> {
         }
     }
 
-    /// Says goodbye, and waits for the server's.
+    /// Closes the subscription and waits until the server has closed it.
     pub async fn close(mut self) -> Result<u64, Error> {
         while let Err(error) = self.stream.close().await {
             if !is_seam(&error) {
@@ -140,10 +140,9 @@ fn is_final(status: StatusCode) -> bool {
 /// What an error means for a connection that is up.
 pub fn classify(error: &Error) -> Verdict {
     match error {
-        // A message that was too large: whose fault that is, its reader or its sender has to
-        // know. tungstenite reads nothing after it, which is the end of the connection.
+        // A message that was too large: report it to the caller, who sends or reads it. tungstenite reads nothing after it, which is the end of the connection.
         Error::Capacity(_) | Error::WriteBufferFull(_) => Verdict::Surface,
-        // All others: the connection is gone, or nobody knows what it will say next.
+        // All others: the connection is gone, or its state is unknown.
         _ => Verdict::Lost,
     }
 }

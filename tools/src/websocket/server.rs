@@ -1,4 +1,4 @@
-//! A publisher that is cruel to its subscribers.
+//! A publisher that ends its connections in several ways.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,25 +12,25 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 /// The password of the subscribers.
 pub const TOKEN: &str = "let me in";
-/// How many messages a connection carries before its fate.
-const PATIENCE: u64 = 100;
+/// How many messages a connection carries before it ends.
+const MESSAGES_PER_CONNECTION: u64 = 100;
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Ending {
     /// RST.
     Reset,
     /// FIN, without a word.
     Drop,
     /// The `Close` frame of the protocol, then FIN.
     Close,
-    /// It stays open, and nobody answers.
+    /// It stays open, and the server does not answer.
     Silence,
     /// 503 to the handshake.
     Refuse,
 }
 
-impl Fate {
+impl Ending {
     pub const ALL: [Self; 5] = [
         Self::Reset,
         Self::Drop,
@@ -50,25 +50,25 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// The message of this number: its reader knows it, too.
 pub fn message(number: u64) -> String {
-    let blah: String = (0..number * 37 % 120).map(|_| " blah").collect();
-    format!("{number}:{blah}")
+    let filler = " word".repeat(usize::try_from(number * 37 % 120).unwrap_or_default());
+    format!("{number}:{filler}")
 }
 
-/// Each connection has the next of these fates, by turns. There are `messages` to publish: a
+/// Each connection has the next of these endings, by turns. There are `messages` to publish: a
 /// connection that has carried the last one is kept until its subscriber closes it.
-pub async fn run(listener: TcpListener, fates: &[Fate], messages: u64) -> io::Result<()> {
-    for fate in fates.iter().copied().cycle() {
+pub async fn run(listener: TcpListener, endings: &[Ending], messages: u64) -> io::Result<()> {
+    for ending in endings.iter().copied().cycle() {
         let (io, _) = listener.accept().await?;
-        // A subscriber that is gone comes back, or not: it is up to the subscriber.
-        tokio::spawn(async move { publish(io, fate, messages).await });
+        // A subscriber that is gone reconnects by itself.
+        tokio::spawn(async move { publish(io, ending, messages).await });
     }
     Ok(())
 }
 
-async fn publish(io: TcpStream, fate: Fate, messages: u64) -> Result<(), Error> {
+async fn publish(io: TcpStream, ending: Ending, messages: u64) -> Result<(), Error> {
     // tungstenite wants it like this.
     #[allow(clippy::result_large_err)]
-    let check = |request: &Request, response: Response| match check(request, fate) {
+    let check = |request: &Request, response: Response| match check(request, ending) {
         StatusCode::OK => Ok(response),
         status => {
             let mut refusal = ErrorResponse::new(None);
@@ -80,17 +80,17 @@ async fn publish(io: TcpStream, fate: Fate, messages: u64) -> Result<(), Error> 
     let Some(after) = subscription(&mut socket).await? else {
         return Ok(());
     };
-    let until = messages.min(after + PATIENCE);
+    let until = messages.min(after + MESSAGES_PER_CONNECTION);
     for number in after + 1..=until {
         socket.feed(Message::text(message(number))).await?;
     }
     socket.flush().await?;
     if until < messages {
-        match fate {
-            Fate::Reset => socket.get_ref().set_zero_linger()?,
-            Fate::Drop | Fate::Refuse => {}
-            Fate::Close => socket.close(None).await?,
-            Fate::Silence => std::future::pending().await,
+        match ending {
+            Ending::Reset => socket.get_ref().set_zero_linger()?,
+            Ending::Drop | Ending::Refuse => {}
+            Ending::Close => socket.close(None).await?,
+            Ending::Silence => std::future::pending().await,
         }
         return Ok(());
     }
@@ -100,11 +100,11 @@ async fn publish(io: TcpStream, fate: Fate, messages: u64) -> Result<(), Error> 
     Ok(())
 }
 
-fn check(request: &Request, fate: Fate) -> StatusCode {
+fn check(request: &Request, ending: Ending) -> StatusCode {
     let token = request.headers().get("authorization");
     if token.is_none_or(|token| token != TOKEN) {
         StatusCode::UNAUTHORIZED
-    } else if fate == Fate::Refuse {
+    } else if ending == Ending::Refuse {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK

@@ -11,10 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, BufWriter};
 use tokio::net::TcpStream;
 
 use reconnecting_stream_tools::lab::checker::Shape;
-use reconnecting_stream_tools::lab::client::{Fate, Put, Read, Reading, Writing, dial};
-use reconnecting_stream_tools::lab::server::{Answer, Server, Terms};
-use reconnecting_stream_tools::lab::talk::{check_told, talk_split, talk_whole};
-use reconnecting_stream_tools::lab::{Wrong, wrong};
+use reconnecting_stream_tools::lab::client::{EventCounts, Put, Read, Reading, Writing, dial};
+use reconnecting_stream_tools::lab::server::{Answer, Server, ServerOptions};
+use reconnecting_stream_tools::lab::talk::{check_notices, talk_split, talk_whole};
+use reconnecting_stream_tools::lab::{Failure, failure};
 
 /// A connection that has delivered so much is past every fault.
 pub(crate) const ENOUGH: u64 = 1200;
@@ -88,7 +88,7 @@ impl fmt::Display for Report {
 
 impl Cell {
     /// On a busy machine a connection may be lost before it has come to its fault.
-    pub(crate) async fn run(self) -> Result<Report, Wrong> {
+    pub(crate) async fn run(self) -> Result<Report, Failure> {
         for _ in 0..10 {
             let (report, injected) = self.try_once().await?;
             // Slow connections are not replaced.
@@ -101,9 +101,9 @@ impl Cell {
     }
 
     /// Returns how many faults have happened, too.
-    async fn try_once(&self) -> Result<(Report, u64), Wrong> {
-        let server = Server::start(self.terms()).await.map_err(wrong)?;
-        let proxy = FaultProxy::start(server.addr()).await.map_err(wrong)?;
+    async fn try_once(&self) -> Result<(Report, u64), Failure> {
+        let server = Server::start(self.options()).await.map_err(failure)?;
+        let proxy = FaultProxy::start(server.addr()).await.map_err(failure)?;
         proxy.script(vec![self.plan.clone(); FAULTY]);
         let mut report = match self.operation {
             Operation::Read | Operation::Write | Operation::WriteVectored => {
@@ -118,8 +118,8 @@ impl Cell {
         Ok((report, injected))
     }
 
-    fn terms(&self) -> Terms {
-        let (answer, farewell) = match self.operation {
+    fn options(&self) -> ServerOptions {
+        let (answer, closing_bytes) = match self.operation {
             Operation::Read => (Answer::Times(64), 0),
             Operation::Shutdown => (Answer::Times(1), ENOUGH),
             Operation::Write | Operation::WriteVectored | Operation::Flush => (Answer::Times(1), 0),
@@ -128,10 +128,10 @@ impl Cell {
             Seam::Hidden => Shape::Part,
             Seam::Error | Seam::Eof => Shape::Whole,
         };
-        Terms {
+        ServerOptions {
             shape,
             answer,
-            farewell,
+            closing_bytes,
         }
     }
 
@@ -150,7 +150,7 @@ impl Cell {
         proxy: &FaultProxy,
         round: u64,
         wrap: fn(TcpStream) -> Io,
-        fate: &Arc<Fate>,
+        events: &Arc<EventCounts>,
     ) -> ReconnectingStream<impl Connect<Io = Io, Future: Send> + Send + use<Io>> {
         let mut policy = Policy::default()
             .backoff(Backoff::constant(2 * MS))
@@ -162,7 +162,7 @@ impl Cell {
         ReconnectingStream::builder(dial(proxy.addr(), round * 1000, wrap))
             .policy(policy)
             .seam(self.seam)
-            .on_event(fate.observer())
+            .on_event(events.observer())
             .lazy()
     }
 
@@ -172,17 +172,17 @@ impl Cell {
         server: &Server,
         proxy: &FaultProxy,
         wrap: fn(TcpStream) -> Io,
-    ) -> Result<Report, Wrong>
+    ) -> Result<Report, Failure>
     where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let fate = Arc::new(Fate::default());
-        let mut stream = self.stream(proxy, 0, wrap, &fate);
+        let events = Arc::new(EventCounts::default());
+        let mut stream = self.stream(proxy, 0, wrap, &events);
         let mut reading = Reading::new(self.seam);
         let mut writing = self.writing();
         let mut lost = 0;
         let is_enough = |reading: &Reading| {
-            lost = fate.lost.load(SeqCst);
+            lost = events.lost.load(SeqCst);
             reading.checker.run() >= ENOUGH || server.check().is_err()
         };
         match self.split {
@@ -192,17 +192,17 @@ impl Cell {
             }
         }
         server.check()?;
-        check_told(self.seam, lost, &reading, &writing)?;
-        Ok(report(&fate, &reading))
+        check_notices(self.seam, lost, &reading, &writing)?;
+        Ok(report(&events, &reading))
     }
 
     /// Rounds of a request, a shutdown and an answer, each on a stream of its own, until the
     /// answer is complete.
-    async fn finish(&self, server: &Server, proxy: &FaultProxy) -> Result<Report, Wrong> {
+    async fn finish(&self, server: &Server, proxy: &FaultProxy) -> Result<Report, Failure> {
         let mut total = Report::default();
         for round in 0.. {
-            let fate = Arc::new(Fate::default());
-            let stream = self.stream(proxy, round, |socket| socket, &fate);
+            let events = Arc::new(EventCounts::default());
+            let stream = self.stream(proxy, round, |socket| socket, &events);
             let handle = stream.handle();
             let mut reading = Reading::new(self.seam);
             reading.expect_end();
@@ -217,11 +217,11 @@ impl Cell {
                     let (mut reader, mut writer) = tokio::io::split(stream);
                     let asking = tokio::spawn(async move { request(&mut writer, writing).await });
                     let seams = answer(&mut reader, &mut reading, &handle).await?;
-                    seams + asking.await.map_err(wrong)??
+                    seams + asking.await.map_err(failure)??
                 }
             };
             let is_complete = reading.longest() >= ENOUGH;
-            total.add(report(&fate, &reading));
+            total.add(report(&events, &reading));
             if is_complete || server.check().is_err() {
                 break;
             }
@@ -244,7 +244,7 @@ impl Cell {
 async fn request(
     writer: &mut (impl AsyncWrite + Unpin),
     mut writing: Writing,
-) -> Result<u64, Wrong> {
+) -> Result<u64, Failure> {
     let mut seams = 0;
     while !(writing.write(writer).await? && writing.finish(writer).await?) {
         seams += 1;
@@ -257,7 +257,7 @@ async fn answer(
     reader: &mut (impl AsyncRead + Unpin),
     reading: &mut Reading,
     handle: &Handle,
-) -> Result<u64, Wrong> {
+) -> Result<u64, Failure> {
     let mut seams = 0;
     loop {
         match reading.read(reader).await? {
@@ -275,10 +275,10 @@ async fn answer(
     }
 }
 
-fn report(fate: &Fate, reading: &Reading) -> Report {
+fn report(events: &EventCounts, reading: &Reading) -> Report {
     Report {
-        losses: fate.losses.load(SeqCst),
-        reconnects: fate.connections.load(SeqCst).saturating_sub(1),
+        losses: events.losses.load(SeqCst),
+        reconnects: events.connections.load(SeqCst).saturating_sub(1),
         to_server: 0,
         to_client: reading.checker.total(),
     }

@@ -11,20 +11,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::cell::ENOUGH;
-use reconnecting_stream_tools::lab::Wrong;
+use reconnecting_stream_tools::lab::Failure;
 use reconnecting_stream_tools::lab::checker::{Checker, Shape};
 use reconnecting_stream_tools::lab::client::{Put, Reading, Writing};
 use reconnecting_stream_tools::lab::pattern::Place;
-use reconnecting_stream_tools::lab::server::{Answer, Server, Terms};
+use reconnecting_stream_tools::lab::server::{Answer, Server, ServerOptions};
 use reconnecting_stream_tools::lab::talk::talk_whole;
 
-const TERMS: Terms = Terms {
+const OPTIONS: ServerOptions = ServerOptions {
     shape: Shape::Whole,
     answer: Answer::Part(4),
-    farewell: 0,
+    closing_bytes: 0,
 };
 
-/// Dials again on a loss, and goes on where it was as if nothing had happened.
+/// Dials again on a loss, and continues where it was as if nothing had happened.
 struct Naive {
     addr: SocketAddr,
     socket: TcpStream,
@@ -112,8 +112,12 @@ impl AsyncWrite for Naive {
 
 /// What the conversation of a cell comes to over this client, whose seams are told if `seam`
 /// says so.
-async fn outcome(plan: Plan, seam: Seam, terms: Terms) -> (Result<(), Wrong>, Result<u64, Wrong>) {
-    let server = Server::start(terms).await.unwrap();
+async fn outcome(
+    plan: Plan,
+    seam: Seam,
+    options: ServerOptions,
+) -> (Result<(), Failure>, Result<u64, Failure>) {
+    let server = Server::start(options).await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     proxy.script([plan]);
     let mut naive = Naive::connect(proxy.addr()).await.unwrap();
@@ -128,13 +132,13 @@ async fn outcome(plan: Plan, seam: Seam, terms: Terms) -> (Result<(), Wrong>, Re
 #[tokio::test]
 async fn a_client_that_hides_a_seam_is_caught() {
     let in_request = Plan::new().after(50, Direction::ToServer, Fault::Reset);
-    let (client, server) = outcome(in_request, Seam::Error, TERMS).await;
-    let client = client.expect_err("the answers of two connections, and nobody was told");
+    let (client, server) = outcome(in_request, Seam::Error, OPTIONS).await;
+    let client = client.expect_err("the answers of two connections, and the client was not told");
     assert!(client.contains("a wrong byte"), "{client}");
 
     // The reader does not mind, the server does.
     let in_request = Plan::new().after(50, Direction::ToServer, Fault::Fin);
-    let (client, server_too) = outcome(in_request, Seam::Hidden, TERMS).await;
+    let (client, server_too) = outcome(in_request, Seam::Hidden, OPTIONS).await;
     assert_eq!(client, Ok(()));
     for server in [server, server_too] {
         let torn = server.expect_err("a connection that begins in the middle");
@@ -144,16 +148,16 @@ async fn a_client_that_hides_a_seam_is_caught() {
 
 #[tokio::test]
 async fn the_same_client_is_right_where_seams_are_hidden_or_there_are_none() {
-    let hidden = Terms {
+    let hidden = ServerOptions {
         shape: Shape::Part,
-        ..TERMS
+        ..OPTIONS
     };
     let in_request = Plan::new().after(50, Direction::ToServer, Fault::Reset);
-    for (plan, seam, terms) in [
+    for (plan, seam, options) in [
         (in_request, Seam::Hidden, hidden),
-        (Plan::new(), Seam::Error, TERMS),
+        (Plan::new(), Seam::Error, OPTIONS),
     ] {
-        let (client, server) = outcome(plan, seam, terms).await;
+        let (client, server) = outcome(plan, seam, options).await;
         assert_eq!(client, Ok(()));
         server.unwrap();
     }
@@ -189,7 +193,7 @@ fn pattern(stream: u64, bytes: usize) -> Vec<u8> {
 }
 
 /// As it comes in pieces of every length.
-fn check(shape: Shape, bytes: &[u8]) -> Result<Checker, Wrong> {
+fn check(shape: Shape, bytes: &[u8]) -> Result<Checker, Failure> {
     let mut checked = Err("nothing was checked".to_owned());
     for length in [1, 17, bytes.len()] {
         let mut checker = Checker::new(shape);

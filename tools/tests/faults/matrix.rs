@@ -131,7 +131,7 @@ impl Summary {
                 match ran {
                     Err(panic) => summary.panics.push(format!("{name}: {panic}")),
                     Ok(Err(_)) => summary.hangs.push(name),
-                    Ok(Ok(Err(wrong))) => summary.wrong.push(format!("{name}: {wrong}")),
+                    Ok(Ok(Err(failure))) => summary.wrong.push(format!("{name}: {failure}")),
                     Ok(Ok(Ok(report))) => summary.reports.add(report),
                 }
             }

@@ -72,13 +72,13 @@ pub(crate) enum FromBroker {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MqttCodec {
     /// Packets that arrived during the login and are for the client.
-    held: VecDeque<FromBroker>,
+    buffered: VecDeque<FromBroker>,
 }
 
 impl MqttCodec {
     /// Puts a packet back: it is decoded again, before anything that is still to come.
     pub(crate) fn hold(&mut self, packet: FromBroker) {
-        self.held.push_back(packet);
+        self.buffered.push_back(packet);
     }
 }
 
@@ -87,7 +87,7 @@ impl Decoder for MqttCodec {
     type Error = io::Error;
 
     fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<FromBroker>> {
-        if let Some(packet) = self.held.pop_front() {
+        if let Some(packet) = self.buffered.pop_front() {
             return Ok(Some(packet));
         }
         let Some((header, length)) = header(bytes)? else {

@@ -12,7 +12,7 @@ use tokio_util::codec::Framed;
 use crate::codec::{FromServer, NatsCodec, ToServer};
 use reconnecting_stream_tools::numbered::message;
 
-const SUBJECT: &str = "news";
+const SUBJECT: &str = "updates";
 
 pub(crate) type Nats = Framed<TcpStream, NatsCodec>;
 

@@ -121,7 +121,7 @@ impl Encoder<ToServer> for NatsCodec {
 
 #[test]
 fn a_message_is_decoded_once_it_is_whole() {
-    let whole = b"MSG news 1 5\r\na\r\nbc\r\nPING\r\n";
+    let whole = b"MSG updates 1 5\r\na\r\nbc\r\nPING\r\n";
     for cut in 0..21 {
         let mut part = BytesMut::from(&whole[..cut]);
         assert_eq!(NatsCodec.decode(&mut part).unwrap(), None, "{cut} bytes");
@@ -139,7 +139,11 @@ fn a_message_is_decoded_once_it_is_whole() {
 
 #[test]
 fn a_message_that_does_not_end_where_it_says_is_an_error() {
-    for bytes in ["MSG news 1 2\r\nabc\r\n", "MSG news 1 x\r\n", "HELLO\r\n"] {
+    for bytes in [
+        "MSG updates 1 2\r\nabc\r\n",
+        "MSG updates 1 x\r\n",
+        "HELLO\r\n",
+    ] {
         let error = NatsCodec.decode(&mut bytes.into()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{bytes}");
     }

@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::Herd;
+use crate::Scenario;
 use crate::contender::Contender;
 use crate::table::{grouped, seconds};
 use crate::tally::{DRAWN, Outcome, Point, STEP};
@@ -28,7 +28,7 @@ const AWAY: RGBColor = RGBColor(236, 236, 236);
 
 pub(crate) fn draw(
     file: &Path,
-    herd: &Herd,
+    scenario: &Scenario,
     contenders: &[Contender],
     outcomes: &[Outcome],
 ) -> Drawn {
@@ -41,11 +41,11 @@ pub(crate) fn draw(
     let root = SVGBackend::new(file, (WIDTH, HEAD + count * PANEL + FOOT)).into_drawing_area();
     root.fill(&WHITE)?;
     let (head, body) = root.split_vertically(HEAD);
-    title(&head, herd)?;
+    title(&head, scenario)?;
     let (body, foot) = body.split_vertically(count * PANEL);
     let areas = body.split_evenly((panels.len(), 1));
     for ((headline, outcome), area) in panels.into_iter().zip(areas) {
-        panel(&area, herd, headline, outcome)?;
+        panel(&area, scenario, headline, outcome)?;
     }
     let middle = (i32::try_from(WIDTH / 2)?, 8);
     let style = text(16, INK).pos(Pos::new(HPos::Center, VPos::Top));
@@ -58,16 +58,16 @@ fn text(size: u32, color: RGBColor) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&color)
 }
 
-fn title(area: &Area<'_>, herd: &Herd) -> Drawn {
-    let clients = grouped(u64::from(herd.clients));
-    let rate = grouped(herd.rate);
-    let backlog = match herd.backlog {
+fn title(area: &Area<'_>, scenario: &Scenario) -> Drawn {
+    let clients = grouped(u64::from(scenario.clients));
+    let rate = grouped(scenario.rate);
+    let backlog = match scenario.backlog {
         0 => String::new(),
         backlog => format!(", and {} may wait for it", grouped(backlog)),
     };
     let first = format!(
         "{clients} clients lose their server for {} s",
-        herd.outage / 1000
+        scenario.outage / 1000
     );
     area.draw(&Text::new(first, (20, 14), text(24, INK)))?;
     let second = format!(
@@ -87,8 +87,8 @@ fn title(area: &Area<'_>, herd: &Herd) -> Drawn {
     Ok(())
 }
 
-fn panel(area: &Area<'_>, herd: &Herd, headline: &str, outcome: &Outcome) -> Drawn {
-    let top = f64::from(herd.clients) * 2.0;
+fn panel(area: &Area<'_>, scenario: &Scenario, headline: &str, outcome: &Outcome) -> Drawn {
+    let top = f64::from(scenario.clients) * 2.0;
     let until = to_seconds(DRAWN);
     let mut chart = ChartBuilder::on(area)
         .margin_left(10)
@@ -97,7 +97,7 @@ fn panel(area: &Area<'_>, herd: &Herd, headline: &str, outcome: &Outcome) -> Dra
         .x_label_area_size(22)
         .y_label_area_size(74)
         .build_cartesian_2d(0.0..until, (1.0..top).log_scale())?;
-    let away = [(0.0, 1.0), (to_seconds(herd.outage), top)];
+    let away = [(0.0, 1.0), (to_seconds(scenario.outage), top)];
     chart.draw_series([Rectangle::new(away, AWAY.filled())])?;
     chart
         .configure_mesh()

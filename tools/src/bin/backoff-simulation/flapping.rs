@@ -1,4 +1,4 @@
-//! A peer that accepts every connection and resets it at once.
+//! A peer that accepts every connection and resets it immediately.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ enum StableAfter {
 
 pub(crate) fn print(seed: u64) {
     fastrand::seed(seed);
-    println!("## A peer that accepts and resets at once\n");
+    println!("## A peer that accepts and resets immediately\n");
     println!("Connections a minute of one client, in the first minute and in the tenth.\n");
     println!("| full jitter | stable after | first minute | tenth minute |");
     println!("|---|---|---:|---:|");
@@ -39,7 +39,7 @@ pub(crate) fn print(seed: u64) {
             println!("| 100 ms to {seconds} s | {name} | {first:.0} | {tenth:.0} |");
         }
     }
-    let minutes = patience(&Backoff::exponential(Duration::from_millis(100)));
+    let minutes = time_until_give_up(&Backoff::exponential(Duration::from_millis(100)));
     println!("\n{MAX_ATTEMPTS} attempts with the default backoff last for {minutes:.1} minutes.");
 }
 
@@ -63,7 +63,7 @@ fn connections(backoff: &Backoff, rule: StableAfter, minute: u32) -> f64 {
 }
 
 /// The mean time that the delays take until the stream gives up, in minutes.
-fn patience(backoff: &Backoff) -> f64 {
+fn time_until_give_up(backoff: &Backoff) -> f64 {
     let outage = |_| -> Duration { backoff.delays(fastrand::f64).take(MAX_ATTEMPTS).sum() };
     let total: Duration = (0..CLIENTS).map(outage).sum();
     total.as_secs_f64() / 60.0 / f64::from(CLIENTS)

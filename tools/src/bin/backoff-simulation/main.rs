@@ -1,16 +1,17 @@
-//! A herd of clients that comes back after an outage, and what the backoff makes of it.
+//! Simulates many clients that reconnect after an outage, under different backoffs.
 //!
-//! `cargo run --release --bin backoff-simulation` takes their server away from 100,000 and from 1,000,000
-//! clients for a minute, with many a [`Backoff`](reconnecting_stream::Backoff), and prints how
-//! hard they come and how soon they are all back; with a file name it draws the curves, too.
-//! `--help` lists the options. There is neither a socket nor a clock: the delays are those of
+//! `cargo run --release --bin backoff-simulation` takes the server away from
+//! 100,000 and from 1,000,000 clients for a minute, under each [`Backoff`](reconnecting_stream::Backoff),
+//! and prints how many attempts arrive and how soon all clients are connected. With a file name it
+//! also draws the curves.
+//! `--help` lists the options. There is no socket and no clock. The delays are those of
 //! [`Backoff::delays`](reconnecting_stream::Backoff::delays), the milliseconds are counted. The
 //! same seed gives the same figures.
 //!
-//! The model: all clients lose their connection in the same moment, and see it at once. An attempt
-//! takes 1 ms. The server refuses all of them for a while; then it accepts so many a second, spread
+//! The model: all clients lose their connection in the same moment, and notice it immediately. An attempt
+//! takes 1 ms. The server refuses all of them for a while; then it accepts a number of connections a second, spread
 //! evenly, and what comes beyond that in a millisecond waits in the backlog or, if that is full,
-//! is refused at once.
+//! is refused immediately.
 //!
 //! The backoffs are in `contender.rs`, the server in `server.rs`, the run in `simulation.rs` over
 //! the queue in `wheel.rs` and the counters in `tally.rs`; a peer that accepts and resets is in
@@ -37,7 +38,7 @@ use crate::server::Server;
 use crate::simulation::simulate;
 use crate::tally::Outcome;
 
-/// How long an attempt takes. Without it a client that doesn't wait would try for ever in the same
+/// How long an attempt takes. Without it a client that doesn't wait would retry for ever in the same
 /// moment.
 const ROUND_TRIP: u64 = 1;
 
@@ -49,14 +50,14 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(wrong) => {
-            eprintln!("herd: {wrong} (try --help)");
+            eprintln!("backoff-simulation: {wrong} (try --help)");
             return ExitCode::from(2);
         }
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("herd: {error}");
+            eprintln!("backoff-simulation: {error}");
             ExitCode::FAILURE
         }
     }
@@ -66,36 +67,36 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let contenders = contenders();
     let mut drawn = None;
     for &clients in &options.clients {
-        let herd = Herd {
+        let scenario = Scenario {
             clients,
             rate: options.rate.unwrap_or((u64::from(clients) / 20).max(1)),
             backlog: options.backlog,
             outage: options.outage,
             seed: options.seed,
         };
-        let outcomes = in_parallel(contenders.len(), |n| herd.outcome(n, &contenders[n]));
-        table::print(&herd, &contenders, &outcomes);
-        drawn = Some((herd, outcomes));
+        let outcomes = in_parallel(contenders.len(), |n| scenario.outcome(n, &contenders[n]));
+        table::print(&scenario, &contenders, &outcomes);
+        drawn = Some((scenario, outcomes));
     }
     flapping::print(options.seed);
-    if let (Some(file), Some((herd, outcomes))) = (&options.chart, drawn) {
-        chart::draw(file, &herd, &contenders, &outcomes)?;
+    if let (Some(file), Some((scenario, outcomes))) = (&options.chart, drawn) {
+        chart::draw(file, &scenario, &contenders, &outcomes)?;
     }
     Ok(())
 }
 
-/// Who comes back, and to what.
-pub(crate) struct Herd {
+/// The clients, and the server that they reconnect to.
+pub(crate) struct Scenario {
     pub(crate) clients: u32,
     /// Connections a second.
     pub(crate) rate: u64,
     pub(crate) backlog: u64,
-    /// How many milliseconds nobody gets a connection.
+    /// How many milliseconds the server accepts no connection.
     pub(crate) outage: u64,
     pub(crate) seed: u64,
 }
 
-impl Herd {
+impl Scenario {
     fn outcome(&self, number: usize, contender: &Contender) -> Outcome {
         fastrand::seed(self.seed.wrapping_add(number as u64));
         let server = Server::new(self.outage, self.rate, self.backlog);

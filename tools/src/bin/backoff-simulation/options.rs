@@ -6,7 +6,7 @@ use std::str::FromStr;
 pub(crate) const HELP: &str = "\
 Simulates clients that come back after an outage, and compares backoffs.
 
-Usage: herd [OPTIONS] [FILE]
+Usage: backoff-simulation [OPTIONS] [FILE]
 
 Options:
   --clients N    how many clients [first 100000, then 1000000]

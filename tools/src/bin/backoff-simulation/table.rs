@@ -1,24 +1,24 @@
 //! The table, as Markdown.
 
-use crate::Herd;
+use crate::Scenario;
 use crate::contender::Contender;
 use crate::simulation::LIMIT;
 use crate::tally::Outcome;
 
-pub(crate) fn print(herd: &Herd, contenders: &[Contender], outcomes: &[Outcome]) {
+pub(crate) fn print(scenario: &Scenario, contenders: &[Contender], outcomes: &[Outcome]) {
     println!(
         "## {} clients, {} connections a second, {}, an outage of {} s\n",
-        grouped(u64::from(herd.clients)),
-        grouped(herd.rate),
-        match herd.backlog {
+        grouped(u64::from(scenario.clients)),
+        grouped(scenario.rate),
+        match scenario.backlog {
             0 => "no backlog".into(),
             backlog => format!("a backlog of {}", grouped(backlog)),
         },
-        herd.outage / 1000,
+        scenario.outage / 1000,
     );
     println!(
         "All could be back {} after its end.\n",
-        seconds(Some(herd.ideal()))
+        seconds(Some(scenario.ideal()))
     );
     println!("| jitter | delays | peak | 50 % | 99 % | 100 % | in vain | refused |");
     println!("|:------ |:------ | ----:| ----:| ----:| -----:| -------:| -------:|");
@@ -36,7 +36,7 @@ pub(crate) fn print(herd: &Herd, contenders: &[Contender], outcomes: &[Outcome])
     println!();
 }
 
-/// A time, or that it is longer than anybody waits.
+/// Formats a time, or that it exceeds the limit of the simulation.
 pub(crate) fn seconds(milliseconds: Option<u64>) -> String {
     match milliseconds {
         None => format!("> {} h", LIMIT / 3_600_000),

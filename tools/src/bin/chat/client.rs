@@ -1,4 +1,4 @@
-//! Somebody who chats: one task that talks, one that listens.
+//! A member of the chat: one task that sends, one that receives.
 
 use std::future::Future;
 use std::io;
@@ -35,7 +35,7 @@ pub(crate) struct Report {
     pub(crate) connections: usize,
 }
 
-/// What the login and the events of the connections have to do with.
+/// What the login and the observer share with the receiving task.
 #[derive(Default)]
 struct Notes {
     /// The place of the last message that was read.
@@ -43,7 +43,7 @@ struct Notes {
     connections: AtomicUsize,
 }
 
-/// Says everything, and reads everything that anybody says.
+/// Sends all messages of this member, and receives all messages of the room.
 pub(crate) async fn chat(
     name: &'static str,
     address: SocketAddr,
@@ -74,7 +74,7 @@ pub(crate) async fn chat(
     })
 }
 
-/// Lines that outlive their connections, and that the server gets at least once.
+/// Connects. The server gets each line at least once.
 async fn connect(
     name: &'static str,
     address: SocketAddr,
@@ -108,14 +108,14 @@ async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// How the connections of this example are replaced: like the default, in a hurry.
+/// Returns the default policy with shorter times.
 fn policy() -> Policy {
     Policy::default()
         .backoff(Backoff::exponential(Duration::from_millis(20)).max(Duration::from_millis(200)))
         .stable_after(Duration::from_millis(20))
 }
 
-/// On every connection, before any message.
+/// Logs in on a new connection, before any message.
 async fn log_in(
     mut lines: Framed<TcpStream, LinesCodec>,
     name: &str,
@@ -134,7 +134,7 @@ async fn on_a_task<T: Send + 'static>(
     tokio::spawn(work).await?
 }
 
-/// Says all messages; returns how many. No loss of a connection is seen here.
+/// Sends all messages and returns how many. The sink reports no loss.
 async fn talk(
     name: &str,
     mut sink: impl Sink<String, Error = LinesCodecError> + Unpin,
@@ -145,7 +145,7 @@ async fn talk(
         let text = text(name, number);
         sink.feed(Request::Say { number, text }.to_string()).await?;
     }
-    // What the server has not got goes again when the sink is used: after each loss, then.
+    // Unconfirmed messages are sent again when the sink is used, so use it after each loss.
     loop {
         sink.flush().await?;
         tokio::select! {
@@ -157,7 +157,7 @@ async fn talk(
     Ok(MESSAGES)
 }
 
-/// Reads what the server says.
+/// Receives the lines of the server.
 struct Listener {
     name: &'static str,
     console: Console,
@@ -171,14 +171,14 @@ struct Listener {
 }
 
 impl Listener {
-    /// Until the server has got everything, and has sent everything.
+    /// Receives until the server has confirmed all messages and has sent all of the room.
     async fn listen(
         mut self,
         mut lines: impl Stream<Item = Result<String, LinesCodecError>> + Unpin,
     ) -> Result<Report, Failure> {
         while self.confirmed < MESSAGES || self.read() < 2 * MESSAGES {
             match lines.next().await {
-                Some(Ok(line)) => self.hear(&line),
+                Some(Ok(line)) => self.handle_line(&line),
                 // The next line comes from the next connection.
                 Some(Err(error)) if ConnectionLost::find(&error).is_some() => {}
                 Some(Err(error)) => return Err(error.into()),
@@ -192,19 +192,19 @@ impl Listener {
         self.notes.read.load(Ordering::Relaxed)
     }
 
-    fn hear(&mut self, line: &str) {
+    fn handle_line(&mut self, line: &str) {
         match line.parse() {
             Ok(Answer::Got { number }) => {
-                let news = number.saturating_sub(self.confirmed);
-                self.confirmed += news;
-                self.confirmations.confirm(news);
+                let newly = number.saturating_sub(self.confirmed);
+                self.confirmed += newly;
+                self.confirmations.confirm(newly);
             }
-            Ok(Answer::Message { place, message }) => self.hear_message(place, &message),
+            Ok(Answer::Message { place, message }) => self.handle_message(place, &message),
             Err(Torn) => self.report.torn += 1,
         }
     }
 
-    fn hear_message(&mut self, place: usize, message: &Message) {
+    fn handle_message(&mut self, place: usize, message: &Message) {
         let expected = self.read() + 1;
         if place < expected {
             self.report.twice += 1;
@@ -222,7 +222,7 @@ impl Listener {
     }
 }
 
-/// What happens to the connections, in plain words.
+/// Describes an event; `None` for one that is not shown.
 fn words(event: &Event) -> Option<String> {
     match event {
         Event::Lost { generation, .. } => Some(format!("has lost connection {generation}")),

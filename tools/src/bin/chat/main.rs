@@ -1,20 +1,20 @@
 //! Two people who chat through a server that keeps resetting their connections.
 //!
-//! `cargo run --bin chat` starts the server on a loopback port, and ann and bob, who each say
-//! [`MESSAGES`] messages and read all that both of them said. The server resets their connections
+//! `cargo run --bin chat` starts the server on a loopback port, and ann and bob, who each send
+//! [`MESSAGES`] messages and receive all messages of both. The server resets their connections
 //! by turns in the middle of a message that it writes, and while it does not read what they
 //! write. Nothing is torn, nothing is missing, nothing is shown twice:
 //!
-//! | what happens | who gets over it, and how |
+//! | what happens | what handles it, and how |
 //! |---|---|
 //! | half of a message has arrived | `ReconnectingFramed` drops the half |
 //! | half of a message has left | `ReconnectingFramed` sends it again, whole |
-//! | messages have left, and nobody knows whether they arrived | [`Resend::unconfirmed`](reconnecting_stream::Resend::unconfirmed) keeps them until the server says `got 20`, and sends the others again |
+//! | messages were sent, and it is unknown whether they arrived | [`Resend::Unconfirmed`](reconnecting_stream::Resend::Unconfirmed) keeps them until the server says `got 20`, and sends the others again |
 //! | so a message arrives twice | each has a number: the server shows it once |
 //! | messages from the server got lost | the login says which was the last to arrive |
 //!
 //! The last three are worth copying. They are what a protocol needs in order not to lose
-//! anything: numbers, acknowledgements, and a login that says where to go on. The file
+//! anything: numbers, acknowledgements, and a login that says where to continue. The file
 //! `protocol.rs` has the lines that are sent, `client.rs` what is done with the library, and
 //! `server.rs` is a plain server without it.
 //!
@@ -36,7 +36,7 @@ use crate::server::{RESETS, Room};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// How many messages each of the two says.
+/// How many messages each of the two sends.
 const MESSAGES: usize = 1000;
 /// Nothing here takes that long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -17,11 +17,11 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// It has the client's messages up to this number.
     Got { number: usize },
-    /// A message of the room: the first one is 1, whoever said it.
+    /// A message of the room, with its place among the messages of all members, from 1.
     Message { place: usize, message: Message },
 }
 
-/// What somebody said.
+/// A message of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) author: String,
@@ -57,7 +57,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// A line that nobody has sent: a torn one, if this crate were wrong.
+/// A line that no side has sent, such as a torn one.
 #[derive(Debug)]
 pub(crate) struct Torn;
 
@@ -111,11 +111,11 @@ fn number(word: &str) -> Result<usize, Torn> {
     word.parse().map_err(|_| Torn)
 }
 
-/// What this author says under this number: the reader knows it, too, and so would notice any
-/// byte that is not right. Long and short ones come by turns.
+/// Returns the text of an author under this number. The receiver computes it, too, and so notices
+/// any wrong byte. Long and short ones alternate.
 pub(crate) fn text(author: &str, number: usize) -> String {
-    let blah = " blah".repeat(number * 37 % 120);
-    format!("this is {author}, number {number}:{blah} and that was it")
+    let filler = " word".repeat(number * 37 % 120);
+    format!("this is {author}, number {number}:{filler} and this is the end")
 }
 
 /// Whether it is what its author said.

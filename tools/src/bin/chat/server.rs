@@ -1,4 +1,4 @@
-//! A plain chat server, which is cruel to its clients.
+//! A plain chat server that resets its clients.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,17 +18,17 @@ use crate::protocol::{Answer, Message, Request, is_whole};
 /// How often each client is reset.
 pub(crate) const RESETS: usize = 8;
 /// How many messages are read or written on a connection before it is reset.
-const PATIENCE: usize = 100;
-/// How long a cruelty goes on before the reset.
-const AGONY: Duration = Duration::from_millis(20);
+const MESSAGES_PER_CONNECTION: usize = 100;
+/// How long half of a message stays unread or unwritten before the reset.
+const RESET_DELAY: Duration = Duration::from_millis(20);
 /// How long it takes to show a message.
-const EFFORT: Duration = Duration::from_millis(1);
+const SHOW_TIME: Duration = Duration::from_millis(1);
 /// The server says `got` once for so many messages.
 const GOT_EVERY: usize = 10;
 /// Small enough that a client soon has to wait in the middle of a message.
 const RECEIVE_BUFFER: u32 = 16 * 1024;
 
-/// What everybody has said, and what became of it.
+/// The messages of the room, and what was wrong with messages that arrived.
 #[derive(Default)]
 pub(crate) struct Room {
     messages: Vec<Message>,
@@ -79,16 +79,16 @@ impl Room {
 
 /// How a connection ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Ending {
     /// After half of a message was written to it.
     Torn,
-    /// While nobody reads what comes from it.
+    /// While the server does not read.
     Ignored,
     /// When the client closes it.
     Closed,
 }
 
-impl Fate {
+impl Ending {
     fn of(member: &Member) -> Self {
         match member.resets {
             RESETS.. => Self::Closed,
@@ -114,7 +114,7 @@ pub(crate) async fn run(
         let (io, _) = listener.accept().await?;
         let room = room.clone();
         tokio::spawn(async move {
-            // A client that is gone comes back, or not: it is up to the client.
+            // A client that is gone reconnects by itself.
             let _ = receive(io, &room, console).await;
         });
     }
@@ -140,8 +140,8 @@ async fn receive(
     let visit = Visit {
         lines,
         written: after,
-        patience: PATIENCE,
-        fate: Fate::of(&member),
+        left: MESSAGES_PER_CONNECTION,
+        ending: Ending::of(&member),
         room,
         name: &name,
     };
@@ -160,20 +160,20 @@ struct Visit<'a> {
     lines: Framed<TcpStream, LinesCodec>,
     /// The place of the last message that was written to it.
     written: usize,
-    /// How many more messages its fate waits.
-    patience: usize,
-    fate: Fate,
+    /// How many more messages the connection carries before its ending.
+    left: usize,
+    ending: Ending,
     room: &'a watch::Sender<Room>,
     name: &'a str,
 }
 
 impl Visit<'_> {
-    /// Until the end of the connection; returns what to say of a reset.
+    /// Runs until the connection ends. Returns a description if it was reset.
     async fn run(mut self) -> Result<Option<String>, LinesCodecError> {
-        let mut news = self.room.subscribe();
+        let mut changes = self.room.subscribe();
         loop {
-            news.mark_unchanged();
-            if !self.write_news().await? {
+            changes.mark_unchanged();
+            if !self.write_new_messages().await? {
                 return Ok(Some(self.tear().await?));
             }
             tokio::select! {
@@ -181,22 +181,23 @@ impl Visit<'_> {
                     Some(line) => self.read(&line?).await?,
                     None => return Ok(None),
                 },
-                _ = news.changed() => {}
+                _ = changes.changed() => {}
             }
-            if self.fate == Fate::Ignored && self.patience == 0 {
+            if self.ending == Ending::Ignored && self.left == 0 {
                 return Ok(Some(self.ignore().await?));
             }
         }
     }
 
-    /// The messages that the client does not have yet; false if its fate comes before the next.
-    async fn write_news(&mut self) -> Result<bool, LinesCodecError> {
+    /// Writes the messages that the client does not have yet. Returns false if the ending comes before
+    /// the next one.
+    async fn write_new_messages(&mut self) -> Result<bool, LinesCodecError> {
         while let Some(line) = self.next_message() {
-            if self.fate == Fate::Torn {
-                if self.patience == 0 {
+            if self.ending == Ending::Torn {
+                if self.left == 0 {
                     return Ok(false);
                 }
-                self.patience -= 1;
+                self.left -= 1;
             }
             self.lines.feed(line).await?;
             self.written += 1;
@@ -226,9 +227,9 @@ impl Visit<'_> {
         };
         let is_new = self.room.send_if_modified(|room| room.show(message));
         if is_new {
-            sleep(EFFORT).await;
-            if self.fate == Fate::Ignored {
-                self.patience -= 1;
+            sleep(SHOW_TIME).await;
+            if self.ending == Ending::Ignored {
+                self.left -= 1;
             }
         }
         if number % GOT_EVERY == 0 {
@@ -242,7 +243,7 @@ impl Visit<'_> {
         SinkExt::<String>::flush(&mut self.lines).await?;
         let io = self.lines.get_mut();
         io.write_all(&line.as_bytes()[..line.len() / 2]).await?;
-        sleep(AGONY).await;
+        sleep(RESET_DELAY).await;
         self.reset(true)?;
         let (name, place) = (self.name, self.written + 1);
         Ok(format!(
@@ -251,7 +252,7 @@ impl Visit<'_> {
     }
 
     async fn ignore(self) -> Result<String, LinesCodecError> {
-        sleep(AGONY).await;
+        sleep(RESET_DELAY).await;
         let last = self.lines.read_buffer().last();
         let is_half = last.is_some_and(|byte| *byte != b'\n');
         self.reset(is_half)?;

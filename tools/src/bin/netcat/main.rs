@@ -1,11 +1,11 @@
 //! A netcat whose session outlives its connections.
 //!
 //! `cargo run --bin netcat -- HOST:PORT` connects stdin and stdout to a server, through
-//! restarts of that server and losses of the network between; what happens to the connection is
-//! told on stderr. `--help` lists the options, which are those of a
+//! restarts of that server and losses of the network between; what happens to the connection
+//! is printed on stderr. `--help` lists the options, which are those of a
 //! [`Policy`](reconnecting_stream::Policy) and of a [`Seam`](reconnecting_stream::Seam).
 //!
-//! It shows a stream that is [`split`] in two: reading goes on while stdin is silent, and either
+//! It shows a stream that is [`split`] in two: reading continues while stdin is silent, and either
 //! half may be the one that meets a loss.
 //!
 //! The reading half is in `receive.rs`, the writing half in `send.rs`, the command line in
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A session in a runtime that is not waited for: a read from stdin can't be interrupted.
+/// Runs a session in a runtime that is not waited for: a read from stdin can't be interrupted.
 fn run(options: Options) -> io::Result<()> {
     let runtime = Runtime::new()?;
     let result = runtime.block_on(session(options));
@@ -69,7 +69,7 @@ fn run(options: Options) -> io::Result<()> {
     result
 }
 
-/// A broken stderr is no reason to end.
+/// Prints a line on stderr. A broken stderr does not end the session.
 fn say(what: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "netcat: {what}");
 }
@@ -102,7 +102,7 @@ async fn session(options: Options) -> io::Result<()> {
     }
 }
 
-/// Sending that ends well does not end the session.
+/// Waits for an error of the sending half. The end of stdin does not end the session.
 async fn failure(sending: impl Future<Output = io::Result<()>>) -> io::Error {
     match sending.await {
         Ok(()) => pending().await,
@@ -114,7 +114,7 @@ fn is_loss(error: &io::Error) -> bool {
     ConnectionLost::find(error).is_some()
 }
 
-/// What happens to the connection, in plain words.
+/// Prints an event.
 fn tell(event: &Event) {
     let words = match event {
         Event::Lost {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reconnecting_stream::{Backoff, Eof, Policy, Seam};
 
 pub(crate) const HELP: &str = "\
-Connects stdin and stdout to a server, and goes on when the connection is lost.
+Connects stdin and stdout to a server, and reconnects when the connection is lost.
 
 Usage: netcat [OPTIONS] HOST:PORT
 
@@ -24,16 +24,16 @@ Options:
 The server's answers go to stdout, everything else to stderr.
 
 With --seam error lines are kept whole, up to 64 KiB. A line of input that was cut by the loss
-goes again, whole, on the next connection; a line of output that was cut is dropped; stderr tells
-of both. Output appears line by line, so a prompt appears late. With --seam hidden bytes pass as they are,
-and a line may begin on one connection and go on on the next. With --seam eof the first loss ends
+is sent again, whole, on the next connection; a line of output that was cut is dropped; stderr reports
+both. Output appears line by line, so a prompt appears late. With --seam hidden bytes pass as they are,
+and a line may begin on one connection and continue on the next. With --seam eof the first loss ends
 the session.
 
 In every mode a line that the connection had taken just before it was lost may not have arrived.
-Nobody can tell, and it does not go again.
+It is not sent again.
 
-The end of stdin ends the session as soon as the server has said everything. So does the server
-if it closes the connection with --eof pass, and Ctrl-C at once.
+The end of stdin ends the session as soon as the server has sent everything. So does the server
+if it closes the connection with --eof pass, and Ctrl-C immediately.
 
 Exit status: 0 after a session that ended as said, 1 if there was no connection, or none any
 more, when it was needed, 2 for a wrong command line.";

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Stdout, stdout};
 
 use crate::{LONGEST_LINE, is_loss, say};
 
-/// Until the end of the stream.
+/// Receives until the end of the stream.
 pub(crate) async fn receive(
     mut reader: impl AsyncRead + Unpin,
     mut output: Output,
@@ -31,7 +31,7 @@ pub(crate) struct Output {
     stdout: Stdout,
     seam: Seam,
     /// The beginning of a line, whose end has not come yet.
-    held: Vec<u8>,
+    pending: Vec<u8>,
 }
 
 impl Output {
@@ -39,34 +39,34 @@ impl Output {
         Self {
             stdout: stdout(),
             seam,
-            held: Vec::new(),
+            pending: Vec::new(),
         }
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.held.extend(bytes);
+        self.pending.extend(bytes);
         let due = self.due();
-        self.stdout.write_all(&self.held[..due]).await?;
-        self.held.drain(..due);
+        self.stdout.write_all(&self.pending[..due]).await?;
+        self.pending.drain(..due);
         self.stdout.flush().await
     }
 
-    /// How much of it need not be held.
+    /// Returns how many of the pending bytes can be written.
     fn due(&self) -> usize {
-        let last = self.held.iter().rposition(|byte| *byte == b'\n');
+        let last = self.pending.iter().rposition(|byte| *byte == b'\n');
         let lines = last.map_or(0, |last| last + 1);
-        let rest = self.held.len() - lines;
+        let rest = self.pending.len() - lines;
         match self.seam {
             Seam::Error if rest < LONGEST_LINE => lines,
-            Seam::Error | Seam::Hidden | Seam::Eof => self.held.len(),
+            Seam::Error | Seam::Hidden | Seam::Eof => self.pending.len(),
         }
     }
 
-    /// The line that was coming will not go on.
+    /// Drops a line whose end was lost with its connection.
     fn cut(&mut self) {
-        if !self.held.is_empty() {
-            let n = self.held.len();
-            self.held.clear();
+        if !self.pending.is_empty() {
+            let n = self.pending.len();
+            self.pending.clear();
             say(format_args!(
                 "a line of output was cut, {n} bytes of it dropped"
             ));
@@ -74,7 +74,7 @@ impl Output {
     }
 
     async fn finish(mut self) -> io::Result<()> {
-        self.stdout.write_all(&self.held).await?;
+        self.stdout.write_all(&self.pending).await?;
         self.stdout.flush().await
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::{BufReader, stdin};
 
 use crate::{LONGEST_LINE, is_loss, say};
 
-/// Until the end of stdin.
+/// Sends until the end of stdin.
 pub(crate) async fn send(
     mut writer: impl AsyncWrite + Unpin,
     seam: Seam,
@@ -32,7 +32,7 @@ async fn finish(mut writer: impl AsyncWrite + Unpin, handle: &Handle) -> io::Res
             return Err(io::Error::other(what));
         }
         match writer.shutdown().await {
-            // Of the last connection, or of this one, which the reader will be told, too.
+            // A loss of the last connection, or of this one, which the reader reports, too.
             Err(error) if is_loss(&error) => {}
             ended => return ended,
         }
@@ -69,7 +69,7 @@ async fn send_piece(
             Err(_) if seam == Seam::Eof => pending().await,
             Err(_) if sent == 0 => {}
             Err(_) => {
-                let cut = format!("a line was cut after {sent} bytes, and goes again");
+                let cut = format!("a line was cut after {sent} bytes, and is sent again");
                 say(cut);
                 sent = 0;
             }

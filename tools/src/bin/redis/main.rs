@@ -7,26 +7,26 @@
 //!
 //! | file | what to copy from it |
 //! |---|---|
-//! | `subscriber.rs` | `SUBSCRIBE` in `on_connect`, so that it is said on every connection before anything else; a heartbeat, so that silence is noticed; `Seam::Error`, so that the subscriber knows when something may have been published without him |
+//! | `subscriber.rs` | `SUBSCRIBE` in `on_connect`, so that every connection begins with it; a heartbeat, so that silence is noticed; `Seam::Error`, so that the subscriber knows when it may have missed messages |
 //! | `writer.rs` | `Resend::Unconfirmed`, and `confirm_replies` for each answer: no command is lost, some are done twice |
 //! | `resp.rs` | which answers to a login are worth another attempt |
-//! | `server.rs`, `vandal.rs` | nothing: they are the fault |
+//! | `server.rs`, `faults.rs` | nothing: they inject the faults |
 //!
 //! # What redis can't do
 //!
-//! - What is published while a subscriber is away is gone. Streams (`XREAD`) remember.
-//! - A command that was done, and whose answer was lost, is done again: `RPUSH` shows it,
+//! - What is published while a subscriber is away is lost. Streams (`XREAD`) keep it.
+//! - A command that was executed and whose answer was lost is executed again: `RPUSH` shows it,
 //!   `HSET` does not.
-//! - A server that had stopped, and goes on, may do what it has read from a connection that was
+//! - A server that was stopped and continues may do what it has read from a connection that was
 //!   given up long ago, **after** what came over the next one: an old `SET` may overwrite a newer
 //!   one. Where that matters, commands have to carry a version.
 //!
 //! The example ends with what it has counted, and fails if anything is torn or missing.
 
+mod faults;
 mod resp;
 mod server;
 mod subscriber;
-mod vandal;
 mod writer;
 
 use std::error::Error;
@@ -37,8 +37,8 @@ use reconnecting_stream::{Backoff, Event, Policy};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::faults::Target;
 use crate::server::Server;
-use crate::vandal::Target;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -76,19 +76,19 @@ async fn run(mut server: Server) -> Result<(), Failure> {
     let (ready, is_ready) = oneshot::channel();
     let listening = subscriber::listen(address, listener.clone(), console, ready);
     let writing = writer::write(address, author.clone(), console);
-    let raging = async {
+    let publishing = async {
         is_ready.await?;
-        vandal::rage(&mut server, &listener, &author, console).await
+        faults::publish_and_kill(&mut server, &listener, &author, console).await
     };
-    let (heard, (), done) = tokio::try_join!(listening, writing, raging)?;
+    let (subscriber, (), done) = tokio::try_join!(listening, writing, publishing)?;
     let written = writer::check(&mut server.connect().await?).await?;
     writer::clear(&mut server.connect().await?).await?;
-    let summary = Summary::new(&heard, &written, &done);
+    let summary = Summary::new(&subscriber, &written, &done);
     println!("\n{summary}");
     summary.check()
 }
 
-/// How the connections of this example are replaced: like the default, in a hurry.
+/// Returns the default policy with shorter times.
 fn policy() -> Policy {
     Policy::default()
         .backoff(Backoff::exponential(Duration::from_millis(10)).max(Duration::from_millis(100)))
@@ -97,9 +97,9 @@ fn policy() -> Policy {
 
 /// What has happened on all sides.
 struct Summary<'a> {
-    heard: &'a subscriber::Report,
+    subscriber: &'a subscriber::Report,
     written: &'a writer::Report,
-    done: &'a vandal::Report,
+    done: &'a faults::Report,
     /// Messages that redis had given to the subscriber.
     given: usize,
     missing: usize,
@@ -108,17 +108,17 @@ struct Summary<'a> {
 
 impl<'a> Summary<'a> {
     fn new(
-        heard: &'a subscriber::Report,
+        subscriber: &'a subscriber::Report,
         written: &'a writer::Report,
-        done: &'a vandal::Report,
+        done: &'a faults::Report,
     ) -> Self {
         let mut times = vec![0; MESSAGES];
-        for &number in &heard.received {
+        for &number in &subscriber.received {
             times[number] += 1;
         }
-        let given = |number: &usize| done.heard[*number];
+        let given = |number: &usize| done.received[*number];
         Self {
-            heard,
+            subscriber,
             written,
             done,
             given: (0..MESSAGES).filter(given).count(),
@@ -132,7 +132,7 @@ impl<'a> Summary<'a> {
 
     fn check(&self) -> Result<(), Failure> {
         let wrong = [
-            ("published messages torn", self.heard.torn),
+            ("published messages torn", self.subscriber.torn),
             ("published messages missing", self.missing),
             ("published messages there twice", self.twice),
             ("commands missing", self.written.missing),
@@ -148,7 +148,7 @@ impl<'a> Summary<'a> {
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            heard,
+            subscriber,
             written,
             done,
             ..
@@ -157,14 +157,14 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "{:6} times the server killed", done.restarts)?;
         writeln!(f, "{MESSAGES:6} messages published")?;
         writeln!(f, "{:6} of them while the subscriber was there", self.given)?;
-        writeln!(f, "{:6} received", heard.received.len())?;
-        writeln!(f, "{:6} torn", heard.torn)?;
+        writeln!(f, "{:6} received", subscriber.received.len())?;
+        writeln!(f, "{:6} torn", subscriber.torn)?;
         writeln!(f, "{:6} missing", self.missing)?;
         writeln!(f, "{:6} twice", self.twice)?;
         writeln!(
             f,
-            "{:6} times the subscriber knew that he had been away",
-            heard.seams
+            "{:6} times the subscriber was told of a loss",
+            subscriber.seams
         )?;
         writeln!(f, "{:6} commands written", 2 * NUMBERS)?;
         writeln!(f, "{:6} missing", written.missing)?;
@@ -182,7 +182,7 @@ impl Console {
         println!("{:7.3} s  {who:10}  {what}", self.0.elapsed().as_secs_f64());
     }
 
-    /// Says what happens to somebody's connections.
+    /// Returns an observer that prints the events of a client.
     fn observer(self, who: &'static str) -> impl FnMut(&Event) + Send + Sync + 'static {
         move |event| match event {
             Event::Lost {

@@ -19,8 +19,8 @@ pub(crate) fn command(words: &[&str]) -> BytesFrame {
 
 /// Sends a command and waits for its answer: for handshakes, which are plain conversations.
 ///
-/// An answer that says no is an error, so that the attempt has failed. Redis says no while it
-/// loads its data, and is asked again later; a wrong password stays wrong.
+/// An error of the server fails the attempt. Redis answers with an error while it loads its data:
+/// that attempt is repeated. A wrong password is permanent.
 pub(crate) async fn ask(
     redis: &mut Framed<TcpStream, Resp2>,
     words: &[&str],
@@ -41,7 +41,7 @@ pub(crate) async fn ask(
 }
 
 /// How a handshake begins. A server that is loading its data answers with an error: a connection
-/// is of use once the server does what it is told.
+/// is of use once the server executes commands.
 pub(crate) async fn greet(
     mut redis: Framed<TcpStream, Resp2>,
 ) -> io::Result<Framed<TcpStream, Resp2>> {
@@ -49,7 +49,7 @@ pub(crate) async fn greet(
     Ok(redis)
 }
 
-/// Whether an error is the news that the next item comes from the next connection.
+/// Returns whether an error reports a loss. The next item comes from the next connection.
 pub(crate) fn is_loss(error: &RedisProtocolError) -> bool {
     let RedisProtocolErrorKind::IO(error) = error.kind() else {
         return false;

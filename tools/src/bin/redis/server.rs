@@ -1,4 +1,4 @@
-//! The server: somebody's, or one that is started here, and may be killed.
+//! The server: one that runs already, or one that is started here and may be killed.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -46,7 +46,7 @@ impl Server {
         Ok(Some(server))
     }
 
-    /// A plain connection, as soon as the server does what it is told.
+    /// A plain connection, as soon as the server executes commands.
     pub(crate) async fn connect(&self) -> io::Result<Framed<TcpStream, Resp2>> {
         loop {
             match self.try_connect().await {
@@ -63,12 +63,12 @@ impl Server {
         Ok(redis)
     }
 
-    /// Whether it was one that may be killed.
+    /// Kills and restarts a server that was started here. Returns false for another one.
     pub(crate) async fn kill_and_restart(&mut self) -> io::Result<bool> {
         let Some(own) = &mut self.own else {
             return Ok(false);
         };
-        // SIGKILL: it has no time for anything.
+        // SIGKILL, which it can't handle.
         own.child.kill().await?;
         own.child = spawn(self.address, &own.folder)?;
         Ok(true)

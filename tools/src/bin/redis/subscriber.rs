@@ -1,4 +1,4 @@
-//! Somebody who listens to a channel.
+//! A subscriber of a channel.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_util::codec::Framed;
 
+use crate::faults::{Target, note};
 use crate::resp::{ask, command, greet, is_loss, text};
-use crate::vandal::{Target, note};
 use crate::{Console, END, Failure, policy};
 
-const CHANNEL: &str = "reconnecting-stream:news";
+const CHANNEL: &str = "reconnecting-stream:messages";
 /// How often the server is asked whether it is alive.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Silence for so long is the death of the connection.
@@ -31,7 +31,7 @@ pub(crate) struct Report {
     pub(crate) seams: usize,
 }
 
-/// Listens until somebody publishes the end. `ready` hears of the first subscription.
+/// Receives until the end is published. `ready` is sent to after the first subscription.
 pub(crate) async fn listen(
     address: SocketAddr,
     target: Target,
@@ -42,8 +42,8 @@ pub(crate) async fn listen(
     let redis = ReconnectingFramed::builder(connector, Resp2::default())
         // A server that has stopped, or a network that has gone, says nothing at all.
         .policy(policy().idle_timeout(IDLE))
-        // Redis keeps nothing for a subscriber who is away. At a seam he has missed what was
-        // published meanwhile, and has to know: to load afresh what the news are about.
+        // Redis keeps nothing for a subscriber that is away. At a seam it has missed what was
+        // published meanwhile, and its user has to know: to load the current state again.
         .seam(Seam::Error)
         .on_event(console.observer("subscriber"))
         // On every connection, before anything else.
@@ -53,7 +53,7 @@ pub(crate) async fn listen(
     let _ = ready.send(());
     let (sink, stream) = redis.split::<BytesFrame>();
     tokio::select! {
-        report = hear(stream) => report,
+        report = receive(stream) => report,
         failed = beat(sink) => failed,
     }
 }
@@ -64,7 +64,7 @@ async fn subscribe(redis: Framed<TcpStream, Resp2>) -> io::Result<Framed<TcpStre
     Ok(redis)
 }
 
-/// Gives the server a reason to say something, so that its silence means something.
+/// Sends pings. A server that does not answer them is lost.
 async fn beat(
     mut sink: impl Sink<BytesFrame, Error = RedisProtocolError> + Unpin,
 ) -> Result<Report, Failure> {
@@ -74,7 +74,7 @@ async fn beat(
     }
 }
 
-async fn hear(
+async fn receive(
     mut stream: impl Stream<Item = Result<BytesFrame, RedisProtocolError>> + Unpin,
 ) -> Result<Report, Failure> {
     let mut report = Report::default();
@@ -118,7 +118,7 @@ pub(crate) async fn publish(
 
 /// What is published: it can be seen whether all of it is there.
 pub(crate) fn message(number: usize) -> String {
-    format!("{number} {}", "news ".repeat(1 + number % 400))
+    format!("{number} {}", "word ".repeat(1 + number % 400))
 }
 
 /// `None` if it is torn.

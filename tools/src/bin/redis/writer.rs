@@ -1,4 +1,4 @@
-//! Somebody who writes, without waiting for the answers.
+//! A writer that does not wait for the answers.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,8 +12,8 @@ use redis_protocol::resp2::types::BytesFrame;
 use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
 
+use crate::faults::{Target, note};
 use crate::resp::{ask, command, greet, text};
-use crate::vandal::{Target, note};
 use crate::{Console, Failure, NUMBERS, policy};
 
 /// Where a repetition can be seen.
@@ -23,7 +23,7 @@ const HASH: &str = "reconnecting-stream:seen";
 /// How many bytes of commands may be unanswered. Then the writer waits.
 const WINDOW: usize = 4 * 1024;
 
-/// What has become of the commands.
+/// What has arrived of the commands.
 pub(crate) struct Report {
     pub(crate) missing: usize,
     pub(crate) twice_in_list: usize,
@@ -64,8 +64,8 @@ async fn feed(
     Ok(())
 }
 
-/// Counts the answers. Who is sent what again, and which answer is for what, is seen to by
-/// `confirm_replies`. From here on a reader is enough: it sends again what is unanswered.
+/// Counts the answers. `confirm_replies` matches them to commands. The reader alone is enough from
+/// here on: it also sends unanswered commands again.
 async fn count(
     mut stream: impl Stream<Item = Result<BytesFrame, RedisProtocolError>> + Unpin,
     confirmations: ConfirmHandle,
@@ -80,7 +80,7 @@ async fn count(
     Err("the stream has ended".into())
 }
 
-/// Forgets what an earlier run has left.
+/// Deletes what an earlier run has left.
 pub(crate) async fn clear(redis: &mut Framed<TcpStream, Resp2>) -> io::Result<()> {
     ask(redis, &["DEL", LIST, HASH]).await?;
     Ok(())

@@ -1,18 +1,18 @@
 //! Random faults for as long as you like, against conversations whose every byte and message is
 //! checked.
 //!
-//! `cargo run --release --bin soak -- --minutes 60 --seed 7` runs ten clients at once, each
+//! `cargo run --release --bin soak -- --minutes 60 --seed 7` runs ten clients in parallel, each
 //! through a `FaultProxy` of its own whose every connection has a plan drawn from the seed:
 //!
 //! | clients | what is checked |
 //! |---|---|
-//! | bytes, at each seam, whole and split | that no byte is wrong, twice, out of order, or missing within a connection; who is told of a seam once sends whole streams only |
+//! | bytes, at each seam, whole and split | that no byte is wrong, twice, out of order, or missing within a connection; a client that gets errors at seams sends whole streams only |
 //! | messages, `Resend::Torn`, at two seams | that each is whole, in order, and comes once or not at all |
 //! | messages, `Resend::Unconfirmed`, at two seams | that each is whole, that none is missing, and that what comes twice comes in order |
 //!
-//! And that everyone goes on within half a minute, that the work is done once the faults are
-//! over, and that no task and no descriptor is left in the end. What has happened is told every
-//! now and then. If something is wrong the soak ends with status 1, and says what, where, and
+//! It also checks that each client continues within half a minute, that the work is done once the faults are
+//! over, and that no task and no descriptor is left in the end. It prints the
+//! counts now and then. If something is wrong the soak ends with status 1, and says what, where, and
 //! with which seed: the same seed draws the same plans again.
 
 mod bytes;
@@ -31,11 +31,11 @@ use tokio::time::sleep;
 use crate::options::Options;
 use crate::report::Resources;
 use crate::worker::Worker;
-use reconnecting_stream_tools::lab::Wrong;
+use reconnecting_stream_tools::lab::Failure;
 
-/// Whoever has not moved for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at the workers.
+/// A worker that makes no progress for so long hangs.
+const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// Between two checks of the workers.
 const PACE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -49,8 +49,8 @@ fn main() -> ExitCode {
     println!("seed {}, {:?}", options.seed, options.time);
     match soak(options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(wrong) => {
-            eprintln!("WRONG with seed {}: {wrong}", options.seed);
+        Err(failure) => {
+            eprintln!("WRONG with seed {}: {failure}", options.seed);
             ExitCode::FAILURE
         }
     }
@@ -64,7 +64,7 @@ fn soak(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(runtime.block_on(run(options))?)
 }
 
-async fn run(options: Options) -> Result<(), Wrong> {
+async fn run(options: Options) -> Result<(), Failure> {
     let before = Resources::now();
     let begun = Instant::now();
     let (is_over, stop) = watch::channel(false);
@@ -73,29 +73,30 @@ async fn run(options: Options) -> Result<(), Wrong> {
     while begun.elapsed() < options.time {
         sleep(PACE).await;
         for worker in &mut workers {
-            worker.look(PATIENCE).await?;
+            worker.check(STALL_LIMIT).await?;
         }
         if begun.elapsed() >= next_report {
             println!("{}", report::line(begun.elapsed(), &workers));
             next_report += options.report_every();
-            // A stall hides that its client has left, if there is something unread before the end.
+            // A stalled connection does not notice that its client has closed it, if there are unread
+            // bytes before the end.
             for worker in &workers {
-                worker.site.proxy.resume().await;
+                worker.setup.proxy.resume().await;
             }
             Resources::now().check(workers.len())?;
         }
     }
     is_over.send_replace(true);
     for worker in &mut workers {
-        worker.end(PATIENCE).await?;
+        worker.end(STALL_LIMIT).await?;
     }
     println!("\n{}", report::table(begun.elapsed(), &workers));
     drop(workers);
-    before.check_left(PATIENCE).await
+    before.check_left(STALL_LIMIT).await
 }
 
 /// Each worker has its own seed.
-async fn start(seed: u64, stop: &watch::Receiver<bool>) -> Result<Vec<Worker>, Wrong> {
+async fn start(seed: u64, stop: &watch::Receiver<bool>) -> Result<Vec<Worker>, Failure> {
     let mut workers = Vec::new();
     for spec in bytes::SPECS {
         workers.push(bytes::start(spec, worker::seed(seed, workers.len()), stop.clone()).await?);

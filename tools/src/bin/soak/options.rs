@@ -6,9 +6,9 @@ const USAGE: &str = "usage: soak [--minutes N] [--seconds N] [--seed S]";
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
-    /// One minute unless told otherwise.
+    /// One minute by default.
     pub(crate) time: Duration,
-    /// A random one unless told otherwise.
+    /// A random one by default.
     pub(crate) seed: u64,
 }
 
@@ -39,7 +39,7 @@ impl Options {
     }
 }
 
-/// Such as can be typed again.
+/// Returns a number that is short enough to be typed again.
 fn now() -> u64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::from(since.subsec_nanos())

@@ -1,4 +1,4 @@
-//! What is told.
+//! What the soak prints.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use crate::worker::{Counts, Worker};
-use reconnecting_stream_tools::lab::Wrong;
+use reconnecting_stream_tools::lab::Failure;
 
 /// More than a worker ever needs: its proxy keeps a silent connection for some seconds.
 const MOST: usize = 500;
@@ -18,7 +18,7 @@ const MOST: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Resources {
     tasks: usize,
-    /// 0 where nobody knows.
+    /// 0 if they can't be counted.
     files: usize,
 }
 
@@ -30,22 +30,22 @@ impl Resources {
         }
     }
 
-    pub(crate) fn check(self, workers: usize) -> Result<(), Wrong> {
+    pub(crate) fn check(self, workers: usize) -> Result<(), Failure> {
         match self.tasks.max(self.files) > MOST * workers {
             true => Err(format!("a leak: {self:?}")),
             false => Ok(()),
         }
     }
 
-    /// Whether there is as little as before, soon.
-    pub(crate) async fn check_left(self, patience: Duration) -> Result<(), Wrong> {
+    /// Waits until no more is left than before.
+    pub(crate) async fn check_left(self, limit: Duration) -> Result<(), Failure> {
         let begun = Instant::now();
         loop {
             let now = Self::now();
             if now.tasks <= self.tasks && now.files <= self.files {
                 return Ok(());
             }
-            if begun.elapsed() > patience {
+            if begun.elapsed() > limit {
                 return Err(format!("a leak: {now:?}, before it was {self:?}"));
             }
             sleep(Duration::from_millis(10)).await;
@@ -57,18 +57,18 @@ struct Sum<'a>(&'a [Worker]);
 
 impl Sum<'_> {
     fn of(&self, count: fn(&Counts) -> &AtomicU64) -> u64 {
-        let counts = self.0.iter().map(|worker| &worker.site.counts);
+        let counts = self.0.iter().map(|worker| &worker.setup.counts);
         counts.map(|counts| count(counts).load(SeqCst)).sum()
     }
 
     fn stats(&self, count: fn(&Stats) -> u64) -> u64 {
-        let stats = self.0.iter().map(|worker| worker.site.proxy.stats());
+        let stats = self.0.iter().map(|worker| worker.setup.proxy.stats());
         stats.map(|stats| count(&stats)).sum()
     }
 
     fn losses(&self) -> u64 {
-        let fates = self.0.iter().map(|worker| &worker.site.fate);
-        fates.map(|fate| fate.losses.load(SeqCst)).sum()
+        let events = self.0.iter().map(|worker| &worker.setup.events);
+        events.map(|events| events.losses.load(SeqCst)).sum()
     }
 }
 
@@ -109,7 +109,10 @@ pub(crate) fn table(elapsed: Duration, workers: &[Worker]) -> String {
         ("bytes to servers", sum.stats(|stats| stats.to_server)),
         ("bytes to clients", sum.stats(|stats| stats.to_client)),
         ("bytes checked by clients", sum.of(|counts| &counts.bytes)),
-        ("writes ended by command", sum.of(|counts| &counts.nudges)),
+        (
+            "writes ended by command",
+            sum.of(|counts| &counts.forced_reconnects),
+        ),
         ("messages sent", sum.of(|counts| &counts.sent)),
         ("messages received", sum.of(|counts| &counts.received)),
         ("messages missing", sum.of(|counts| &counts.missing)),
@@ -121,8 +124,8 @@ pub(crate) fn table(elapsed: Duration, workers: &[Worker]) -> String {
         let _ = writeln!(table, "{count:14}  {what}");
     }
     for worker in workers {
-        let stats = worker.site.proxy.stats();
-        let counts = &worker.site.counts;
+        let stats = worker.setup.proxy.stats();
+        let counts = &worker.setup.counts;
         let _ = writeln!(
             table,
             "{:40} {:8} connections, {:8} kB, {:8} sent, {:8} received, {:6} missing, {:6} twice",

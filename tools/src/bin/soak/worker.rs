@@ -1,4 +1,4 @@
-//! A client, its proxy, and what they have come to.
+//! A client, its proxy, and their counts.
 
 use std::future::Future;
 use std::io;
@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use reconnecting_stream_tools::lab::Wrong;
-use reconnecting_stream_tools::lab::client::Fate;
+use reconnecting_stream_tools::lab::Failure;
+use reconnecting_stream_tools::lab::client::EventCounts;
 
 /// No connection outlives so many bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -24,8 +24,8 @@ const LONGEST: u64 = 64 * 1024;
 pub(crate) struct Counts {
     /// Bytes that the client has got.
     pub(crate) bytes: AtomicU64,
-    /// Reconnects on command, since a write had waited too long.
-    pub(crate) nudges: AtomicU64,
+    /// Reconnects on command, because a write had waited too long.
+    pub(crate) forced_reconnects: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) received: AtomicU64,
     /// Above all that have come back.
@@ -36,7 +36,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// It changes as long as the worker moves.
+    /// Returns a number that changes as long as the worker makes progress.
     fn progress(&self) -> u64 {
         self.bytes.load(SeqCst) + self.received.load(SeqCst)
     }
@@ -44,14 +44,14 @@ impl Counts {
 
 /// What the task of a worker works with.
 #[derive(Clone)]
-pub(crate) struct Site {
+pub(crate) struct Setup {
     pub(crate) proxy: Arc<FaultProxy>,
-    pub(crate) fate: Arc<Fate>,
+    pub(crate) events: Arc<EventCounts>,
     pub(crate) counts: Arc<Counts>,
     stop: watch::Receiver<bool>,
 }
 
-impl Site {
+impl Setup {
     pub(crate) async fn new(
         server: SocketAddr,
         seed: u64,
@@ -63,14 +63,14 @@ impl Site {
         });
         Ok(Self {
             proxy: Arc::new(proxy),
-            fate: Arc::default(),
+            events: Arc::default(),
             counts: Arc::default(),
             stop,
         })
     }
 
-    /// Waits until the soak is over, and ends the faults: a last one, and no other.
-    pub(crate) async fn calm(&self) {
+    /// Waits until the soak is over, and ends the faults with a last one.
+    pub(crate) async fn end_faults(&self) {
         // An error is an end, too.
         let _ = self.stop.clone().wait_for(|is_over| *is_over).await;
         self.proxy.default_plan(|_| Plan::new());
@@ -79,7 +79,7 @@ impl Site {
     }
 }
 
-/// Patient, and not idle for long.
+/// Returns a policy that never gives up and has a short idle timeout.
 pub(crate) fn policy() -> Policy {
     Policy::default()
         .backoff(Backoff::constant(Duration::from_millis(2)))
@@ -87,16 +87,16 @@ pub(crate) fn policy() -> Policy {
         .idle_timeout(Duration::from_millis(500))
 }
 
-/// Far from those of the other workers.
+/// Returns the seed of a worker, far from those of the others.
 pub(crate) fn seed(seed: u64, worker: usize) -> u64 {
     seed.wrapping_mul(1_000_003).wrapping_add(worker as u64)
 }
 
 pub(crate) struct Worker {
     pub(crate) name: String,
-    pub(crate) site: Site,
+    pub(crate) setup: Setup,
     /// `None` after its end.
-    task: Option<JoinHandle<Result<(), Wrong>>>,
+    task: Option<JoinHandle<Result<(), Failure>>>,
     progress: u64,
     moved: Instant,
 }
@@ -104,43 +104,43 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn start(
         name: String,
-        site: Site,
-        work: impl Future<Output = Result<(), Wrong>> + Send + 'static,
+        setup: Setup,
+        work: impl Future<Output = Result<(), Failure>> + Send + 'static,
     ) -> Self {
         Self {
             name,
-            site,
+            setup,
             task: Some(tokio::spawn(work)),
             progress: 0,
             moved: Instant::now(),
         }
     }
 
-    /// Whether it moves.
-    pub(crate) async fn look(&mut self, patience: Duration) -> Result<(), Wrong> {
+    /// Fails if the worker has ended or makes no progress.
+    pub(crate) async fn check(&mut self, limit: Duration) -> Result<(), Failure> {
         if self.task.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.end(patience).await?;
+            self.end(limit).await?;
             return Err(format!("{}: ended too early", self.name));
         }
-        let progress = self.site.counts.progress();
+        let progress = self.setup.counts.progress();
         if progress != self.progress {
             (self.progress, self.moved) = (progress, Instant::now());
         }
-        match self.moved.elapsed() > patience {
-            true => Err(format!("{}: hangs, {:?}", self.name, self.site.proxy)),
+        match self.moved.elapsed() > limit {
+            true => Err(format!("{}: hangs, {:?}", self.name, self.setup.proxy)),
             false => Ok(()),
         }
     }
 
     /// Waits until its work is done.
-    pub(crate) async fn end(&mut self, patience: Duration) -> Result<(), Wrong> {
+    pub(crate) async fn end(&mut self, limit: Duration) -> Result<(), Failure> {
         let Some(task) = self.task.take() else {
             return Ok(());
         };
-        let ended = match timeout(patience, task).await {
+        let ended = match timeout(limit, task).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(panic)) => Err(panic.to_string()),
-            Err(_) => Err(format!("does not finish, {:?}", self.site.proxy)),
+            Err(_) => Err(format!("does not finish, {:?}", self.setup.proxy)),
         };
         ended.map_err(|wrong| format!("{}: {wrong}", self.name))
     }

@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use tokio_util::codec::LengthDelimitedCodec;
 
-use reconnecting_stream_tools::lab::Wrong;
+use reconnecting_stream_tools::lab::Failure;
 use reconnecting_stream_tools::lab::pattern::Place;
 
 const LONGEST: usize = 8 + 300;
@@ -26,7 +26,7 @@ pub(super) fn message(number: u64) -> Bytes {
 }
 
 /// The number of a message, if it is whole and nothing else.
-pub(super) fn number(bytes: &[u8]) -> Result<u64, Wrong> {
+pub(super) fn number(bytes: &[u8]) -> Result<u64, Failure> {
     let mut rest = bytes;
     let number = rest.try_get_u64().map_err(|_| "a message without number")?;
     match message(number) == bytes {

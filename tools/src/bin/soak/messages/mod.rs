@@ -17,9 +17,9 @@ use tokio::time::{sleep, timeout};
 
 use self::content::{codec, message, number};
 use self::server::{Ledger, serve};
-use crate::worker::{Counts, Site, Worker, policy};
+use crate::worker::{Counts, Setup, Worker, policy};
 use reconnecting_stream_tools::lab::client::dial;
-use reconnecting_stream_tools::lab::{Wrong, wrong};
+use reconnecting_stream_tools::lab::{Failure, failure};
 
 /// Messages that are sent at a time, so that other workers get their turn.
 const BATCH: u64 = 32;
@@ -27,7 +27,7 @@ const MS: Duration = Duration::from_millis(1);
 /// Beyond so many messages that have not come back the sender only tries now and then. They fill
 /// the buffers of a connection that stalls, so that messages are cut.
 const AHEAD: u64 = 1500;
-/// How often a last message is sent after which nothing is on its way.
+/// How often a last message is sent until all messages have arrived.
 const LAST_WORDS: u32 = 200;
 
 #[derive(Clone, Copy, Debug)]
@@ -61,10 +61,10 @@ pub(crate) async fn start(
     spec: Spec,
     seed: u64,
     stop: watch::Receiver<bool>,
-) -> Result<Worker, Wrong> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(wrong)?;
-    let addr = listener.local_addr().map_err(wrong)?;
-    let site = Site::new(addr, seed, stop).await.map_err(wrong)?;
+) -> Result<Worker, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failure)?;
+    let addr = listener.local_addr().map_err(failure)?;
+    let setup = Setup::new(addr, seed, stop).await.map_err(failure)?;
     let resend = if spec.is_confirmed() {
         "Unconfirmed"
     } else {
@@ -73,26 +73,26 @@ pub(crate) async fn start(
     let name = format!("messages, {resend}, {:?}", spec.seam);
     Ok(Worker::start(
         name,
-        site.clone(),
-        work(spec, listener, site),
+        setup.clone(),
+        work(spec, listener, setup),
     ))
 }
 
-async fn work(spec: Spec, listener: TcpListener, site: Site) -> Result<(), Wrong> {
+async fn work(spec: Spec, listener: TcpListener, setup: Setup) -> Result<(), Failure> {
     let ledger = Ledger::default();
-    let framed = ReconnectingFramed::builder(dial(site.proxy.addr(), 0, |socket| socket), codec())
+    let framed = ReconnectingFramed::builder(dial(setup.proxy.addr(), 0, |socket| socket), codec())
         .policy(policy())
         .seam(spec.seam)
         .resend(spec.resend)
-        .on_event(site.fate.observer())
+        .on_event(setup.events.observer())
         .lazy();
     let confirmations = framed.confirm_handle();
     let (sink, stream) = framed.split();
     // Of their own, so that the halves are polled by different tasks; aborted by a drop.
     let mut tasks = JoinSet::new();
     let is_over = Arc::new(AtomicBool::new(false));
-    let counts = Arc::clone(&site.counts);
-    tasks.spawn(hear(spec, stream, confirmations, counts));
+    let counts = Arc::clone(&setup.counts);
+    tasks.spawn(receive(spec, stream, confirmations, counts));
     tasks.spawn({
         let ledger = Arc::clone(&ledger);
         async move {
@@ -100,41 +100,41 @@ async fn work(spec: Spec, listener: TcpListener, site: Site) -> Result<(), Wrong
             Ok(())
         }
     });
-    tasks.spawn(say(
+    tasks.spawn(send(
         spec,
         sink,
-        site.clone(),
+        setup.clone(),
         Arc::clone(&ledger),
         Arc::clone(&is_over),
     ));
-    let calming = async {
-        site.calm().await;
+    let ending = async {
+        setup.end_faults().await;
         is_over.store(true, SeqCst);
         std::future::pending().await
     };
     tokio::select! {
-        never = calming => never,
+        never = ending => never,
         // The first that ends is the sender, or has found something wrong.
-        ended = tasks.join_next() => ended.map_or(Ok(()), |ended| ended.map_err(wrong)?),
+        ended = tasks.join_next() => ended.map_or(Ok(()), |ended| ended.map_err(failure)?),
     }
 }
 
 /// Checks what comes back, and confirms it.
-async fn hear<E>(
+async fn receive<E>(
     spec: Spec,
     mut stream: impl Stream<Item = Result<BytesMut, E>> + Unpin,
     confirmations: ConfirmHandle,
     counts: Arc<Counts>,
-) -> Result<(), Wrong>
+) -> Result<(), Failure>
 where
     E: Into<std::io::Error>,
 {
-    let (mut next, mut told) = (0, 0);
+    let (mut next, mut reported) = (0, 0);
     loop {
         let bytes = match stream.next().await {
             Some(Ok(bytes)) => bytes,
             Some(Err(error)) => {
-                told = seam(spec, &error.into(), told)?;
+                reported = seam(spec, &error.into(), reported)?;
                 continue;
             }
             None => return Err("the messages have ended".into()),
@@ -156,29 +156,26 @@ where
     }
 }
 
-/// The generation that the reader was told of.
-fn seam(spec: Spec, error: &std::io::Error, told: u64) -> Result<u64, Wrong> {
-    let lost = error
-        .get_ref()
-        .and_then(|inside| inside.downcast_ref::<ConnectionLost>());
-    match lost {
-        Some(lost) if spec.seam == Seam::Error && lost.generation > told => Ok(lost.generation),
-        Some(_) | None => Err(format!("told after {told}: {error}")),
+/// The generation that the reader was reported of.
+fn seam(spec: Spec, error: &std::io::Error, reported: u64) -> Result<u64, Failure> {
+    match ConnectionLost::find(error) {
+        Some(lost) if spec.seam == Seam::Error && lost.generation > reported => Ok(lost.generation),
+        Some(_) | None => Err(format!("reported after {reported}: {error}")),
     }
 }
 
 /// Sends messages until the soak is over, then until the last one has arrived.
-async fn say<E>(
+async fn send<E>(
     spec: Spec,
     mut sink: impl Sink<Bytes, Error = E> + Unpin,
-    site: Site,
+    setup: Setup,
     ledger: Ledger,
     is_over: Arc<AtomicBool>,
-) -> Result<(), Wrong>
+) -> Result<(), Failure>
 where
     E: Into<std::io::Error>,
 {
-    let counts = &site.counts;
+    let counts = &setup.counts;
     let mut next = 0;
     while !is_over.load(SeqCst) {
         let ahead = next - counts.back.load(SeqCst);
@@ -210,7 +207,7 @@ where
     Err(format!("the last message, {next}, does not arrive"))
 }
 
-fn note(counts: &Counts, ledger: &Ledger) -> Result<(), Wrong> {
+fn note(counts: &Counts, ledger: &Ledger) -> Result<(), Failure> {
     let got = ledger.borrow();
     counts.received.store(got.received, SeqCst);
     counts.twice.store(got.twice, SeqCst);
@@ -218,7 +215,7 @@ fn note(counts: &Counts, ledger: &Ledger) -> Result<(), Wrong> {
 }
 
 /// When everything that was sent has arrived or is lost.
-fn account(spec: Spec, counts: &Counts, sent: u64) -> Result<(), Wrong> {
+fn account(spec: Spec, counts: &Counts, sent: u64) -> Result<(), Failure> {
     let received = counts.received.load(SeqCst);
     let once = received - counts.twice.load(SeqCst);
     let missing = sent.checked_sub(once).ok_or("more came than was sent")?;
@@ -229,6 +226,6 @@ fn account(spec: Spec, counts: &Counts, sent: u64) -> Result<(), Wrong> {
     }
 }
 
-fn lost_for_good(error: impl Into<std::io::Error>) -> Wrong {
-    wrong(error.into())
+fn lost_for_good(error: impl Into<std::io::Error>) -> Failure {
+    failure(error.into())
 }

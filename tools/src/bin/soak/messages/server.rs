@@ -13,7 +13,7 @@ use tokio_util::codec::Framed;
 
 use super::Spec;
 use super::content::{codec, number};
-use reconnecting_stream_tools::lab::Wrong;
+use reconnecting_stream_tools::lab::Failure;
 use reconnecting_stream_tools::lab::extents::Extents;
 
 /// What the server has got.
@@ -27,11 +27,11 @@ pub(super) struct Got {
     extents: Extents<u64>,
     /// What a connection has got so far.
     live: BTreeMap<u64, (u64, u64)>,
-    pub(super) wrong: Option<Wrong>,
+    pub(super) wrong: Option<Failure>,
 }
 
 impl Got {
-    fn take(&mut self, spec: Spec, connection: u64, number: u64) -> Result<(), Wrong> {
+    fn take(&mut self, spec: Spec, connection: u64, number: u64) -> Result<(), Failure> {
         let (_, next) = *self.live.entry(connection).or_insert((number, number));
         let is_next = match spec.is_confirmed() {
             true => number == next && number <= self.next,
@@ -53,7 +53,7 @@ impl Got {
     }
 
     /// Without confirmations a connection begins where the one before has ended, or later.
-    fn end(&mut self, spec: Spec, connection: u64) -> Result<(), Wrong> {
+    fn end(&mut self, spec: Spec, connection: u64) -> Result<(), Failure> {
         match self.live.remove(&connection) {
             Some((first, next)) if !spec.is_confirmed() => {
                 self.extents.note(connection, first, next)
@@ -62,9 +62,9 @@ impl Got {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), Wrong> {
+    pub(super) fn check(&self) -> Result<(), Failure> {
         match &self.wrong {
-            Some(wrong) => Err(format!("at the server, {wrong}")),
+            Some(failure) => Err(format!("at the server, {failure}")),
             None => Ok(()),
         }
     }
@@ -101,8 +101,8 @@ async fn answer(spec: Spec, mut socket: TcpStream, ledger: Ledger) {
         });
         let is_answered = match answer {
             Ok(bytes) => framed.send(bytes).await.is_ok(),
-            Err(wrong) => {
-                ledger.send_modify(|got| got.wrong = Some(wrong));
+            Err(failure) => {
+                ledger.send_modify(|got| got.wrong = Some(failure));
                 false
             }
         };

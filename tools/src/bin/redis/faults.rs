@@ -1,4 +1,4 @@
-//! Somebody who publishes, and who kills connections and the server.
+//! Publishes the messages, and kills connections and the server meanwhile.
 
 use std::future::Future;
 use std::io;
@@ -20,7 +20,7 @@ const BETWEEN_KILLS: usize = 25;
 /// The server is killed after so many messages, and again.
 const BETWEEN_RESTARTS: usize = 400;
 
-/// The local address of somebody's current connection, by which the server knows it.
+/// The local address of the current connection of a client, by which the server knows it.
 #[derive(Clone, Default)]
 pub(crate) struct Target(Arc<Mutex<Option<SocketAddr>>>);
 
@@ -39,13 +39,13 @@ pub(crate) async fn note(
 #[derive(Default)]
 pub(crate) struct Report {
     /// Of each message, whether a subscriber was there.
-    pub(crate) heard: Vec<bool>,
+    pub(crate) received: Vec<bool>,
     pub(crate) kills: usize,
     pub(crate) restarts: usize,
 }
 
 /// Publishes all messages.
-pub(crate) async fn rage(
+pub(crate) async fn publish_and_kill(
     server: &mut Server,
     subscriber: &Target,
     writer: &Target,
@@ -54,20 +54,20 @@ pub(crate) async fn rage(
     let mut report = Report::default();
     let mut redis = server.connect().await?;
     for number in 0..MESSAGES {
-        let heard = publish(&mut redis, &message(number)).await? > 0;
-        report.heard.push(heard);
+        let received = publish(&mut redis, &message(number)).await? > 0;
+        report.received.push(received);
         match number % (2 * BETWEEN_KILLS) {
             0 => report.kills += kill(&mut redis, subscriber).await?,
             BETWEEN_KILLS => report.kills += kill(&mut redis, writer).await?,
             _ => {}
         }
         if number % BETWEEN_RESTARTS == BETWEEN_RESTARTS - 1 {
-            // Killed right after it has answered who publishes, redis may not have written to who
-            // listens yet (without this, the last message was missing in most runs): it has when
+            // Redis that is killed right after it has answered the publisher may not have written to
+            // the subscriber yet (without this, the last message was missing in most runs): it has when
             // it answers something else.
             ask(&mut redis, &["PING"]).await?;
             if server.kill_and_restart().await? {
-                console.say("vandal", "has killed the server, and started it again");
+                console.say("faults", "has killed the server, and started it again");
                 report.restarts += 1;
                 redis = server.connect().await?;
             }
@@ -81,7 +81,7 @@ pub(crate) async fn rage(
 }
 
 /// By the server's own command: `CLIENT KILL TYPE pubsub` would do the same to all subscribers,
-/// and the server may be somebody's.
+/// and the server may have other ones.
 async fn kill(redis: &mut Framed<TcpStream, Resp2>, target: &Target) -> io::Result<usize> {
     let address = *target.0.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(address) = address else {
