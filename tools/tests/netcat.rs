@@ -224,7 +224,7 @@ async fn netcat_sends_a_line_that_was_cut_again_and_whole() {
         }
     };
     tokio::select! {
-        () = netcat.tells("goes again") => {}
+        () = netcat.tells("is sent again") => {}
         () = server => {}
     }
     takes_lines(&mut accept(&listener).await, 0).await;
