@@ -77,12 +77,12 @@ const COUNTERS: [(&str, &str); 5] = [
 pub struct Metrics {
     name: Arc<str>,
     connected: Arc<Mutex<u32>>,
-    line: Line,
+    state: Connectivity,
 }
 
 /// What the stream has, as far as the events have told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum Connectivity {
     /// No connection, and no loss that it could be measured from.
     Idle,
     Connected,
@@ -100,7 +100,7 @@ impl Metrics {
         let metrics = Self {
             name: name.into().into(),
             connected: Arc::default(),
-            line: Line::Idle,
+            state: Connectivity::Idle,
         };
         metrics.describe();
         metrics
@@ -111,7 +111,7 @@ impl Metrics {
         match event {
             Event::Lost { .. } => {
                 self.count(LOSSES, 1);
-                self.enter(Line::Lost);
+                self.enter(Connectivity::Lost);
             }
             Event::Retrying { downtime, .. } => self.retry(*downtime),
             Event::AttemptFailed { .. } => {
@@ -124,38 +124,41 @@ impl Metrics {
                 self.count(ATTEMPTS, u64::from(*attempts > 0));
                 self.count(CONNECTIONS, 1);
                 self.end_outage(*downtime);
-                self.enter(Line::Connected);
+                self.enter(Connectivity::Connected);
             }
             Event::GaveUp { outage, .. } => {
                 self.count(GIVEN_UP, 1);
                 self.end_outage(*outage);
-                self.enter(Line::Idle);
+                self.enter(Connectivity::Idle);
             }
-            Event::Closed {} => self.enter(Line::Idle),
+            Event::Closed {} => self.enter(Connectivity::Idle),
         }
     }
 
     /// Only the first delay after a loss tells how long the outage had lasted at the loss.
     fn retry(&mut self, downtime: Duration) {
-        if self.line == Line::Lost {
-            self.enter(Line::Down { since: downtime });
+        if self.state == Connectivity::Lost {
+            self.enter(Connectivity::Down { since: downtime });
         }
     }
 
     fn end_outage(&self, downtime: Duration) {
-        let length = match self.line {
-            Line::Down { since } => downtime.saturating_sub(since),
+        let length = match self.state {
+            Connectivity::Down { since } => downtime.saturating_sub(since),
             // Given up at the moment of the loss.
-            Line::Lost => Duration::ZERO,
-            Line::Idle | Line::Connected => return,
+            Connectivity::Lost => Duration::ZERO,
+            Connectivity::Idle | Connectivity::Connected => return,
         };
         histogram!(OUTAGE, "stream" => self.label()).record(length);
     }
 
-    fn enter(&mut self, next: Line) {
-        let (before, after) = (self.line, next);
-        self.line = next;
-        self.move_gauge(before == Line::Connected, after == Line::Connected);
+    fn enter(&mut self, next: Connectivity) {
+        let (before, after) = (self.state, next);
+        self.state = next;
+        self.move_gauge(
+            before == Connectivity::Connected,
+            after == Connectivity::Connected,
+        );
     }
 
     /// The lock is held until the gauge is set, so that two streams don't overtake each other.
@@ -204,7 +207,7 @@ impl Clone for Metrics {
         Self {
             name: Arc::clone(&self.name),
             connected: Arc::clone(&self.connected),
-            line: Line::Idle,
+            state: Connectivity::Idle,
         }
     }
 }
@@ -212,6 +215,6 @@ impl Clone for Metrics {
 /// A stream that is dropped with its connection tells nobody.
 impl Drop for Metrics {
     fn drop(&mut self) {
-        self.enter(Line::Idle);
+        self.enter(Connectivity::Idle);
     }
 }

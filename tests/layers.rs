@@ -80,10 +80,10 @@ fn only_one_file_of_the_link_reads_the_clock() {
 const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("seam", &[]),
-    ("tls", &[]),
+    ("tls_error", &[]),
     ("error", &[]),
-    ("policy", &["error", "tls"]),
-    ("connect", &["error", "tls"]),
+    ("policy", &["error", "tls_error"]),
+    ("connect", &["error", "tls_error"]),
     ("link", &["connect", "error", "policy", "seam", "sync"]),
     ("builder", &["link", "policy", "seam"]),
     (

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
 
 use super::{Attempt, Connect};
 use crate::error::Permanent;
-use crate::tls;
+use crate::tls_error;
 
 /// Connects with another connector, then makes a TLS handshake.
 ///
@@ -119,7 +119,7 @@ where
             connector,
             server_name,
             tls: config.into().into(),
-            is_transient: tls::is_transient,
+            is_transient: tls_error::is_transient,
         }
     }
 
@@ -178,7 +178,7 @@ impl TlsConnector<()> {
     /// ```
     #[must_use]
     pub fn is_transient(error: &rustls::Error) -> bool {
-        tls::is_transient(error)
+        tls_error::is_transient(error)
     }
 }
 
@@ -276,7 +276,7 @@ impl<C: Connect> fmt::Debug for TlsAttempt<C> {
 
 /// What the attempt fails with: an error that says whether it is final.
 fn tls_error(error: io::Error, is_transient: fn(&rustls::Error) -> bool) -> io::Error {
-    match tls::inside(&error).cloned() {
+    match tls_error::find(&error).cloned() {
         // The connection's own.
         None => error,
         // Of a kind that is retried, unlike the one of rustls.

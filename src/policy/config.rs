@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Error, Serialize, Serializer};
 
-use super::text::{Limit, Span};
+use super::duration::{HumanDuration, Limit};
 use super::{Backoff, Eof, Jitter, Policy};
 
 /// See [`docs::config`](crate::docs::config).
@@ -15,14 +15,14 @@ use super::{Backoff, Eof, Jitter, Policy};
 /// A backoff [from a factory](Backoff::from_factory) can't be written.
 impl Serialize for Policy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Settings::of(self).serialize(serializer)
+        PolicyConfig::of(self).serialize(serializer)
     }
 }
 
 /// See [`docs::config`](crate::docs::config).
 impl<'de> Deserialize<'de> for Policy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Settings::deserialize(deserializer).map(Settings::policy)
+        PolicyConfig::deserialize(deserializer).map(PolicyConfig::policy)
     }
 }
 
@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for Policy {
 /// A backoff [from a factory](Backoff::from_factory) can't be written.
 impl Serialize for Backoff {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Shape::of(self)
+        BackoffConfig::of(self)
             .ok_or_else(|| S::Error::custom("a backoff from a factory can't be written"))?
             .serialize(serializer)
     }
@@ -42,7 +42,7 @@ impl Serialize for Backoff {
 /// See [`docs::config`](crate::docs::config).
 impl<'de> Deserialize<'de> for Backoff {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Shape::deserialize(deserializer).map(Shape::backoff)
+        BackoffConfig::deserialize(deserializer).map(BackoffConfig::backoff)
     }
 }
 
@@ -54,23 +54,23 @@ impl<'de> Deserialize<'de> for Backoff {
     rename = "Policy",
     rename_all = "snake_case"
 )]
-struct Settings {
-    attempt_timeout: Span,
+struct PolicyConfig {
+    attempt_timeout: HumanDuration,
     max_attempts: Limit<u32>,
-    max_outage: Limit<Span>,
-    stable_after: Span,
+    max_outage: Limit<HumanDuration>,
+    stable_after: HumanDuration,
     eof: Eof,
-    idle_timeout: Limit<Span>,
+    idle_timeout: Limit<HumanDuration>,
     backoff: Backoff,
 }
 
-impl Settings {
+impl PolicyConfig {
     fn of(policy: &Policy) -> Self {
         Self {
-            attempt_timeout: Span(policy.attempt_timeout),
+            attempt_timeout: HumanDuration(policy.attempt_timeout),
             max_attempts: Limit(policy.max_attempts),
             max_outage: Limit::of(policy.max_outage),
-            stable_after: Span(policy.stable_after),
+            stable_after: HumanDuration(policy.stable_after),
             eof: policy.eof,
             idle_timeout: Limit::of(policy.idle_timeout),
             backoff: policy.backoff.clone(),
@@ -89,7 +89,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for PolicyConfig {
     fn default() -> Self {
         Self::of(&Policy::new())
     }
@@ -98,7 +98,7 @@ impl Default for Settings {
 /// A backoff: which constructor, and what its setters are given.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename = "Backoff", rename_all = "snake_case")]
-enum Shape {
+enum BackoffConfig {
     None,
     Constant(Constant),
     Exponential(Exponential),
@@ -107,25 +107,25 @@ enum Shape {
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 struct Exponential {
-    initial: Span,
+    initial: HumanDuration,
     factor: f64,
-    max: Limit<Span>,
+    max: Limit<HumanDuration>,
     jitter: Jitter,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 struct Constant {
-    delay: Span,
+    delay: HumanDuration,
     #[serde(default = "no_growth", skip_serializing_if = "is_no_growth")]
     factor: f64,
     #[serde(default = "no_limit")]
-    max: Limit<Span>,
+    max: Limit<HumanDuration>,
     #[serde(default = "no_jitter")]
     jitter: Jitter,
 }
 
-impl Shape {
+impl BackoffConfig {
     /// `None` for a factory.
     fn of(backoff: &Backoff) -> Option<Self> {
         let initial = backoff.initial()?;
@@ -137,7 +137,7 @@ impl Shape {
         let may_be_exponential = initial >= Duration::from_millis(1);
         Some(if grows && may_be_exponential {
             Self::Exponential(Exponential {
-                initial: Span(initial),
+                initial: HumanDuration(initial),
                 factor,
                 max,
                 jitter,
@@ -146,7 +146,7 @@ impl Shape {
             Self::None
         } else {
             Self::Constant(Constant {
-                delay: Span(initial),
+                delay: HumanDuration(initial),
                 factor,
                 max,
                 jitter,
@@ -174,7 +174,7 @@ impl Default for Exponential {
     fn default() -> Self {
         let backoff = Policy::new().backoff;
         Self {
-            initial: Span(backoff.initial().unwrap_or_default()),
+            initial: HumanDuration(backoff.initial().unwrap_or_default()),
             factor: backoff.factor_of_growth(),
             max: limit_of(backoff.max),
             jitter: backoff.jitter,
@@ -182,11 +182,11 @@ impl Default for Exponential {
     }
 }
 
-fn limit_of(max: Duration) -> Limit<Span> {
+fn limit_of(max: Duration) -> Limit<HumanDuration> {
     Limit::of((max != Duration::MAX).then_some(max))
 }
 
-fn longest(max: Limit<Span>) -> Duration {
+fn longest(max: Limit<HumanDuration>) -> Duration {
     max.duration().unwrap_or(Duration::MAX)
 }
 
@@ -198,7 +198,7 @@ fn is_no_growth(factor: &f64) -> bool {
     *factor <= no_growth()
 }
 
-fn no_limit() -> Limit<Span> {
+fn no_limit() -> Limit<HumanDuration> {
     Limit(None)
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 #[cfg(feature = "rustls")]
-use crate::tls;
+use crate::tls_error;
 
 /// What an error means for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +69,7 @@ impl Verdict {
 
     fn of_connection(error: &io::Error) -> Self {
         #[cfg(feature = "rustls")]
-        if let Some(error) = tls::inside(error) {
+        if let Some(error) = tls_error::find(error) {
             return Self::of_tls(error);
         }
         let by_kind = matches!(
@@ -99,8 +99,8 @@ impl Verdict {
 
 #[cfg(feature = "rustls")]
 impl Verdict {
-    fn of_tls(error: &tls::Error) -> Self {
-        if tls::is_transient(error) {
+    fn of_tls(error: &tls_error::Error) -> Self {
+        if tls_error::is_transient(error) {
             Self::Lost
         } else {
             Self::Permanent
@@ -151,7 +151,7 @@ mod tests {
     #[cfg(feature = "rustls")]
     #[test]
     fn a_broken_connection_of_tls_is_a_loss_and_a_refusal_is_final() {
-        use tls::{AlertDescription, Error};
+        use tls_error::{AlertDescription, Error};
         let refusal = Error::AlertReceived(AlertDescription::CertificateRequired);
         for (error, verdict) in [
             (Error::DecryptError, Verdict::Lost),

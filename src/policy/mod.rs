@@ -5,11 +5,11 @@ mod backoff;
 mod backoff_crate;
 #[cfg(feature = "serde")]
 mod config;
+#[cfg(feature = "serde")]
+mod duration;
 mod loss;
 mod outage;
 mod schedule;
-#[cfg(feature = "serde")]
-mod text;
 
 use std::io;
 use std::time::Duration;
@@ -196,7 +196,7 @@ impl Policy {
     }
 
     pub(crate) fn verdict(&self, error: &io::Error, phase: Phase) -> Verdict {
-        if matches!(phase, Phase::Connect { .. }) && Permanent::marks(error) {
+        if matches!(phase, Phase::Connect { .. }) && Permanent::is_marked(error) {
             return Verdict::Permanent;
         }
         (self.classify)(error, phase)

@@ -1,10 +1,10 @@
 //! Connects to a server over TCP, as a service in production should.
 
 mod endpoint;
+mod error;
 mod race;
+mod rotation;
 mod socket;
-mod turn;
-mod unreachable;
 
 use std::future::Future;
 use std::io;
@@ -16,13 +16,13 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 pub use endpoint::Endpoint;
+pub use error::{EndpointFailure, Unreachable};
 pub use socket::Keepalive;
-pub use unreachable::{EndpointFailure, Unreachable};
 
 use self::endpoint::interleaved;
 use self::race::race;
+use self::rotation::Rotation;
 use self::socket::Options;
-use self::turn::Turn;
 use super::{Attempt, Connect};
 
 /// "Connection Attempt Delay", recommended by RFC 8305, section 5.
@@ -92,7 +92,7 @@ const MIN_HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TcpConnector {
-    turn: Turn,
+    rotation: Rotation,
     options: Options,
     happy_eyeballs_delay: Duration,
 }
@@ -110,7 +110,7 @@ impl TcpConnector {
         I::Item: Into<Endpoint>,
     {
         Self {
-            turn: Turn::new(endpoints.into_iter().map(Into::into).collect()),
+            rotation: Rotation::new(endpoints.into_iter().map(Into::into).collect()),
             options: Options::new(),
             happy_eyeballs_delay: HAPPY_EYEBALLS_DELAY,
         }
@@ -174,8 +174,8 @@ impl Connect for TcpConnector {
     type Future = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
     fn connect(&mut self, _attempt: &Attempt) -> Self::Future {
-        let endpoints = self.turn.next().to_vec();
-        let used = self.turn.used();
+        let endpoints = self.rotation.next().to_vec();
+        let used = self.rotation.used();
         let delay = self.happy_eyeballs_delay;
         let options = Arc::new(self.options.clone());
         Box::pin(async move {
@@ -188,7 +188,7 @@ impl Connect for TcpConnector {
             });
             let raced = race(candidates, delay).run().await;
             let (index, stream) = raced.map_err(|failures| Unreachable { failures })?;
-            used.is(index);
+            used.set(index);
             Ok(stream)
         })
     }

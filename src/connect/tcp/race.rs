@@ -63,7 +63,7 @@ where
                 Poll::Ready(Some(Ok(winner))) => return Poll::Ready(Some(winner)),
                 Poll::Ready(Some(Err(failures))) => {
                     errors.extend(failures);
-                    self.hasten();
+                    self.start_next_now();
                 }
             }
         }
@@ -90,7 +90,7 @@ where
     }
 
     /// One has failed: the next need not wait.
-    fn hasten(&mut self) {
+    fn start_next_now(&mut self) {
         self.start = match self.start {
             Start::Now | Start::Later(_) => Start::Now,
             Start::Never => Start::Never,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_hastens_the_next() {
+    async fn a_failure_starts_the_next_immediately() {
         let candidates = [
             (10 * MS, Err(vec![1])),
             (20 * MS, Err(vec![2])),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_runs_anew_from_each_start() {
+    async fn the_delay_restarts_at_each_start() {
         let candidates = [
             (100 * MS, Err(vec![1])),
             (900 * MS, Ok(2)),

@@ -151,7 +151,7 @@ impl SendBuffer {
         &self.queue.bytes[self.written..]
     }
 
-    /// The connection has taken this many of the unwritten bytes.
+    /// Records that the connection has taken this many of the unwritten bytes.
     #[inline]
     pub(super) fn advance(&mut self, n: usize) {
         self.needs_flush = true;
@@ -187,7 +187,7 @@ impl SendBuffer {
         self.release();
     }
 
-    /// The connection was flushed after it had taken everything.
+    /// Records a flush after the connection had taken everything.
     #[inline]
     pub(super) fn on_flushed(&mut self) {
         self.needs_flush = false;
@@ -219,12 +219,12 @@ impl SendBuffer {
         self.has_backlog
     }
 
-    /// A connection begins. It has taken nothing.
+    /// Records that a connection begins. It has taken nothing.
     pub(super) fn begin_connection(&mut self) {
         self.has_backlog = !self.queue.frames.is_empty();
     }
 
-    /// The connection is gone: what it has not delivered for certain waits for the next one.
+    /// Records the end of the connection. Messages that it may not have delivered wait for the next one.
     /// Messages that it has not taken whole are dropped unless `keeps_unsent`.
     pub(super) fn end_connection(&mut self, keeps_unsent: bool) {
         self.written = 0;

@@ -6,14 +6,14 @@ use tokio_rustls::rustls::CertificateError;
 pub(crate) use tokio_rustls::rustls::{AlertDescription, Error};
 
 /// The error of TLS inside of an error of a handshake or a connection.
-pub(crate) fn inside(error: &io::Error) -> Option<&Error> {
+pub(crate) fn find(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
 /// Whether the same handshake may succeed later: see `TlsConnector::is_transient`.
 pub(crate) fn is_transient(error: &Error) -> bool {
     match error {
-        Error::InvalidCertificate(error) => is_passing_of_certificate(error),
+        Error::InvalidCertificate(error) => is_transient_certificate_error(error),
         Error::AlertReceived(alert) => !is_refusal(*alert),
         Error::NoCertificatesPresented
         | Error::UnsupportedNameType
@@ -33,7 +33,7 @@ pub(crate) fn is_transient(error: &Error) -> bool {
     }
 }
 
-fn is_passing_of_certificate(error: &CertificateError) -> bool {
+fn is_transient_certificate_error(error: &CertificateError) -> bool {
     use CertificateError::{
         Expired, ExpiredContext, ExpiredRevocationList, ExpiredRevocationListContext,
         InvalidOcspResponse, NotValidYet, NotValidYetContext, UnknownRevocationStatus,

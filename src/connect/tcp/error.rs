@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use super::Endpoint;
+use super::endpoint::Endpoint;
 
 /// No address of any endpoint took the connection.
 ///

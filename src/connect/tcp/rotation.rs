@@ -1,16 +1,16 @@
-//! Whose turn it is.
+//! The order in which the endpoints are tried.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Endpoint;
+use super::endpoint::Endpoint;
 
 /// The endpoints, in the order of the next attempt.
 ///
 /// Another connection is wanted because the one before was lost, or the attempt before has
 /// failed: so the endpoint that was used last, or waited for, goes last.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Rotation {
     endpoints: Vec<Endpoint>,
     /// Of the endpoint that the running or latest attempt began with, or has connected to.
     used: Arc<AtomicUsize>,
@@ -19,7 +19,7 @@ pub(super) struct Turn {
 /// There was no attempt yet.
 const NONE: usize = usize::MAX;
 
-impl Turn {
+impl Rotation {
     pub(super) fn new(endpoints: Vec<Endpoint>) -> Self {
         Self {
             endpoints,
@@ -43,17 +43,17 @@ impl Turn {
     }
 }
 
-/// The running attempt's part of a [`Turn`].
+/// The running attempt's part of a [`Rotation`].
 pub(super) struct Used(Arc<AtomicUsize>);
 
 impl Used {
-    pub(super) fn is(&self, index: usize) {
+    pub(super) fn set(&self, index: usize) {
         self.0.store(index, Ordering::Relaxed);
     }
 }
 
-impl Clone for Turn {
-    /// Another connector, with a turn of its own.
+impl Clone for Rotation {
+    /// Another connector, with a rotation of its own.
     fn clone(&self) -> Self {
         let used = self.used.load(Ordering::Relaxed);
         Self {
@@ -67,43 +67,43 @@ impl Clone for Turn {
 mod tests {
     use super::*;
 
-    fn turn(names: &[&str]) -> Turn {
-        Turn::new(names.iter().map(|&name| name.into()).collect())
+    fn rotation(names: &[&str]) -> Rotation {
+        Rotation::new(names.iter().map(|&name| name.into()).collect())
     }
 
-    fn order(turn: &mut Turn) -> String {
-        turn.next().iter().map(ToString::to_string).collect()
+    fn order(rotation: &mut Rotation) -> String {
+        rotation.next().iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn the_endpoint_that_was_waited_for_goes_last() {
-        let mut turn = turn(&["a", "b", "c"]);
-        let orders: Vec<_> = (0..4).map(|_| order(&mut turn)).collect();
+        let mut rotation = rotation(&["a", "b", "c"]);
+        let orders: Vec<_> = (0..4).map(|_| order(&mut rotation)).collect();
         assert_eq!(orders, ["abc", "bca", "cab", "abc"]);
     }
 
     #[test]
     fn the_endpoint_that_was_connected_to_goes_last() {
-        let mut turn = turn(&["a", "b", "c"]);
-        assert_eq!(order(&mut turn), "abc");
-        turn.used().is(1);
-        assert_eq!(order(&mut turn), "acb");
-        turn.used().is(2);
-        assert_eq!(order(&mut turn), "acb");
+        let mut rotation = rotation(&["a", "b", "c"]);
+        assert_eq!(order(&mut rotation), "abc");
+        rotation.used().set(1);
+        assert_eq!(order(&mut rotation), "acb");
+        rotation.used().set(2);
+        assert_eq!(order(&mut rotation), "acb");
     }
 
     #[test]
-    fn a_clone_has_its_own_turn() {
-        let mut turn = turn(&["a", "b"]);
-        assert_eq!(order(&mut turn), "ab");
-        let mut other = turn.clone();
-        assert_eq!(order(&mut turn), "ba");
+    fn a_clone_has_its_own_rotation() {
+        let mut rotation = rotation(&["a", "b"]);
+        assert_eq!(order(&mut rotation), "ab");
+        let mut other = rotation.clone();
+        assert_eq!(order(&mut rotation), "ba");
         assert_eq!(order(&mut other), "ba");
-        assert_eq!(order(&mut turn), "ab");
+        assert_eq!(order(&mut rotation), "ab");
     }
 
     #[test]
     fn no_endpoints_have_no_order() {
-        assert_eq!(order(&mut turn(&[])), "");
+        assert_eq!(order(&mut rotation(&[])), "");
     }
 }

@@ -9,7 +9,7 @@ use serde::ser::{Serialize, Serializer};
 
 /// A duration such as "1m 30s".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(super) struct HumanDuration(pub(super) Duration);
 
 /// A setting, or "none" for no limit: TOML has no null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,40 +17,40 @@ pub(super) struct Limit<T>(pub(super) Option<T>);
 
 const NO_LIMIT: &str = "none";
 
-impl Limit<Span> {
+impl Limit<HumanDuration> {
     pub(super) fn of(limit: Option<Duration>) -> Self {
-        Self(limit.map(Span))
+        Self(limit.map(HumanDuration))
     }
 
     pub(super) fn duration(self) -> Option<Duration> {
-        self.0.map(|Span(duration)| duration)
+        self.0.map(|HumanDuration(duration)| duration)
     }
 }
 
-impl Serialize for Span {
+impl Serialize for HumanDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&humantime::format_duration(self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(SpanVisitor)
+        deserializer.deserialize_str(HumanDurationVisitor)
     }
 }
 
-struct SpanVisitor;
+struct HumanDurationVisitor;
 
-impl Visitor<'_> for SpanVisitor {
-    type Value = Span;
+impl Visitor<'_> for HumanDurationVisitor {
+    type Value = HumanDuration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a duration such as \"1m 30s\"")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<HumanDuration, E> {
         parse(text)
-            .map(Span)
+            .map(HumanDuration)
             .map_err(|error| E::custom(format_args!("{text:?} is not a duration: {error}")))
     }
 }
