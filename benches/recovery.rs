@@ -10,11 +10,10 @@
 //! This crate, the loop and a second such loop, the control, take turns. A round is the median of
 //! many losses, a ratio is one of the same round, above 1 if slower than the first loop.
 //!
-//! Prints a table in Markdown. Nothing is judged.
-
-mod support;
+//! Prints a table in Markdown. Nothing is checked.
 
 use std::cell::Cell;
+use std::env;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -22,53 +21,47 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use reconnecting_stream::{Backoff, Connect, Policy, ReconnectingStream};
-use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
+use tokio_rustls::rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream as ServerStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-
-use support::{Spread, Table, arguments, is_debug_build, machine};
 
 const ROUNDS: usize = 31;
 const LOSSES: usize = 101;
 
 fn main() -> io::Result<()> {
-    if is_debug_build() {
+    if cfg!(debug_assertions) {
+        eprintln!("nothing is measured in a debug build: use `cargo bench`");
         return Ok(());
     }
-    let words = arguments();
-    println!("{}\n", machine());
-    let mut table = Table::new([
-        &format!("time to recover, {ROUNDS} rounds of {LOSSES} losses"),
-        "by hand",
-        "this crate",
-        "this crate / by hand",
-        "by hand again / by hand",
-    ]);
+    let words: Vec<_> = env::args().skip(1).filter(|w| w != "--bench").collect();
+    println!(
+        "| time to recover, {ROUNDS} rounds of {LOSSES} losses | by hand | this crate \
+         | this crate / by hand | by hand again / by hand |\n|---|--:|--:|--:|--:|"
+    );
     for medium in ["TCP", "TLS"] {
         if words.iter().all(|word| medium.contains(word.as_str())) {
             let runtime = runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            table.push(LocalSet::new().block_on(&runtime, measure(medium))?);
+            println!("{}", LocalSet::new().block_on(&runtime, measure(medium))?);
         }
     }
-    println!("{table}");
     Ok(())
 }
 
-async fn measure(medium: &str) -> io::Result<[String; 5]> {
+async fn measure(medium: &str) -> io::Result<String> {
     let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await?);
     let address = listener.local_addr()?;
-    let dial = move || at_once(TcpStream::connect(address));
+    let dial = move || with_nodelay(TcpStream::connect(address));
     let accept = move || {
         let listener = Rc::clone(&listener);
-        at_once(async move { Ok(listener.accept().await?.0) })
+        with_nodelay(async move { Ok(listener.accept().await?.0) })
     };
     if medium == "TCP" {
         let reset = |socket: TcpStream| socket.set_zero_linger();
@@ -88,7 +81,9 @@ async fn measure(medium: &str) -> io::Result<[String; 5]> {
 }
 
 /// Nagle's algorithm would make the last flight of a handshake wait for 40 ms.
-async fn at_once(socket: impl Future<Output = io::Result<TcpStream>>) -> io::Result<TcpStream> {
+async fn with_nodelay(
+    socket: impl Future<Output = io::Result<TcpStream>>,
+) -> io::Result<TcpStream> {
     let socket = socket.await?;
     socket.set_nodelay(true)?;
     Ok(socket)
@@ -116,7 +111,7 @@ fn tls() -> (TlsConnector, TlsAcceptor) {
     (Arc::new(client).into(), Arc::new(server).into())
 }
 
-/// Who goes on after a loss.
+/// What replaces a lost connection.
 #[derive(Clone, Copy)]
 enum Side {
     ByHand,
@@ -132,7 +127,7 @@ async fn compare<D, Dialing, A, Accepting, Near, Far>(
     dial: D,
     accept: A,
     reset: impl Fn(Far) -> io::Result<()> + Copy + 'static,
-) -> io::Result<[String; 5]>
+) -> io::Result<String>
 where
     D: Fn() -> Dialing + Clone + 'static,
     Dialing: Future<Output = io::Result<Near>> + 'static,
@@ -174,20 +169,29 @@ where
     Ok(row(medium, &times))
 }
 
-fn row(medium: &str, times: &[Vec<f64>; SIDES.len()]) -> [String; 5] {
+fn row(medium: &str, times: &[Vec<f64>; SIDES.len()]) -> String {
     let by_hand = &times[0];
+    let micros = |times: &[f64]| 1e6 * median(&mut times.to_vec());
     let ratio = |times: &[f64]| {
         let ratios = times.iter().zip(by_hand).map(|(time, first)| time / first);
-        Spread::of(ratios.collect()).to_string()
+        let mut ratios: Vec<_> = ratios.collect();
+        let middle = median(&mut ratios);
+        let [lowest, highest] = [ratios[0], ratios[ratios.len() - 1]];
+        format!("{middle:.3} ({lowest:.3} to {highest:.3})")
     };
-    let micros = |times: &[f64]| format!("{:.1} µs", 1e6 * Spread::of(times.to_vec()).median);
-    [
-        medium.to_owned(),
+    format!(
+        "| {medium} | {:.1} µs | {:.1} µs | {} | {} |",
         micros(by_hand),
         micros(&times[1]),
         ratio(&times[1]),
         ratio(&times[2]),
-    ]
+    )
+}
+
+/// Sorts an odd number of values, and returns the one in the middle.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn ours<C, Near>(dial: C, near: Near) -> ReconnectingStream<C>
@@ -269,7 +273,7 @@ where
             read().await?;
             times.push(was_reset.get().elapsed().as_secs_f64());
         }
-        io::Result::Ok(Spread::of(times).median)
+        io::Result::Ok(median(&mut times))
     });
     let recovered = client.await??;
     server.await??;

@@ -11,7 +11,6 @@ use reconnecting_stream::{
     ReconnectingTcpStream, State, TcpConnector, Unreachable,
 };
 use socket2::SockRef;
-use static_assertions::assert_impl_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -20,7 +19,10 @@ use tokio::time::{sleep, timeout};
 const DEADLINE: Duration = Duration::from_secs(60);
 const MS: Duration = Duration::from_millis(1);
 
-assert_impl_all!(ReconnectingTcpStream: Send, Sync, Unpin, std::fmt::Debug);
+const _: () = {
+    const fn assert_traits<T: Send + Sync + Unpin + std::fmt::Debug>() {}
+    assert_traits::<ReconnectingTcpStream>();
+};
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.expect("it hangs")

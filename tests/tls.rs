@@ -17,13 +17,14 @@ use reconnecting_stream::{
     Attempt, Backoff, Connect, Eof, Event, GaveUp, Permanent, Policy, ReconnectingFramed,
     ReconnectingStream, Seam, State, TlsConnector,
 };
-use rustls::{AlertDescription, CertificateError, ClientConfig, HandshakeKind, ServerConfig};
-use static_assertions::assert_impl_all;
 use support::{gave_up, lost};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_rustls::rustls::{
+    self, AlertDescription, CertificateError, ClientConfig, HandshakeKind, ServerConfig,
+};
 use tokio_rustls::{TlsAcceptor, client, server};
 use tokio_util::codec::{Framed, LinesCodec};
 
@@ -90,9 +91,14 @@ impl Connect for ToAddress {
 
 type Stream = ReconnectingStream<TlsConnector<ToAddress>>;
 
-assert_impl_all!(TlsConnector<ToAddress>: Clone, std::fmt::Debug, Send, Sync);
-assert_impl_all!(Stream: Send, Sync, Unpin, std::fmt::Debug);
-assert_impl_all!(<TlsConnector<ToAddress> as Connect>::Future: Send, Unpin, std::fmt::Debug);
+const _: () = {
+    const fn assert_connector<T: Clone + std::fmt::Debug + Send + Sync>() {}
+    const fn assert_stream<T: Send + Sync + Unpin + std::fmt::Debug>() {}
+    const fn assert_attempt<T: Send + Unpin + std::fmt::Debug>() {}
+    assert_connector::<TlsConnector<ToAddress>>();
+    assert_stream::<Stream>();
+    assert_attempt::<<TlsConnector<ToAddress> as Connect>::Future>();
+};
 
 fn reset(io: Accepted) {
     io.get_ref().0.set_zero_linger().unwrap();

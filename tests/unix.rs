@@ -4,6 +4,7 @@
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -33,6 +34,26 @@ fn to(path: PathBuf) -> impl Connect<Io = UnixStream, Future: Send> + Send {
     move || UnixStream::connect(path.clone())
 }
 
+/// A folder that is deleted when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("reconnecting-stream-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A server at a path; its file is there while it lives.
 struct Server(UnixListener, PathBuf);
 
@@ -54,8 +75,8 @@ impl Drop for Server {
 
 #[tokio::test]
 async fn both_halves_of_a_stream_go_on_when_the_server_is_started_again_at_its_path() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("socket");
+    let folder = Folder::new();
+    let path = folder.0.join("socket");
     let mut server = Server::start(&path);
     let stream = ReconnectingStream::builder(to(path.clone()))
         .policy(policy())
@@ -100,8 +121,8 @@ async fn both_halves_of_a_stream_go_on_when_the_server_is_started_again_at_its_p
 
 #[tokio::test]
 async fn messages_go_on_when_the_server_is_started_again_at_its_path() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("socket");
+    let folder = Folder::new();
+    let path = folder.0.join("socket");
     let mut server = Server::start(&path);
     let mut lines = ReconnectingFramed::builder(to(path.clone()), LinesCodec::new())
         .policy(policy())

@@ -1,20 +1,12 @@
-//! Scripted connections, a scripted network, a checker of the waker contract, and real programs.
+//! Scripted connections, a scripted network, and a checker of the waker contract.
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 pub mod example;
 mod network;
-pub mod numbered;
-#[cfg(unix)]
-pub mod program;
-#[cfg(all(unix, feature = "testing"))]
-pub mod resets;
 mod task;
-pub mod turn;
 mod wire;
 
 pub use network::{Network, Outcome};
-#[cfg(unix)]
-pub use program::Program;
 pub use task::Task;
 pub use wire::{Fault, Peer, Wire};
 

@@ -1,0 +1,302 @@
+//! A peer that vanishes, with real packets: in network namespaces of the test's own, the address
+//! of the server is taken away, without a FIN or a RST. Needs root.
+//!
+//! The server and the client are processes in their namespaces: this file, run again.
+#![cfg(target_os = "linux")]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reconnecting_stream::{
+    Backoff, Endpoint, Event, Keepalive, Policy, ReconnectingStream, ReconnectingTcpStream,
+    TcpConnector,
+};
+use reconnecting_stream_tools::program::{are_installed, skip, tell};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
+
+/// Long enough for a busy machine; nothing waits for it unless it fails.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Of the documentation (RFC 5737): they exist in the namespaces only.
+const FIRST: &str = "192.0.2.2";
+const SECOND: &str = "198.51.100.2";
+const PORT: u16 = 7000;
+
+/// Says what a process in a namespace has to do.
+const ROLE: &str = "RECONNECTING_STREAM_TEST_ROLE";
+
+/// Two namespaces with a wire between them; gone when the test ends, however it ends.
+struct Namespaces {
+    name: String,
+}
+
+impl Namespaces {
+    /// `None` if the system does not allow it, which is said aloud.
+    fn new(test: &str) -> Option<Self> {
+        if !are_installed(&["ip"]) {
+            return None;
+        }
+        let namespaces = Self {
+            name: format!("rs{}{test}", std::process::id()),
+        };
+        let (server, client) = (namespaces.server(), namespaces.client());
+        if !ip(&["netns", "add", &server]) {
+            skip("may not make network namespaces (not root?)");
+            return None;
+        }
+        assert!(ip(&["netns", "add", &client]));
+        let wire = ["type", "veth", "peer", "name", "v", "netns", &client];
+        let ends = [&["-n", &server, "link", "add", "v"], &wire[..]].concat();
+        assert!(ip(&ends));
+        for (namespace, host) in [(&server, 2), (&client, 1)] {
+            for network in ["192.0.2", "198.51.100"] {
+                let address = format!("{network}.{host}/24");
+                assert!(ip(&["-n", namespace, "addr", "add", &address, "dev", "v"]));
+            }
+            assert!(ip(&["-n", namespace, "link", "set", "v", "up"]));
+        }
+        Some(namespaces)
+    }
+
+    fn server(&self) -> String {
+        format!("{}s", self.name)
+    }
+
+    fn client(&self) -> String {
+        format!("{}c", self.name)
+    }
+
+    /// What `/etc/hosts` is for the client.
+    fn hosts(&self) -> String {
+        format!("/etc/netns/{}", self.client())
+    }
+
+    fn set_host(&self, name: &str, address: &str) {
+        fs::create_dir_all(self.hosts()).unwrap();
+        let file = format!("{}/hosts", self.hosts());
+        fs::write(file, format!("{address} {name}\n")).unwrap();
+    }
+
+    fn take_away(&self, address: &str) {
+        let address = format!("{address}/24");
+        assert!(ip(&[
+            "-n",
+            &self.server(),
+            "addr",
+            "del",
+            &address,
+            "dev",
+            "v"
+        ]));
+    }
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        for namespace in [self.server(), self.client()] {
+            ip(&["netns", "del", &namespace]);
+        }
+        let _ = fs::remove_dir_all(self.hosts());
+    }
+}
+
+fn ip(args: &[&str]) -> bool {
+    let ip = Command::new("ip").args(args).stderr(Stdio::null()).status();
+    ip.unwrap().success()
+}
+
+/// A process in a namespace.
+struct Process {
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(namespace: &str, role: &str) -> Self {
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", namespace])
+            .arg(env::current_exe().unwrap())
+            .args(["--exact", "process", "--nocapture"])
+            .env(ROLE, role)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            stdout: BufReader::new(child.stdout.take().unwrap()).lines(),
+            child,
+        }
+    }
+
+    /// What it says after this word, the next time that it says it.
+    fn says(&mut self, word: &str) -> String {
+        let word = format!("<{word}> ");
+        let mut said = self.stdout.by_ref().map(Result::unwrap);
+        let line = said.find_map(|line| Some(line.split_once(&word)?.1.to_owned()));
+        line.unwrap_or_else(|| panic!("it ended without {word}"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Not a test, but a part of them.
+#[tokio::test]
+async fn process() {
+    let Ok(role) = env::var(ROLE) else { return };
+    let connector = || TcpConnector::any_of([FIRST, SECOND].map(|ip| Endpoint::from((ip, PORT))));
+    // In each case only one of the two options can notice.
+    let by_user_timeout = Duration::from_secs(2);
+    let by_keepalive = Keepalive::new()
+        .idle(Duration::from_secs(1))
+        .interval(Duration::from_secs(1))
+        .probes(2);
+    let work = async {
+        match role.as_str() {
+            "server" => serve().await,
+            "writes" => writes(connector().keepalive(None).user_timeout(by_user_timeout)).await,
+            "reads" => reads(connector().keepalive(by_keepalive).user_timeout(None)).await,
+            "name" => {
+                let connector = TcpConnector::new(("db.test", PORT));
+                reads(connector.keepalive(by_keepalive).user_timeout(None)).await;
+            }
+            "control" => control(connector().keepalive(None).user_timeout(None)).await,
+            other => panic!("{other}"),
+        }
+    };
+    timeout(DEADLINE, work).await.expect("it hangs");
+}
+
+/// Greets each client with the address that was reached, and reads what comes.
+async fn serve() {
+    let listener = tokio::net::TcpListener::bind(("0.0.0.0", PORT))
+        .await
+        .unwrap();
+    println!("<listening> {PORT}");
+    loop {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let address = peer.local_addr().unwrap().ip();
+            peer.write_all(format!("{address}\n").as_bytes())
+                .await
+                .unwrap();
+            let mut bytes = [0; 4096];
+            while peer.read(&mut bytes).await.is_ok_and(|n| n > 0) {}
+        });
+    }
+}
+
+async fn connect(connector: TcpConnector) -> ReconnectingTcpStream {
+    let stream = ReconnectingStream::builder(connector)
+        .policy(Policy::default().backoff(Backoff::constant(Duration::from_millis(10))))
+        .on_event(|event: &Event| match event {
+            Event::Lost { cause, .. } => println!("<lost> {:?}", cause.kind()),
+            Event::AttemptFailed { error, .. } => println!("<failed> {error}"),
+            _ => {}
+        })
+        .connect()
+        .await
+        .unwrap();
+    println!(
+        "<up> {}",
+        stream.get_ref().unwrap().peer_addr().unwrap().ip()
+    );
+    stream
+}
+
+async fn writes(connector: TcpConnector) {
+    let mut stream = connect(connector).await;
+    while stream.generation() == 1 {
+        stream.write_all(&[0; 100]).await.unwrap();
+        sleep(Duration::from_millis(10)).await;
+    }
+    stream.write_all(b"continues").await.unwrap();
+    let mut greeting = String::new();
+    let mut lines = tokio::io::BufReader::new(stream);
+    lines.read_line(&mut greeting).await.unwrap();
+    print!("<continues> {greeting}");
+}
+
+async fn reads(connector: TcpConnector) {
+    let mut lines = tokio::io::BufReader::new(connect(connector).await);
+    for said in ["greeting", "continues"] {
+        let mut greeting = String::new();
+        lines.read_line(&mut greeting).await.unwrap();
+        print!("<{said}> {greeting}");
+    }
+}
+
+/// Says when it has read for a while and has not noticed anything.
+async fn control(connector: TcpConnector) {
+    let mut stream = connect(connector).await;
+    let mut greeting = String::new();
+    let mut lines = tokio::io::BufReader::new(&mut stream);
+    lines.read_line(&mut greeting).await.unwrap();
+    let silence = timeout(Duration::from_secs(8), lines.read_line(&mut greeting)).await;
+    println!("<unaware> {} {}", silence.is_err(), stream.generation());
+}
+
+/// Takes the first address away under a client, and waits until it has noticed within about
+/// `limit` and continues at the second. Prints how long it took.
+fn vanishes(test: &str, limit: Duration) {
+    let Some(namespaces) = Namespaces::new(&test[..1]) else {
+        return;
+    };
+    namespaces.set_host("db.test", FIRST);
+    let mut server = Process::start(&namespaces.server(), "server");
+    server.says("listening");
+    let mut client = Process::start(&namespaces.client(), test);
+    assert_eq!(client.says("up"), FIRST);
+    namespaces.set_host("db.test", SECOND);
+    namespaces.take_away(FIRST);
+    let gone = Instant::now();
+    let cause = client.says("lost");
+    let noticed = gone.elapsed();
+    // When the neighbour does not answer either, that is the error of the timeout (`tcp(7)`).
+    assert!(
+        ["TimedOut", "HostUnreachable"].contains(&cause.as_str()),
+        "{cause}"
+    );
+    assert_eq!(client.says("continues"), SECOND);
+    let recovery = gone.elapsed() - noticed;
+    tell(format_args!(
+        "{test}: noticed after {noticed:.1?} ({cause}, limit {limit:?}), went on {recovery:.1?} later"
+    ));
+    // The kernel's timers are late by up to one more retransmission or probe.
+    assert!(noticed < 2 * limit + Duration::from_secs(5), "{noticed:?}");
+}
+
+#[test]
+fn the_user_timeout_sees_a_peer_that_vanished_while_the_stream_only_writes() {
+    vanishes("writes", Duration::from_secs(2));
+}
+
+#[test]
+fn keepalive_sees_a_peer_that_vanished_while_the_stream_only_reads() {
+    vanishes("reads", Duration::from_secs(3));
+}
+
+#[test]
+fn a_name_is_looked_up_anew_at_every_attempt() {
+    vanishes("name", Duration::from_secs(3));
+}
+
+#[test]
+fn without_the_options_nobody_would_notice() {
+    let Some(namespaces) = Namespaces::new("u") else {
+        return;
+    };
+    let mut server = Process::start(&namespaces.server(), "server");
+    server.says("listening");
+    let mut client = Process::start(&namespaces.client(), "control");
+    client.says("up");
+    namespaces.take_away(FIRST);
+    assert_eq!(client.says("unaware"), "true 1");
+}

@@ -1,0 +1,413 @@
+//! `netcat` as a program: its output and its exit status, against real sockets.
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::{sleep, timeout};
+
+/// Long enough for a busy machine; nothing waits for it unless it fails.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, future).await.expect("it hangs")
+}
+
+fn netcat() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netcat"));
+    command.kill_on_drop(true);
+    command
+}
+
+/// A running netcat, line by line.
+struct Netcat {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: Lines<BufReader<ChildStderr>>,
+}
+
+impl Netcat {
+    /// Retries fast.
+    fn start(address: SocketAddr, options: &[&str]) -> Self {
+        let mut child = netcat()
+            .args(["--initial-delay", "10", "--max-delay", "50"])
+            .args(options)
+            .arg(address.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            stdin: child.stdin.take(),
+            stdout: lines(child.stdout.take().unwrap()),
+            stderr: lines(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    async fn types(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    fn ends_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    async fn prints(&mut self, line: &str) {
+        let printed = soon(self.stdout.next_line()).await.unwrap();
+        assert_eq!(printed.as_deref(), Some(line));
+    }
+
+    async fn prints_no_more(&mut self) {
+        assert_eq!(soon(self.stdout.next_line()).await.unwrap(), None);
+    }
+
+    /// Skips what it tells before.
+    async fn tells(&mut self, words: &str) {
+        let mut told = Vec::new();
+        let is_told = soon(async {
+            while let Some(line) = self.stderr.next_line().await.unwrap() {
+                if line.contains(words) {
+                    return true;
+                }
+                told.push(line);
+            }
+            false
+        });
+        assert!(is_told.await, "nothing about {words:?} in {told:#?}");
+    }
+
+    async fn exits(&mut self) -> ExitStatus {
+        soon(self.child.wait()).await.unwrap()
+    }
+}
+
+fn lines<R: AsyncRead + Unpin>(output: R) -> Lines<BufReader<R>> {
+    BufReader::new(output).lines()
+}
+
+/// A port that refuses connections and that no other process can take.
+async fn reserve(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(cfg!(not(windows))).unwrap();
+    soon(async {
+        // A program that another test is starting has our dropped listener until it is `exec`ed.
+        while let Err(error) = socket.bind(address) {
+            assert_eq!(error.kind(), ErrorKind::AddrInUse);
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    socket
+}
+
+/// A server that is up.
+async fn listen() -> (TcpListener, SocketAddr) {
+    let socket = reserve((Ipv4Addr::LOCALHOST, 0).into()).await;
+    let listener = socket.listen(8).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+async fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
+    BufReader::new(soon(listener.accept()).await.unwrap().0)
+}
+
+async fn receives(io: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    soon(io.read_line(&mut line)).await.unwrap();
+    line
+}
+
+fn reset(io: BufReader<TcpStream>) {
+    io.into_inner().set_zero_linger().unwrap();
+}
+
+/// Takes the server down; its port refuses until it listens again.
+async fn kill(listener: TcpListener, io: BufReader<TcpStream>) -> TcpSocket {
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    reset(io);
+    reserve(address).await
+}
+
+#[tokio::test]
+async fn netcat_goes_on_after_its_server_was_killed_and_restarted() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &[]);
+    let mut io = accept(&listener).await;
+    netcat.types("before\n").await;
+    assert_eq!(receives(&mut io).await, "before\n");
+    io.write_all(b"answer 1\n").await.unwrap();
+    netcat.prints("answer 1").await;
+
+    let port = kill(listener, io).await;
+    netcat.tells("lost connection 1").await;
+    netcat.types("meanwhile\n").await;
+    netcat.tells("attempt 3 failed").await;
+    let listener = port.listen(8).unwrap();
+
+    let mut io = accept(&listener).await;
+    assert_eq!(receives(&mut io).await, "meanwhile\n");
+    netcat.types("after\n").await;
+    assert_eq!(receives(&mut io).await, "after\n");
+    io.write_all(b"answer 2\n").await.unwrap();
+    netcat.prints("answer 2").await;
+
+    netcat.ends_stdin();
+    assert_eq!(receives(&mut io).await, "");
+    io.write_all(b"said after the end of stdin").await.unwrap();
+    drop(io);
+    netcat.prints("said after the end of stdin").await;
+    netcat.prints_no_more().await;
+    assert!(netcat.exits().await.success());
+}
+
+#[tokio::test]
+async fn netcat_drops_a_line_of_output_that_was_cut() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &[]);
+    let mut io = accept(&listener).await;
+    io.write_all(b"whole\nha").await.unwrap();
+    drop(io);
+    netcat.prints("whole").await;
+    netcat.tells("2 bytes of it dropped").await;
+    let mut io = accept(&listener).await;
+    io.write_all(b"whole again\n").await.unwrap();
+    netcat.prints("whole again").await;
+}
+
+#[tokio::test]
+async fn netcat_passes_bytes_as_they_come_with_a_hidden_seam() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &["--seam", "hidden"]);
+    let mut io = accept(&listener).await;
+    io.write_all(b"ha").await.unwrap();
+    drop(io);
+    let mut io = accept(&listener).await;
+    netcat.types("no end of line").await;
+    let mut typed = [0; "no end of line".len()];
+    soon(io.read_exact(&mut typed)).await.unwrap();
+    io.write_all(b"lf\n").await.unwrap();
+    netcat.prints("half").await;
+}
+
+#[tokio::test]
+async fn netcat_sends_a_line_that_was_cut_again_and_whole() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &["--max-attempts", "none"]);
+    let mut stdin = netcat.stdin.take().unwrap();
+    let typing = tokio::spawn(async move {
+        for number in 0.. {
+            let line = format!("{number:01000}\n");
+            stdin.write_all(line.as_bytes()).await.unwrap();
+        }
+    });
+    let server = async {
+        let mut next = 0;
+        let mut patience = Duration::from_millis(50);
+        loop {
+            let mut io = accept(&listener).await;
+            next = takes_lines(&mut io, next).await;
+            // Until the connection is full, or else for longer the next time.
+            sleep(patience).await;
+            patience *= 2;
+            reset(io);
+        }
+    };
+    tokio::select! {
+        () = netcat.tells("is sent again") => {}
+        () = server => {}
+    }
+    takes_lines(&mut accept(&listener).await, 0).await;
+    typing.abort();
+}
+
+/// Takes some lines, from this number on; returns the number after them.
+async fn takes_lines(io: &mut BufReader<TcpStream>, mut next: u64) -> u64 {
+    for _ in 0..20 {
+        let line = receives(io).await;
+        assert_eq!(line.len(), 1001, "torn: {line}");
+        let number: u64 = line.trim().parse().unwrap();
+        assert!(number >= next, "{number} after {next}");
+        next = number + 1;
+    }
+    next
+}
+
+#[tokio::test]
+async fn netcat_ends_with_its_server_if_the_end_of_stream_is_passed() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &["--eof", "pass"]);
+    let mut io = accept(&listener).await;
+    io.write_all(b"bye\n").await.unwrap();
+    drop(io);
+    netcat.prints("bye").await;
+    assert!(netcat.exits().await.success());
+}
+
+#[tokio::test]
+async fn netcat_ends_with_the_first_loss_if_the_seam_is_the_end_of_stream() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &["--seam", "eof"]);
+    let io = accept(&listener).await;
+    netcat.tells("connection 1 is up").await;
+    drop(io);
+    netcat.tells("lost connection 1").await;
+    assert!(netcat.exits().await.success());
+}
+
+#[tokio::test]
+async fn netcat_leaves_a_server_that_is_silent_for_too_long() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &["--idle-timeout", "0.05"]);
+    let server = tokio::spawn(async move {
+        loop {
+            let mut io = accept(&listener).await;
+            // On a slow machine it has been left already.
+            let _ = io.write_all(b"here\n").await;
+            let _ = io.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    netcat.prints("here").await;
+    netcat.tells("nothing arrived within 50ms").await;
+    netcat.prints("here").await;
+    server.abort();
+}
+
+#[tokio::test]
+async fn netcat_fails_if_the_reply_is_lost_after_the_end_of_stdin() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &[]);
+    let mut io = accept(&listener).await;
+    netcat.types("question\n").await;
+    netcat.ends_stdin();
+    assert_eq!(receives(&mut io).await, "question\n");
+    assert_eq!(receives(&mut io).await, "");
+    reset(io);
+    netcat.tells("netcat: connection 1 was lost").await;
+    assert_eq!(netcat.exits().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn netcat_fails_if_stdin_ends_during_an_outage() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &["--max-attempts", "none"]);
+    let io = accept(&listener).await;
+    netcat.tells("connection 1 is up").await;
+    let _refusing = kill(listener, io).await;
+    netcat.tells("attempt 1 failed").await;
+    netcat.ends_stdin();
+    netcat.tells("there was no connection").await;
+    assert_eq!(netcat.exits().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn netcat_fails_when_it_gives_up() {
+    let (listener, address) = listen().await;
+    let mut netcat = Netcat::start(address, &["--max-attempts", "2"]);
+    let io = accept(&listener).await;
+    netcat.tells("connection 1 is up").await;
+    let _refusing = kill(listener, io).await;
+    netcat.tells("gave up after 2 attempts").await;
+    assert_eq!(netcat.exits().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn netcat_tries_the_first_connection_once_unless_told_otherwise() {
+    let refusing = reserve((Ipv4Addr::LOCALHOST, 0).into()).await;
+    let address = refusing.local_addr().unwrap();
+    let mut once = Netcat::start(address, &[]);
+    assert_eq!(once.exits().await.code(), Some(1));
+
+    let mut patient = Netcat::start(address, &["--retry-initial"]);
+    patient.tells("attempt 2 failed").await;
+    let listener = refusing.listen(8).unwrap();
+    let _io = accept(&listener).await;
+    patient.ends_stdin();
+    patient.tells("connection 1 is up").await;
+}
+
+/// Stdin stays open: a thread of netcat is stuck in a read from it.
+#[cfg(unix)]
+#[tokio::test]
+async fn netcat_is_ended_by_ctrl_c_connected_or_not() {
+    for is_connected in [true, false] {
+        let (listener, address) = listen().await;
+        let mut netcat = Netcat::start(address, &["--max-attempts", "none"]);
+        let mut io = accept(&listener).await;
+        io.write_all(b"here\n").await.unwrap();
+        netcat.prints("here").await;
+        let open = if is_connected {
+            Ok((listener, io))
+        } else {
+            let port = kill(listener, io).await;
+            netcat.tells("attempt 1 failed").await;
+            Err(port)
+        };
+        interrupt(&netcat.child).await;
+        assert!(netcat.exits().await.success());
+        drop(open);
+    }
+}
+
+#[cfg(unix)]
+async fn interrupt(child: &Child) {
+    let kill = format!("kill -INT {}", child.id().unwrap());
+    let status = Command::new("sh").args(["-c", &kill]).status().await;
+    assert!(status.unwrap().success());
+}
+
+#[tokio::test]
+async fn netcat_explains_a_wrong_command_line() {
+    for (arguments, complaint) in [
+        (&[][..], "expected HOST:PORT, got none"),
+        (&["localhost"], "expected HOST:PORT, got localhost"),
+        (&[":80"], "expected HOST:PORT, got :80"),
+        (&["a:1", "b:2"], "expected one address"),
+        (&["--quiet", "a:1"], "--quiet: not an option"),
+        (&["a:1", "--seam"], "--seam: expected a value, got none"),
+        (
+            &["--seam", "x", "a:1"],
+            "--seam: expected error or hidden or eof, got x",
+        ),
+        (
+            &["--max-attempts", "x", "a:1"],
+            "--max-attempts: expected a number, got x",
+        ),
+        (
+            &["--idle-timeout", "-1", "a:1"],
+            "--idle-timeout: expected a number of seconds",
+        ),
+    ] {
+        let output = soon(netcat().args(arguments).output()).await.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(complaint), "{arguments:?}: {stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn netcat_helps() {
+    let output = soon(netcat().arg("--help").output()).await.unwrap();
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    for option in [
+        "--seam",
+        "--eof",
+        "--retry-initial",
+        "--max-attempts",
+        "--idle-timeout",
+    ] {
+        assert!(help.contains(option), "{help}");
+    }
+}
