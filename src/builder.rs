@@ -1,4 +1,4 @@
-//! The settings of a link, whatever goes over it.
+//! The builder of every kind of stream.
 
 use std::fmt;
 
@@ -6,13 +6,12 @@ use crate::link::{Event, Settings};
 use crate::policy::Policy;
 use crate::seam::Seam;
 
-/// The settings of a [`ReconnectingStream`](crate::ReconnectingStream), and its three ways to
-/// begin; with another `Kind`, those of a `ReconnectingFramed`.
+/// Builds a [`ReconnectingStream`](crate::ReconnectingStream), or with another `Kind` a
+/// `ReconnectingFramed`.
 ///
 /// # Defaults
 ///
-/// The default [`Policy`], [`Seam::Hidden`], no observer, a first connection that is attempted
-/// once.
+/// The default [`Policy`], [`Seam::Hidden`], no observer, one attempt for the first connection.
 ///
 /// # Examples
 ///
@@ -38,7 +37,7 @@ pub struct Builder<C, Kind = ByteStream> {
     pub(crate) settings: Settings,
 }
 
-/// The kind of a [`Builder`] that has no settings of its own: bytes.
+/// The kind of a [`Builder`] of byte streams. It has no settings of its own.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ByteStream;
@@ -57,27 +56,27 @@ impl<C, Kind> Builder<C, Kind> {
         }
     }
 
-    /// When a connection counts as lost, when to try again, when to give up.
+    /// Sets when a connection counts as lost, when to retry, and when to give up.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.policy = policy;
         self
     }
 
-    /// What the user gets to know of a swap.
+    /// Sets how each half is told that its connection was replaced.
     pub fn seam(mut self, seam: Seam) -> Self {
         self.settings.seam = seam;
         self
     }
 
-    /// Whether `connect` makes the first connection under the policy, too, instead of by one
-    /// attempt. Off by default: a wrong address should be noticed at once.
+    /// Sets whether `connect` retries the first connection under the policy. By default it makes a
+    /// single attempt, so that a wrong address is noticed immediately.
     pub fn retry_initial_connect(mut self, retry: bool) -> Self {
         self.settings.retry_initial_connect = retry;
         self
     }
 
-    /// Calls `observer` with everything that happens, from within the poll in which it happens:
-    /// it should not block. If it panics, the panic passes to whoever polled.
+    /// Sets an observer, which is called with each event from within the poll that causes it. It
+    /// should not block. If it panics, the panic continues in the task that polled.
     pub fn on_event<F>(mut self, observer: F) -> Self
     where
         F: FnMut(&Event) + Send + Sync + 'static,

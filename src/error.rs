@@ -9,13 +9,13 @@ use std::time::Duration;
 #[cfg(feature = "codec")]
 use tokio_util::codec::{AnyDelimiterCodecError, LinesCodecError};
 
-/// A connection died, and with it whatever was on its way.
+/// The error of a seam: a connection was lost, with the data that was in flight.
 ///
 /// With [`Seam::Error`](crate::Seam::Error) each half of a stream gets exactly one of these, as an
-/// [`io::Error`] of kind [`ConnectionReset`](io::ErrorKind::ConnectionReset), before it goes on
-/// with the next connection. After a shutdown, when no connection follows, a reader gets it with
-/// the kind of its cause instead of an end of the stream that would look like a complete reply;
-/// the stream is [`Closed`](crate::State::Closed) then.
+/// [`io::Error`] of kind [`ConnectionReset`](io::ErrorKind::ConnectionReset), before it continues
+/// on the next connection. After a shutdown no connection follows: the reader gets it with the kind
+/// of its cause, because an end of the stream would look like a complete reply. The stream is
+/// [`Closed`](crate::State::Closed) then.
 ///
 /// # Examples
 ///
@@ -29,9 +29,9 @@ use tokio_util::codec::{AnyDelimiterCodecError, LinesCodecError};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionLost {
-    /// The connection that was lost; the first one of a stream is 1.
+    /// The generation of the connection that was lost. The first one of a stream is 1.
     pub generation: u64,
-    /// Why: the error that a read, a write or a flush met. The end of the stream is
+    /// The error that a read, a write or a flush met. The end of the stream is
     /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), an idle timeout
     /// [`TimedOut`](io::ErrorKind::TimedOut), a reconnect on demand
     /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
@@ -44,10 +44,10 @@ pub struct ConnectionLost {
 }
 
 impl ConnectionLost {
-    /// The loss that an error tells of, however deep it is inside: codecs and protocols wrap the
-    /// [`io::Error`] of a stream in their own, and tell it as their
-    /// [`source`](Error::source). The errors of `LinesCodec` and `AnyDelimiterCodec`, which don't,
-    /// are opened, too. `None` for a [`GaveUp`] that holds one: that stream does not go on.
+    /// Returns the loss inside an error, at any depth. Codecs and protocols wrap the [`io::Error`]
+    /// of a stream in their own and return it as their [`source`](Error::source). The errors of
+    /// `LinesCodec` and `AnyDelimiterCodec`, which have no source, are searched too. `None` for a
+    /// [`GaveUp`] that contains a loss, because that stream does not continue.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         chain(error)
             .take_while(|error| !error.is::<GaveUp>())
@@ -77,26 +77,26 @@ impl From<ConnectionLost> for io::Error {
     }
 }
 
-/// An outage ended without a connection: the attempts or the time ran out, or the error was
-/// [`Permanent`].
+/// The error of an outage that ended without a connection: the attempts or the time ran out, or the
+/// error was [`Permanent`].
 ///
-/// It arrives inside an [`io::Error`] that has the kind of `last_error`, which may be that of a
-/// seam's error: tell them apart by [`find`](Self::find). Every later operation answers the same,
-/// until [`Handle::reconnect`](crate::Handle::reconnect) starts afresh.
+/// It is inside an [`io::Error`] of the kind of `last_error`, which may be the kind of a seam's
+/// error: use [`find`](Self::find) to tell them apart. Every later operation returns the same error
+/// until [`Handle::reconnect`](crate::Handle::reconnect) starts again.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GaveUp {
-    /// How many attempts the outage had.
+    /// The number of attempts in the outage.
     pub attempts: u32,
-    /// How long it lasted.
+    /// The length of the outage.
     pub outage: Duration,
-    /// What the last attempt failed with, or the cause of the loss if there was no attempt.
+    /// The error of the last attempt, or the cause of the loss if there was no attempt.
     pub last_error: Arc<io::Error>,
 }
 
 impl GaveUp {
-    /// The giving up that an error tells of, however deep it is inside. `None` for a
-    /// [`ConnectionLost`] that holds one: that stream goes on.
+    /// Returns the `GaveUp` inside an error, at any depth. `None` for a [`ConnectionLost`] that
+    /// contains one, because that stream continues.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         chain(error)
             .take_while(|error| !error.is::<ConnectionLost>())
@@ -126,11 +126,11 @@ impl From<GaveUp> for io::Error {
     }
 }
 
-/// Marks a connector's error as final: trying again can't help (a wrong password, a revoked
+/// Marks a connector's error as permanent: a retry can't succeed (a wrong password, a revoked
 /// certificate).
 ///
-/// The stream gives up at once instead of spending its attempts. The mark is looked for on the
-/// error that the connector returns, so convert it last.
+/// The stream gives up immediately instead of using up its attempts. Only the outermost error that
+/// the connector returns is checked for the mark, so convert it last.
 ///
 /// # Examples
 ///
@@ -151,7 +151,7 @@ impl From<GaveUp> for io::Error {
 pub struct Permanent(Box<dyn Error + Send + Sync>);
 
 impl Permanent {
-    /// Wraps an error, or a message.
+    /// Wraps an error or a message.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(error.into())
     }
@@ -189,22 +189,22 @@ impl From<Permanent> for io::Error {
     }
 }
 
-/// The kind of the [`io::Error`] that an error comes from, if it comes from one.
+/// Returns the kind of the first [`io::Error`] in the chain of an error, or `Other`.
 #[cfg(feature = "codec")]
 pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> io::ErrorKind {
     let first = chain(error).find_map(|error| error.downcast_ref());
     first.map_or(io::ErrorKind::Other, io::Error::kind)
 }
 
-/// An error and what it comes from, outermost first.
+/// Returns an error and its sources, outermost first.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
         held(error).or_else(|| error.source())
     })
 }
 
-/// What an error holds and does not tell as its source: an [`io::Error`] skips the error inside
-/// of it, and some codecs' errors have no source at all.
+/// Returns the error inside another one whose `source` does not return it: an [`io::Error`] skips
+/// the error inside, and some codecs' errors have no source.
 fn held<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return Some(error.get_ref()?);

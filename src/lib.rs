@@ -2,9 +2,9 @@
 //!
 //! A TCP connection dies: the server restarts, a firewall drops an idle flow, a peer sends RST.
 //! [`ReconnectingStream`] is an [`AsyncRead`](tokio::io::AsyncRead) and
-//! [`AsyncWrite`](tokio::io::AsyncWrite) that sees it, drops the dead connection, and goes on
-//! with a fresh one, made by your connector under a [`Policy`]: exponential backoff with jitter,
-//! a timeout for each attempt, a cap on attempts.
+//! [`AsyncWrite`](tokio::io::AsyncWrite) that detects the loss, drops the dead connection, and
+//! continues on a fresh one. Your connector makes it, under a [`Policy`]: exponential backoff with
+//! jitter, a timeout for each attempt, a cap on attempts.
 //!
 //! ```no_run
 //! # use reconnecting_stream::ReconnectingStream;
@@ -19,28 +19,29 @@
 //!
 //! | | |
 //! |---|---|
-//! | what was read before the loss | yours |
-//! | what the dead connection had accepted, and had not delivered | **lost**, and nobody can tell how much: a `write` that answers `Ok` has reached a buffer of the kernel, not the peer |
-//! | a read or a write that waits when the connection dies | goes on, on the next connection |
-//! | a message that was cut by the loss | with [`Seam::Hidden`], the default, **torn**: its tail goes to a peer that never saw its head. With [`Seam::Error`] each half gets one error at the seam, so that it can begin its message again |
+//! | data that was read before the loss | delivered |
+//! | data that the dead connection had accepted and not delivered | **lost**, and neither side can tell how much: a `write` that returns `Ok` has reached a buffer of the kernel, not the peer |
+//! | a read or a write that waits when the connection dies | continues on the next connection |
+//! | a message that the loss cut in two | with [`Seam::Hidden`], the default, **torn**: its tail goes to a peer that never received its head. With [`Seam::Error`] each half gets one error at the seam, so that it can send the message again |
 //! | the order of the bytes of one connection | kept |
-//! | a wake-up | never: whoever polled last and whoever is gone, both halves are woken |
+//! | wake-ups | never lost: every change wakes the tasks of both halves, also if the half that polled last is gone |
 //!
-//! So a bare stream suits bytes that stand for themselves, and protocols whose code handles an
-//! error at the seam. For messages there is
+//! A bare stream suits bytes that stand for themselves, such as a log, and protocols whose code
+//! handles an error at the seam. Never put a client that matches replies to requests over a hidden
+//! seam: after a loss it takes the reply to one request for the reply to another. For messages use
 #![cfg_attr(
     feature = "codec",
-    doc = "[`ReconnectingFramed`], which never tears one: its docs say what becomes of each."
+    doc = "[`ReconnectingFramed`], which never tears one: its docs say what happens to each."
 )]
 #![cfg_attr(
     not(feature = "codec"),
     doc = "`ReconnectingFramed`, behind the feature `codec`."
 )]
 //!
-//! # Where to look
+//! # Contents
 //!
-//! - [`docs`]: the book. Begin there: which of these to use, choosing a policy, logging in,
-//!   observing, testing, moving from `stubborn-io`, and why.
+//! - [`docs`]: the book. Start there: which type to use, choosing a policy, logging in,
+//!   observing, testing, moving from `stubborn-io`, and a FAQ.
 //! - [`ReconnectingStream`] and its [`Builder`]: bytes.
 #![cfg_attr(feature = "codec", doc = "- [`ReconnectingFramed`]: messages.")]
 #![cfg_attr(
@@ -49,9 +50,9 @@
 )]
 #![cfg_attr(
     feature = "codec",
-    doc = "- [`docs::framed_over_stream`]: what becomes of a plain `Framed` over a [`ReconnectingStream`]."
+    doc = "- [`docs::framed_over_stream`]: a plain `Framed` over a [`ReconnectingStream`]."
 )]
-//! - [`Seam`]: what its user gets to know of a swap.
+//! - [`Seam`]: how each half of a stream is told that its connection was replaced.
 //! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.
 #![cfg_attr(
     feature = "net",
@@ -59,27 +60,26 @@
 )]
 #![cfg_attr(
     feature = "rustls",
-    doc = "- [`TlsConnector`]: TLS on top of what another connector connects."
+    doc = "- [`TlsConnector`]: TLS over the connections of another connector."
 )]
-//! - [`Policy`], [`Backoff`], [`Verdict`]: what a loss is, when to try again, when to give up.
-//! - [`Handle`], [`State`], [`Event`]: how to watch and command a stream from elsewhere.
-//! - [`ConnectionLost`], [`GaveUp`]: what is inside of the [`io::Error`](std::io::Error)s.
+//! - [`Policy`], [`Backoff`], [`Verdict`]: what counts as a loss, when to retry, when to give up.
+//! - [`Handle`], [`State`], [`Event`]: how to watch and command a stream from other tasks.
+//! - [`ConnectionLost`], [`GaveUp`]: the errors inside an [`io::Error`](std::io::Error).
 //!
 //! # Logs
 //!
-//! Lines go to [`tracing`] under the target `reconnecting_stream`, in a span for each stream: a
-//! loss and a connection are `info`, attempts `debug`, an outage that has lasted for 30 s is one
-//! `warn`, giving up is an `error`.
+//! Events go to [`tracing`] under the target `reconnecting_stream`, in one span for each stream. A
+//! loss and a connection are logged at `info`, attempts at `debug`, an outage that has lasted 30 s
+//! once at `warn`, giving up at `error`.
 //!
 //! # Features
 //!
 //! - `codec` (on): `ReconnectingFramed`.
 //! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`.
-//! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations as a person writes
-//!   them.
-//! - `metrics` (off): `Metrics`, an observer that counts for the `metrics` facade.
-//! - `rustls` (off): `TlsConnector`, a TLS handshake on top of any connection. The provider of
-//!   its cryptography is yours to choose.
+//! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations such as `"1m 30s"`.
+//! - `metrics` (off): `Metrics`, an observer that records to the `metrics` facade.
+//! - `rustls` (off): `TlsConnector`, a TLS handshake over any connection. You choose the crypto
+//!   provider.
 //! - `testing` (off): a TCP proxy that injects faults, for the tests of services.
 //! - `backoff` (off): `Backoff::from_backoff_crate`, an adapter for the schedules of the
 //!   unmaintained `backoff` crate (RUSTSEC-2025-0012).
@@ -108,7 +108,7 @@ pub mod testing;
 mod tls;
 #[cfg_attr(
     not(feature = "codec"),
-    allow(dead_code, reason = "what only messages need")
+    allow(dead_code, reason = "used for messages only")
 )]
 mod transfer;
 

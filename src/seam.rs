@@ -1,7 +1,7 @@
 //! Where one connection ends and the next begins.
 
-/// What the user of a stream gets to know of a seam, the place in the byte stream where one
-/// connection ends and the next begins.
+/// How each half of a stream is told of a seam: the place in the byte stream where one connection
+/// ends and the next begins.
 ///
 /// | | the reader gets | the writer gets |
 /// |---|---|---|
@@ -11,23 +11,23 @@
 ///
 /// The error is a [`ConnectionReset`](std::io::ErrorKind::ConnectionReset) with a
 /// [`ConnectionLost`](crate::ConnectionLost) inside. A half gets it as soon as the loss is known
-/// and the half is polled, before anything waits; its next operation drives the reconnect.
-/// Several seams between two operations of one half are one error.
+/// and the half is polled, before anything waits. Its next operation drives the reconnect. Several
+/// seams between two operations of one half are one error.
 ///
-/// Tell it by [`ConnectionLost::find`](crate::ConnectionLost::find), not by its kind: a
-/// [`GaveUp`](crate::GaveUp) has the kind of the last error, which may be a reset, too, and every
-/// later operation answers it at once, so that a loop which goes on after it would spin.
+/// Detect it with [`ConnectionLost::find`](crate::ConnectionLost::find), not by its kind. A
+/// [`GaveUp`](crate::GaveUp) has the kind of the last error, which may be a reset too, and every
+/// later operation returns it immediately, so a loop that continues after it would spin.
 ///
-/// A half that meets a loss itself has heard of it; the other one hears of it at its own next
-/// operation, perhaps when the first one uses the next connection already. So compare
+/// The half whose operation fails learns of the loss from that error. The other half learns of it
+/// on its next operation, by which time the first may already use the next connection. Compare
 /// [`ConnectionLost::generation`](crate::ConnectionLost::generation) with the generation on which
 /// a request was written before repeating it.
 ///
-/// A [`shutdown`](tokio::io::AsyncWrite::poll_shutdown) tells a writer that has not heard yet
-/// before it does anything, even during an outage: the writer may want to send its last words
-/// again. And a reader that has not heard yet when a shutdown has ended an outage does not get
-/// the end of the stream before the error, since what it has read is not all. The loss of the
-/// connection that was shut down is told whatever the seam, as nothing replaces that connection.
+/// A [`shutdown`](tokio::io::AsyncWrite::poll_shutdown) reports a pending loss to the writer before
+/// it does anything, even during an outage, so that the writer can send its last bytes again. If a
+/// shutdown ends an outage, a reader that was not told of the loss gets the error before the end of
+/// the stream, because its data is incomplete. A loss of the connection that was shut down is
+/// reported whatever the seam, because no connection replaces it.
 ///
 /// # Examples
 ///
@@ -44,7 +44,7 @@
 ///         match stream.read_u8().await {
 ///             Ok(b'\n') => line.clear(), // a whole line
 ///             Ok(byte) => line.push(byte),
-///             // Half a line of a connection that is gone: drop it, go on.
+///             // Half a line of a dead connection: drop it and continue.
 ///             Err(error) if ConnectionLost::find(&error).is_some() => line.clear(),
 ///             Err(error) => return Err(error),
 ///         }

@@ -1,4 +1,4 @@
-//! The settings of messages, and their ways to begin.
+//! The options of a stream of messages, and how a builder makes one.
 
 use std::fmt;
 use std::future::Future;
@@ -50,7 +50,7 @@ where
     }
 
     /// Sets how many bytes, encoded, may wait to be written before the sink is full: 64 KiB by
-    /// default, at least 1. One message may exceed it.
+    /// default, at least 1. One message may exceed it. A message without bytes counts as one.
     pub fn max_queued(mut self, bytes: usize) -> Self {
         self.kind.options.max_queued = bytes;
         self
@@ -74,32 +74,33 @@ where
         self
     }
 
-    /// Sets how many bytes of connections that are gone may wait for the reader, handshakes
+    /// Sets how many bytes of lost connections may wait for the reader, handshakes
     /// included: 1 MiB by default.
     ///
-    /// Beyond it whole connections' remainders are dropped, the oldest first, and the seam tells
-    /// how much that was:
+    /// Beyond it the remainders of whole connections are dropped, the oldest first. The seam tells
+    /// how much that was, in
     /// [`ConnectionLost::dropped_bytes`](crate::ConnectionLost::dropped_bytes).
     pub fn max_unread(mut self, bytes: usize) -> Self {
         self.kind.options.limits.bytes = bytes;
         self
     }
 
-    /// Sets of how many connections that are gone the rest may wait for the reader: 8 by default,
+    /// Sets of how many lost connections the remainder may wait for the reader: 8 by default,
     /// at least 1.
     ///
-    /// Beyond it the oldest one's remainder is dropped, and its seam is merged into the next one.
+    /// Beyond it the oldest one's remainder is dropped, and its seam tells how much that was. Seams
+    /// with nothing between them are kept apart up to 64 beyond this number, and merged above it.
     pub fn max_unread_connections(mut self, connections: usize) -> Self {
         self.kind.options.limits.connections = connections;
         self
     }
 
-    /// Shakes hands on every fresh connection (a login, a subscription), under the attempt
-    /// timeout, before anything that is queued. Its error is that of the attempt: it is tried
-    /// again unless it is marked as [`Permanent`](crate::Permanent). It has to read the answers to
-    /// what it sends: those that it leaves are items of the stream.
+    /// Sets a handshake (a login, a subscription), which runs on every fresh connection under the
+    /// attempt timeout, before anything that is queued. Its error is that of the attempt, which is
+    /// retried unless the error is marked as [`Permanent`](crate::Permanent). The handshake has to
+    /// read the replies to its own messages: those that it leaves become items of the stream.
     ///
-    /// A connection that the builder [`wrap`](Self::wrap)s has shaken hands already.
+    /// It does not run on a connection that the builder [`wrap`](Self::wrap)s.
     pub fn on_connect<F, Fut>(mut self, handshake: F) -> Self
     where
         F: Fn(Framed<C::Io, U>) -> Fut + Send + Sync + 'static,
@@ -115,12 +116,12 @@ where
         self
     }
 
-    /// Makes the first connection now: by one attempt, unless
+    /// Makes the first connection now, with one attempt unless
     /// [`retry_initial_connect`](Self::retry_initial_connect) is on.
     ///
     /// # Errors
     ///
-    /// What the one attempt failed with, or [`TimedOut`](io::ErrorKind::TimedOut); with
+    /// The error of the one attempt, or [`TimedOut`](io::ErrorKind::TimedOut); with
     /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp).
     ///
     /// # Cancel safety
@@ -134,13 +135,13 @@ where
         Ok(rest.over(Transfer::connect(connector, settings).await?))
     }
 
-    /// Makes the first connection at the first poll, under the policy.
+    /// Returns a stream that makes its first connection when it is polled, under the policy.
     pub fn lazy(self) -> ReconnectingFramed<C, U> {
         let (connector, settings, rest) = self.split();
         rest.over(Transfer::lazy(connector, settings))
     }
 
-    /// Begins with a connection that is there already: generation 1.
+    /// Returns a stream over a connection that exists already: generation 1.
     pub fn wrap(self, io: C::Io) -> ReconnectingFramed<C, U> {
         let connection = Connection::new(io, (self.kind.codecs)());
         let (connector, settings, rest) = self.split();

@@ -22,7 +22,7 @@ use crate::transfer::{Exchange, Failure, NoProgress, Op};
 pub(super) enum Closing {
     #[default]
     Open,
-    /// What is owed is being sent on the connection of this generation, or it is being shut down.
+    /// The backlog is being sent on the connection of this generation, or it is being shut down.
     InProgress(u64),
     /// The connection was lost while it was closed, with nothing to send again. Every further
     /// close returns the same.
@@ -65,7 +65,7 @@ where
     C: Connect,
     C::Io: AsyncRead + AsyncWrite,
 {
-    /// Sends what is owed, then shuts the connection down. A connection that is lost before that is
+    /// Sends the backlog, then shuts the connection down. A connection that is lost before that is
     /// done is replaced if messages have to be sent again.
     pub(super) fn poll_closed(
         mut self: Pin<&mut Self>,

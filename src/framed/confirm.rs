@@ -83,7 +83,7 @@ impl Acks {
         buffer.unconfirmed(self.confirmed_seq(buffer, messages, replies))
     }
 
-    /// The reader continues on a connection that is gone and was given this, or on the current one
+    /// Moves the reader to a connection that has ended and was given this, or to the current one
     /// (`None`). The replies counted so far belong to the connection that it was on before.
     pub(super) fn move_to(&mut self, given: Option<Given>, buffer: &mut SendBuffer) {
         self.apply(buffer);
@@ -91,7 +91,7 @@ impl Acks {
         self.replies = 0;
     }
 
-    /// The current connection ends.
+    /// Records the end of the current connection.
     pub(super) fn end_connection(&mut self, given: Given) {
         self.given.get_or_insert(given);
     }
@@ -137,7 +137,9 @@ impl ConfirmHandle {
     /// flush or a close.
     ///
     /// For a peer that says **which** messages it has, so that being told twice confirms nothing
-    /// twice. If it only replies to each message, count with [`confirm_replies`](Self::confirm_replies).
+    /// twice. If it only replies to each message, count with
+    /// [`confirm_replies`](Self::confirm_replies). Use one of the two on a stream: of both, called
+    /// between two polls, the reply is taken to be that of a message which `confirm` counts.
     pub fn confirm(&self, n: usize) {
         self.pending.messages.add(n);
         self.waker.wake_by_ref();

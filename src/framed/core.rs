@@ -52,8 +52,8 @@ impl Default for Options {
 
 /// What was received and what is to be sent.
 ///
-/// It is told what happens (`begin_connection`, `end_connection`, the bytes that were moved) and
-/// answers questions (`next`, `has_room`, `is_flushed`). The pump moves the bytes.
+/// Its methods record what happened (`begin_connection`, `end_connection`, the bytes that were
+/// moved) or answer a question (`next`, `has_room`, `is_flushed`). The pump moves the bytes.
 #[derive(Debug)]
 pub(super) struct Core<U> {
     pub(super) recv: RecvQueue<U>,
@@ -96,7 +96,7 @@ impl<U> Core<U> {
         self.recv.begin_connection(new.codec, new.read);
     }
 
-    /// The connection is gone: lost, or closed in order.
+    /// Records the end of the connection, which was lost or closed in order.
     pub(super) fn end_connection(&mut self, lost: Option<ConnectionLost>) {
         self.generation = None;
         self.acks.apply(&mut self.send);

@@ -29,7 +29,7 @@ where
     C: Connect,
     C::Io: AsyncRead + AsyncWrite,
 {
-    /// Takes over what has happened to the link: the connection that is gone, and the new one.
+    /// Takes over what has changed in the link: the end of a connection, and a new one.
     #[inline]
     pub(super) fn sync(self: Pin<&mut Self>) {
         if self.transfer.has_changed() {
@@ -83,7 +83,7 @@ where
         }
     }
 
-    /// Bytes that one half has read end the wait of the reader.
+    /// Ends the idle wait of the reader if one half has read bytes.
     #[inline]
     pub(super) fn on_pumped(self: Pin<&mut Self>, op: Op, has_read: bool) {
         if has_read {
@@ -118,7 +118,7 @@ where
         Ok(())
     }
 
-    /// A failure of the fast path.
+    /// Handles a failure of the fast path.
     #[cold]
     pub(super) fn on_failure(
         mut self: Pin<&mut Self>,
@@ -145,16 +145,7 @@ where
         loop {
             self.as_mut().execute_command(Op::Send);
             self.as_mut().sync();
-            let this = self.as_mut().project();
-            this.core.apply_confirms();
-            this.core.recv.retry_reading();
-            if let Some(error) = this.core.take_send_error() {
-                if this.core.send.has_backlog() {
-                    // The reader, which stopped at this error, writes what is owed.
-                    this.transfer.wake_others(Role::Write);
-                }
-                return Poll::Ready(Err(error));
-            }
+            self.as_mut().take_send_error()?;
             if let Some(result) = self.as_mut().goal_result(goal) {
                 self.transfer.deregister(Role::Write);
                 return Poll::Ready(result);
@@ -165,21 +156,38 @@ where
                     return Poll::Ready(Err(no_progress.into_write_error()));
                 }
                 Poll::Pending => {
-                    // A write makes room also if the flush after it is pending.
-                    let result = match goal {
-                        Goal::Room(durability) if self.core.is_refusing(durability) => {
-                            Some(Err(refused()))
-                        }
-                        Goal::Room(_) => self.as_mut().goal_result(goal),
-                        Goal::Flushed => None,
-                    };
-                    let Some(result) = result else {
-                        return Poll::Pending;
-                    };
+                    let result = ready!(self.as_mut().goal_result_of_pending(goal));
                     self.transfer.deregister(Role::Write);
                     return Poll::Ready(result);
                 }
             }
+        }
+    }
+
+    /// Applies the pending confirmations, then returns the error that a reader met while it wrote.
+    fn take_send_error(self: Pin<&mut Self>) -> io::Result<()> {
+        let this = self.project();
+        this.core.apply_confirms();
+        this.core.recv.retry_reading();
+        let Some(error) = this.core.take_send_error() else {
+            return Ok(());
+        };
+        if this.core.send.has_backlog() {
+            // The reader, which stopped at this error, writes the backlog.
+            this.transfer.wake_others(Role::Write);
+        }
+        Err(error)
+    }
+
+    /// Returns the result of a goal that is reached although the pump waits: a write makes room
+    /// also if the flush after it is pending.
+    fn goal_result_of_pending(self: Pin<&mut Self>, goal: Goal) -> Poll<io::Result<()>> {
+        match goal {
+            Goal::Room(durability) if self.core.is_refusing(durability) => {
+                Poll::Ready(Err(refused()))
+            }
+            Goal::Room(_) => self.goal_result(goal).map_or(Poll::Pending, Poll::Ready),
+            Goal::Flushed => Poll::Pending,
         }
     }
 

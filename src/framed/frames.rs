@@ -76,35 +76,71 @@ pub(super) struct FrameQueue {
     pub(super) bytes: BytesMut,
     pub(super) frames: Frames,
     pub(super) transient: Tally,
+    /// The number of frames without bytes.
+    pub(super) empty: usize,
 }
 
 /// The transient frames among those of a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) frames: usize,
-    pub(super) bytes: usize,
+    pub(super) weight: usize,
 }
 
 impl FrameQueue {
+    /// Returns what counts against a limit: the bytes, and 1 for each frame without bytes, so that
+    /// the number of those is bounded, too.
+    pub(super) fn weight(&self) -> usize {
+        self.bytes.len() + self.empty
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8], durability: Durability) {
         self.bytes.extend_from_slice(bytes);
-        let len = bytes.len();
-        self.frames.push_back(Frame { len, durability });
+        self.push_encoded(bytes.len(), durability);
+    }
+
+    /// Adds a frame whose bytes are in `bytes` already. Returns true if it changes what the limits
+    /// allow beyond its bytes.
+    #[inline]
+    pub(super) fn push_encoded(&mut self, len: usize, durability: Durability) -> bool {
+        let frame = Frame { len, durability };
+        self.frames.push_back(frame);
+        let is_special = len == 0 || durability == Durability::Transient;
+        if is_special {
+            self.count_special(frame);
+        }
+        is_special
+    }
+
+    #[cold]
+    fn count_special(&mut self, frame: Frame) {
+        self.empty += usize::from(frame.len == 0);
+        if frame.durability == Durability::Transient {
+            self.transient.add(frame);
+        }
+    }
+
+    fn uncount(&mut self, frame: Frame) {
+        self.empty -= usize::from(frame.len == 0);
+        if frame.durability == Durability::Transient {
+            self.transient.subtract(frame);
+        }
     }
 
     pub(super) fn pop_front(&mut self) {
-        if let Some(Frame { len, durability }) = self.frames.pop_front() {
-            self.bytes.advance(len);
-            self.transient.subtract(durability, len);
+        if let Some(frame) = self.frames.pop_front() {
+            self.bytes.advance(frame.len);
+            self.uncount(frame);
         }
     }
 
     /// Removes the frame at an index. Returns false if there is none.
     pub(super) fn remove(&mut self, index: usize) -> bool {
         let start: usize = self.frames.iter().take(index).map(|frame| frame.len).sum();
-        let Some(Frame { len, durability }) = self.frames.remove(index) else {
+        let Some(frame) = self.frames.remove(index) else {
             return false;
         };
+        let len = frame.len;
         if start == 0 {
             self.bytes.advance(len);
         } else {
@@ -112,7 +148,7 @@ impl FrameQueue {
             self.bytes.truncate(start);
             self.bytes.extend_from_slice(&behind);
         }
-        self.transient.subtract(durability, len);
+        self.uncount(frame);
         true
     }
 
@@ -121,6 +157,7 @@ impl FrameQueue {
         self.bytes.clear();
         self.frames.clear();
         self.transient = Tally::default();
+        self.empty = 0;
     }
 
     /// Short queues are checked whole; for long ones that would make a debug build quadratic.
@@ -129,29 +166,32 @@ impl FrameQueue {
             return true;
         }
         let mut transient = Tally::default();
-        for frame in self
-            .frames
-            .iter()
-            .filter(|frame| frame.durability == Durability::Transient)
-        {
-            transient.add(frame.len);
+        let is_transient = |frame: &&Frame| frame.durability == Durability::Transient;
+        for frame in self.frames.iter().filter(is_transient) {
+            transient.add(*frame);
         }
+        let empty = self.frames.iter().filter(|frame| frame.len == 0).count();
         let bytes: usize = self.frames.iter().map(|frame| frame.len).sum();
-        bytes == self.bytes.len() && transient == self.transient
+        (bytes, empty, transient) == (self.bytes.len(), self.empty, self.transient)
+    }
+}
+
+impl Frame {
+    /// Returns what the frame counts against a limit.
+    pub(super) fn weight(self) -> usize {
+        self.len.max(1)
     }
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, len: usize) {
+    fn add(&mut self, frame: Frame) {
         self.frames += 1;
-        self.bytes += len;
+        self.weight += frame.weight();
     }
 
-    fn subtract(&mut self, durability: Durability, len: usize) {
-        if durability == Durability::Transient {
-            self.frames -= 1;
-            self.bytes -= len;
-        }
+    fn subtract(&mut self, frame: Frame) {
+        self.frames -= 1;
+        self.weight -= frame.weight();
     }
 }
 

@@ -54,31 +54,31 @@ type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
 /// [`Framed`](tokio_util::codec::Framed) is to a `TcpStream`: a
 /// [`Stream`](futures_core::Stream) of the messages that arrive, and a
 /// [`Sink`](futures_sink::Sink) for those to send, over any codec of `tokio_util`. It can be
-/// split (`futures::StreamExt::split`), and its halves be polled by two tasks.
+/// split (`futures::StreamExt::split`), and two tasks can poll its halves.
 ///
 /// # What is lost
 ///
 /// - **Arriving**: whole messages that had arrived before the loss are delivered before anything
 ///   of the next connection. Half of one is dropped. The codec and the buffer are fresh on each
 ///   connection.
-/// - **Leaving**: a message that was accepted and not fully handed to a connection goes whole to
-///   the next one, in order. One that was cut is sent again whole; the peer can't have seen it
-///   whole, so that is no duplicate.
-/// - A message that was **fully handed** to a connection that died may or may not have arrived:
-///   with [`Resend::Torn`], the default, it is not sent again. [`Resend::Unconfirmed`] keeps
+/// - **Leaving**: a message that was accepted and not fully written to a connection is sent whole
+///   on the next one, in order. One that was cut is sent again whole. The peer can't have received
+///   it whole, so that is no duplicate.
+/// - A message that was **fully written** to a connection that died may or may not have arrived.
+///   With [`Resend::Torn`], the default, it is not sent again. [`Resend::Unconfirmed`] keeps
 ///   messages until they are confirmed, and sends the rest again: at least once.
 ///
-/// What the reader gets to know of a seam is up to the [`Seam`](crate::Seam): one `Err` item, the
-/// end of the stream once, or nothing. The sink never fails because of a seam: what it has
-/// accepted goes on.
+/// The [`Seam`](crate::Seam) decides how the reader is told of a seam: by one `Err` item, by the
+/// end of the stream once, or not at all. The sink never fails because of a seam: messages that it
+/// has accepted are sent on the next connection.
 ///
 /// # Codecs
 ///
 /// A message is encoded when it is accepted, by the codec of the current connection, or by a
 /// fresh one during an outage, and sent again as it is. So each message has to stand for itself;
-/// the decoder may have state. A message that the codec can't decode ends the connection, since
-/// nobody knows where the next one begins: the reader gets the codec's error, then the next
-/// connection.
+/// the decoder may have state. A message that the codec can't decode ends the connection, because
+/// the start of the next message is unknown. The reader gets the codec's error, then the items of
+/// the next connection.
 ///
 /// # Cancel safety
 ///
@@ -88,8 +88,8 @@ type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
 /// # Panics
 ///
 /// Backoff and timeouts need a Tokio runtime with time enabled. A panic of the codec, of the
-/// connector or of the handshake passes through; after one of the codec the connection is
-/// dropped.
+/// connector or of the handshake continues in the task that polled; after one of the codec the
+/// connection is dropped.
 ///
 /// # Examples
 ///
@@ -132,11 +132,11 @@ where
     C::Io: AsyncRead + AsyncWrite + Unpin,
     U: Decoder,
 {
-    /// Makes the first connection, by one attempt, under the default [`Policy`](crate::Policy).
+    /// Makes the first connection with one attempt, under the default [`Policy`](crate::Policy).
     ///
     /// # Errors
     ///
-    /// What the connector failed with, or [`TimedOut`](io::ErrorKind::TimedOut).
+    /// The error of the connector, or [`TimedOut`](io::ErrorKind::TimedOut).
     ///
     /// # Cancel safety
     ///
@@ -225,7 +225,7 @@ where
         poll_fn(|cx| Pin::new(&mut *self).poll_flushed(cx)).await
     }
 
-    /// Sends everything that was accepted, then shuts the connection down for good. Items can be
+    /// Sends everything that was accepted, then shuts the connection down. No other one follows. Items can be
     /// received until the peer closes.
     ///
     /// With [`Resend::Unconfirmed`], messages that were not confirmed are sent again if the

@@ -1,4 +1,4 @@
-//! What is left of a connection that is gone.
+//! What is left of a connection that has ended.
 
 use tokio_util::codec::Decoder;
 
@@ -6,7 +6,7 @@ use super::recv_buffer::{Received, RecvBuffer};
 use super::send_buffer::Given;
 use crate::error::ConnectionLost;
 
-/// A connection that is gone.
+/// A connection that has ended.
 #[derive(Debug)]
 pub(super) struct Past<U> {
     pub(super) buffer: Option<RecvBuffer<U>>,

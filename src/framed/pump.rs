@@ -55,7 +55,7 @@ impl<U> Pump<'_, U> {
         self.wants_read() && self.readiness.read().is_ready()
     }
 
-    /// A reader writes what the connection owes from before it began, so that a task that only
+    /// A reader writes the backlog from before the connection began, so that a task that only
     /// waits for replies has its requests sent again.
     fn wants_write(&self) -> bool {
         let is_wanted = match self.op {

@@ -91,16 +91,16 @@ impl<U> RecvBuffer<U> {
         &mut self.bytes
     }
 
-    /// A read has returned bytes.
+    /// Records that a read returned bytes.
     #[inline]
     pub(super) fn on_read(&mut self) {
-        // The reader has yet to be told of a panic of the codec.
+        // The reader has not been given the panic of the codec.
         if self.progress != Progress::Decoding {
             self.progress = Progress::Readable;
         }
     }
 
-    /// The connection's stream has ended.
+    /// Records the end of the connection's stream.
     pub(super) fn on_end(&mut self) {
         self.on_read();
         self.has_ended = true;
@@ -161,7 +161,7 @@ impl<U: Decoder> RecvBuffer<U> {
                     }
                 },
                 Progress::Ended => {
-                    // The user may go on reading, as from a `Framed`.
+                    // The user may continue to read, as from a `Framed`.
                     self.progress = Progress::Drained;
                     self.has_ended = false;
                     return Received::End;
@@ -213,7 +213,8 @@ impl<U> RecvBuffer<U> {
         self.is_failing = false;
     }
 
-    /// The connection was cut: half of a message is dropped, and no `decode_eof` makes one of it.
+    /// Records that the connection was cut: half of a message is dropped, and `decode_eof` is not
+    /// called for it.
     pub(super) fn cut(&mut self) {
         self.has_ended = false;
         if matches!(self.progress, Progress::Ending | Progress::Ended) {

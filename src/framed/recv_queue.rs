@@ -20,7 +20,7 @@ const MAX_SEAMS: usize = 64;
 pub(super) struct Limits {
     /// Bytes of all connections together.
     pub(super) bytes: usize,
-    /// Connections that are gone.
+    /// The connections that have ended.
     pub(super) connections: usize,
 }
 
@@ -33,7 +33,7 @@ impl Default for Limits {
     }
 }
 
-/// One sequence for the reader: the items of the connections that are gone, each followed by its
+/// One sequence for the reader: the items of the connections that have ended, each followed by its
 /// seam, then those of the current connection.
 #[derive(Debug)]
 pub(super) struct RecvQueue<U> {
@@ -101,7 +101,7 @@ impl<U> RecvQueue<U> {
         }
     }
 
-    /// A connection begins, with the bytes that were read beyond its handshake.
+    /// Installs a connection, with the bytes that were read beyond its handshake.
     pub(super) fn begin_connection(&mut self, codec: U, bytes: BytesMut) {
         debug_assert!(self.current.is_none());
         self.current = Some(RecvBuffer::new(codec, bytes));
@@ -109,8 +109,8 @@ impl<U> RecvQueue<U> {
         self.enforce_limits();
     }
 
-    /// The current connection is gone: lost, or closed in order. `given` is what it was given to
-    /// send.
+    /// Records the end of the current connection, which was lost or closed in order. `given` is what
+    /// it was given to send.
     pub(super) fn end_connection(&mut self, mut lost: Option<ConnectionLost>, given: Given) {
         let mut buffer = self.current.take();
         if let (Some(lost), Some(buffer)) = (&mut lost, &buffer) {
@@ -218,8 +218,8 @@ impl<U: Decoder> RecvQueue<U> {
         }
     }
 
-    /// Returns the next item or seam of the connections that are gone. `on_move` is told when the
-    /// reader comes to a connection: to what that was given, or to the current one (`None`).
+    /// Returns the next item or seam of the connections that have ended. `on_move` is called when
+    /// the reader comes to a connection, with what that was given; `None` for the current one.
     pub(super) fn next(&mut self, mut on_move: impl FnMut(Option<Given>)) -> Decoded<U> {
         while let Some(past) = self.past.front_mut() {
             if !past.is_entered {

@@ -42,8 +42,8 @@ where
         self.poll_flushed(cx).map_err(Into::into)
     }
 
-    /// Sends everything, then shuts the connection down for good. During an outage with nothing to
-    /// send the stream ends immediately.
+    /// Sends everything, then shuts the connection down. No other one follows. During an outage
+    /// with nothing to send the stream ends immediately.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.poll_closed(cx).map_err(Into::into)
     }
@@ -185,7 +185,7 @@ where
             return Err(refused().into());
         }
         if this.core.generation().is_none() && durability == Durability::Transient {
-            // It belongs to a connection that is gone.
+            // It belongs to a connection that has ended.
             return Ok(());
         }
         this.core.make_room(durability);

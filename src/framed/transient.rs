@@ -64,7 +64,7 @@ where
     /// Accepts a message that belongs to the current connection alone: an acknowledgment, a PING
     /// or a PONG.
     ///
-    /// It is never sent again, it is dropped at a seam (and at once while there is no connection),
+    /// It is never sent again, it is dropped at a seam (immediately while there is no connection),
     /// it needs no confirmation, and it takes no room in the window of [`Resend::Unconfirmed`].
     /// Without it, a client that acknowledges what it receives fills its window with messages that
     /// are never confirmed.

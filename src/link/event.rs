@@ -20,11 +20,11 @@ pub enum Event {
     /// The connection is dead; it has been dropped already.
     #[non_exhaustive]
     Lost {
-        /// The connection's number.
+        /// The generation of the connection.
         generation: u64,
-        /// Why.
+        /// The cause of the loss.
         cause: Arc<io::Error>,
-        /// How long it had been up.
+        /// How long the connection had been up.
         uptime: Duration,
     },
     /// Another attempt will be made.
@@ -32,7 +32,7 @@ pub enum Event {
     Retrying {
         /// Its number in this outage, from 1.
         attempt: u32,
-        /// How long the wait before it is.
+        /// The delay before the attempt.
         delay: Duration,
         /// How long the outage has lasted.
         downtime: Duration,
@@ -42,7 +42,7 @@ pub enum Event {
     AttemptFailed {
         /// Its number in this outage, from 1.
         attempt: u32,
-        /// What it failed with.
+        /// The error of the attempt.
         error: Arc<io::Error>,
         /// How long the outage has lasted.
         downtime: Duration,
@@ -50,10 +50,10 @@ pub enum Event {
     /// There is a connection.
     #[non_exhaustive]
     Connected {
-        /// Its number, from 1.
+        /// Its generation, from 1.
         generation: u64,
-        /// How many attempts the outage has had; 0 for a connection that the stream began with,
-        /// which was there already or was made by `connect`.
+        /// The number of attempts in the outage; 0 for a connection that existed already or was
+        /// made by `connect`.
         attempts: u32,
         /// How long the outage lasted.
         downtime: Duration,
@@ -68,7 +68,7 @@ pub enum Event {
         /// What the last attempt failed with, or the cause of the loss.
         last_error: Arc<io::Error>,
     },
-    /// Closed by its user: no connection will follow.
+    /// The stream was closed. No connection will follow.
     #[non_exhaustive]
     Closed {},
 }

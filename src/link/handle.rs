@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use super::shared::{Command, Shared};
 use super::state::State;
 
-/// Watches and commands a stream from elsewhere.
+/// Watches and commands a stream from other tasks.
 ///
-/// A stream moves only when it is polled: a command wakes the tasks that wait for it, and takes
-/// effect when one of them polls. Once the stream is dropped, commands do nothing.
+/// A stream makes progress only when it is polled. A command wakes the tasks that wait for the
+/// stream, and takes effect when one of them polls. Once the stream is dropped, commands do nothing.
 ///
 /// # Examples
 ///
@@ -32,19 +32,19 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// `state` is where the link is now.
+    /// `state` is the current state of the link.
     pub(super) fn new(shared: Arc<Shared>, state: State) -> Self {
         shared.watch(|| state);
         Self { shared }
     }
 
-    /// Where the stream is; [`Closed`](State::Closed) once it was dropped.
+    /// Returns the state of the stream; [`Closed`](State::Closed) once it was dropped.
     #[must_use]
     pub fn state(&self) -> State {
         *self.watch().borrow()
     }
 
-    /// A receiver that sees every change, as far as it keeps up.
+    /// Returns a receiver of the state. A receiver that is polled rarely sees only the latest one.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<State> {
         self.watch().subscribe()
@@ -72,7 +72,7 @@ impl Handle {
         }
     }
 
-    /// Closes the stream for good: reads return the end of the stream, writes
+    /// Closes the stream: reads return the end of the stream, writes
     /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). A backoff or a running attempt is
     /// canceled.
     pub fn close(&self) {

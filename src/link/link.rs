@@ -124,7 +124,7 @@ impl<C: Connect> Link<C> {
     /// Drives the backoff and the attempts. Ready once there is a connection, or none will come.
     ///
     /// While it is `Pending`, the timer and the attempt have a waker that wakes the tasks of all
-    /// roles: the one that polled last may be gone when they complete.
+    /// roles: the task that polled last may have been dropped when they complete.
     pub(crate) fn poll_connected(
         mut self: Pin<&mut Self>,
         role: Role,

@@ -73,16 +73,22 @@ impl Shared {
             Command::Close => CLOSE,
             Command::Reconnect => RECONNECT,
             Command::Lose(generation, cause) => {
-                let mut marked_lost = lock(&self.marked_lost);
-                let last = marked_lost.as_ref().map(|marked| marked.0);
-                if last.is_none_or(|last| generation > last) {
-                    *marked_lost = Some(Box::new((generation, cause)));
-                }
+                // Dropped after the lock is released, because an error is foreign code.
+                let _dropped = self.mark_lost(Box::new((generation, cause)));
                 MARK_LOST
             }
         };
         self.flags.set(flag);
         self.wake_all();
+    }
+
+    /// Keeps the mark of the latest generation. Returns the other one.
+    fn mark_lost(&self, marked: Box<MarkedLost>) -> Option<Box<MarkedLost>> {
+        let mut pending = lock(&self.marked_lost);
+        if pending.as_ref().is_some_and(|last| last.0 >= marked.0) {
+            return Some(marked);
+        }
+        pending.replace(marked)
     }
 
     /// Takes the pending command. Closing replaces the others, and a reconnect replaces a loss.

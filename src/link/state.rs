@@ -1,8 +1,8 @@
-//! Where a link is.
+//! The states of a link.
 
 use std::time::Duration;
 
-/// Where a stream is on its way from one connection to the next.
+/// The state of a stream, between one connection and the next.
 ///
 /// ```text
 ///             loss                 delay over
@@ -14,12 +14,12 @@ use std::time::Duration;
 ///     └────────────────────────────────────────────────┘ succeeded
 /// ```
 ///
-/// `Closed` is reached from everywhere, and left for nowhere. `GaveUp` is left for `Connecting`
-/// when a reconnect is asked for.
+/// Every state can change to `Closed`, which is final. A reconnect on demand changes `GaveUp` to
+/// `Backoff` without a delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// There is a connection, as far as anybody knows.
+    /// There is a connection that is not known to be dead.
     Connected {
         /// Its number, from 1.
         generation: u64,
@@ -29,7 +29,7 @@ pub enum State {
     Backoff {
         /// The number that the attempt will have in this outage, from 1.
         attempt: u32,
-        /// How long the wait is, from its beginning.
+        /// The length of the wait.
         delay: Duration,
     },
     /// An attempt is running.
@@ -37,8 +37,8 @@ pub enum State {
         /// Its number in this outage, from 1.
         attempt: u32,
     },
-    /// The outage was ended without a connection.
+    /// The outage ended without a connection.
     GaveUp,
-    /// Shut down, closed or dropped.
+    /// The stream was shut down, closed or dropped.
     Closed,
 }

@@ -63,7 +63,7 @@ impl<C: Connect> Link<C> {
             .unwrap_or_else(|panic| resume_unwind(panic));
     }
 
-    /// The connection is dead. Does nothing if there is none.
+    /// Records the loss of the connection. Does nothing if there is none.
     pub(crate) fn lose(
         mut self: Pin<&mut Self>,
         polling: Option<Role>,

@@ -1,4 +1,4 @@
-//! The ways in which a stream of bytes begins.
+//! How a builder makes a byte stream.
 
 use std::io::Result;
 
@@ -8,12 +8,12 @@ use crate::connect::Connect;
 use crate::transfer::Transfer;
 
 impl<C: Connect> Builder<C> {
-    /// Makes the first connection now: by one attempt, unless
+    /// Makes the first connection now, with one attempt unless
     /// [`retry_initial_connect`](Self::retry_initial_connect) is on.
     ///
     /// # Errors
     ///
-    /// What the one attempt failed with, or [`TimedOut`](std::io::ErrorKind::TimedOut); with
+    /// The error of the one attempt, or [`TimedOut`](std::io::ErrorKind::TimedOut); with
     /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp).
     ///
     /// # Cancel safety
@@ -27,13 +27,13 @@ impl<C: Connect> Builder<C> {
         Ok(ReconnectingStream { transfer })
     }
 
-    /// Makes the first connection at the first poll, under the policy.
+    /// Returns a stream that makes its first connection when it is polled, under the policy.
     pub fn lazy(self) -> ReconnectingStream<C> {
         let transfer = Transfer::lazy(self.connector, self.settings);
         ReconnectingStream { transfer }
     }
 
-    /// Begins with a connection that is there already: generation 1.
+    /// Returns a stream over a connection that exists already: generation 1.
     pub fn wrap(self, io: C::Io) -> ReconnectingStream<C> {
         let transfer = Transfer::wrap(self.connector, self.settings, io);
         ReconnectingStream { transfer }

@@ -1,4 +1,4 @@
-//! The stream as Tokio sees it.
+//! `AsyncRead` and `AsyncWrite` of the stream.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -70,7 +70,7 @@ where
 
 struct Read<'a, 'b> {
     buf: &'a mut ReadBuf<'b>,
-    /// How much of `buf` was filled before.
+    /// The length of the filled part of `buf` before the read.
     before: usize,
 }
 
@@ -95,7 +95,7 @@ impl<Io: AsyncRead> Operation<Io> for Read<'_, '_> {
             Ok(()) if self.buf.remaining() == 0 => Err(Failure::Empty),
             Ok(()) => Err(Failure::Eof),
             Err(error) => {
-                // What a failed read left there would precede the next connection's bytes.
+                // Bytes that a failed read left there would precede the next connection's.
                 self.buf.set_filled(self.before);
                 Err(Failure::Error(Phase::Read, error))
             }
@@ -160,7 +160,7 @@ impl<Io: AsyncWrite> Operation<Io> for WriteVectored<'_> {
     }
 }
 
-/// A write of zero bytes of a buffer that is not empty means that no more bytes will be accepted.
+/// Returns the error of a write that accepted none of its bytes: no more will be accepted.
 fn written(result: io::Result<usize>, is_empty: bool) -> Result<usize, Failure> {
     match result {
         Ok(0) if !is_empty => Err(Failure::Error(Phase::Write, ErrorKind::WriteZero.into())),

@@ -1,4 +1,4 @@
-//! The stream as a stream and sink of messages, when its connections are.
+//! `Stream` and `Sink` of a byte stream's type, for connections that carry messages.
 
 use std::error::Error;
 use std::fmt;
@@ -28,7 +28,7 @@ use crate::transfer::{Failure, NoProgress, NothingToTake, Op, Transfer};
 /// The end of the connection's stream is what [`Policy::eof`](crate::Policy::eof) says. Messages
 /// that a lost connection had accepted may not have arrived, and its own buffer is lost with it.
 /// A message is only passed to the connection whose [`poll_ready`](Sink::poll_ready) succeeded; if
-/// that one is gone, [`start_send`](Sink::start_send) refuses the message with an error.
+/// it was lost since, [`start_send`](Sink::start_send) refuses the message with an error.
 ///
 /// # Examples
 ///
@@ -119,8 +119,8 @@ impl<S, F> MessageTransport<S, F> {
         })
     }
 
-    /// Returns whether the connection was ready for a message. It has to be asked again before the
-    /// next one.
+    /// Returns whether the connection was ready for a message. Call `poll_ready` again before the
+    /// next message.
     fn take_ready(self: Pin<&mut Self>) -> bool {
         std::mem::take(self.project().is_ready)
     }

@@ -1,4 +1,4 @@
-//! Bytes over a link.
+//! A byte stream over one connection after another.
 
 mod builder;
 mod io;
@@ -22,32 +22,36 @@ use crate::transfer::Transfer;
 /// A byte stream that outlives its connections.
 ///
 /// It implements [`AsyncRead`](tokio::io::AsyncRead) and [`AsyncWrite`](tokio::io::AsyncWrite)
-/// when its connections do. When one of them dies, the next operation goes on with a fresh one,
+/// when its connections do. When one of them dies, the next operation continues on a fresh one,
 /// made by the connector under the [`Policy`](crate::Policy).
 ///
 /// # What is lost
 ///
-/// Bytes that a dead connection had accepted may not have arrived, and nobody can tell. What
-/// else the user of the stream gets to know is up to the [`Seam`](crate::Seam): with the default,
-/// [`Seam::Hidden`](crate::Seam::Hidden), nothing, so a message can be cut in two and continue on a connection whose
-/// peer never saw its beginning. With [`Seam::Error`](crate::Seam::Error) each half gets one error first.
+/// Bytes that a dead connection had accepted may not have arrived; neither side can tell. The
+/// [`Seam`](crate::Seam) decides what else the user of the stream is told. With the default,
+/// [`Seam::Hidden`](crate::Seam::Hidden), that is nothing, so a message can be cut in two and
+/// continue on a connection whose peer never received its beginning. With
+/// [`Seam::Error`](crate::Seam::Error) each half gets one error first.
+///
+/// Never put a client that matches replies to requests (a multiplexed client) over a hidden seam:
+/// after a loss it takes the reply to one request for the reply to another.
 ///
 /// # Waking
 ///
-/// The stream moves only when it is polled: no task runs behind it. Its two halves may be polled
-/// by two tasks (`tokio::io::split`); whatever one of them makes of the connection, the other
+/// The stream makes progress only when it is polled: no task runs behind it. Its two halves may be
+/// polled by two tasks (`tokio::io::split`). When one of them replaces the connection, the other
 /// one is woken.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a read, a write or [`connected`](Self::connected) loses nothing: the
-/// next one goes on where it was, and the other half is not stranded.
+/// Dropping the future of a read, a write or [`connected`](Self::connected) loses nothing. The
+/// next one continues where it was, and the other half is still woken.
 ///
 /// # Panics
 ///
 /// Backoff and timeouts need a Tokio runtime with time enabled; outside of one they panic. A
-/// panic of the connector passes through, and the stream goes on with its backoff at the next
-/// poll.
+/// panic of the connector continues in the task that polled, and the stream continues with its
+/// backoff at the next poll.
 ///
 /// # Examples
 ///
@@ -108,11 +112,11 @@ pub struct ReconnectingStream<C: Connect> {
 pub type ReconnectingTcpStream = ReconnectingStream<crate::connect::TcpConnector>;
 
 impl<C: Connect> ReconnectingStream<C> {
-    /// Makes the first connection, by one attempt, under the default [`Policy`](crate::Policy).
+    /// Makes the first connection with one attempt, under the default [`Policy`](crate::Policy).
     ///
     /// # Errors
     ///
-    /// What the connector failed with, or [`TimedOut`](std::io::ErrorKind::TimedOut).
+    /// The error of the connector, or [`TimedOut`](std::io::ErrorKind::TimedOut).
     ///
     /// # Cancel safety
     ///
@@ -124,45 +128,45 @@ impl<C: Connect> ReconnectingStream<C> {
         Self::builder(connector).connect().await
     }
 
-    /// Settings first.
+    /// Returns a builder, to set a policy and a seam before connecting.
     pub fn builder(connector: C) -> Builder<C> {
         Builder::new(connector, ByteStream)
     }
 
-    /// The number of the current connection, or of the last one if there is none now; 0 before
-    /// the first.
+    /// Returns the number of the current connection, or of the last one if there is none now; 0
+    /// before the first.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.transfer.generation()
     }
 
-    /// Where the stream is.
+    /// Returns the state of the stream.
     #[must_use]
     pub fn state(&self) -> State {
         self.transfer.state()
     }
 
-    /// Watches and commands the stream from elsewhere.
+    /// Returns a handle that watches and commands the stream from other tasks.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.transfer.handle()
     }
 
-    /// The connection; `None` while there is none.
+    /// Returns the connection; `None` while there is none.
     #[must_use]
     pub fn get_ref(&self) -> Option<&C::Io> {
         self.transfer.get_ref()
     }
 
-    /// The connection; `None` while there is none.
+    /// Returns the connection; `None` while there is none.
     ///
-    /// What is read from it or written to it directly is not seen by the stream, and neither is
-    /// a loss, until the stream meets it too.
+    /// The stream does not see the bytes that are read or written directly. It detects a loss
+    /// only when one of its own operations meets it.
     pub fn get_mut(&mut self) -> Option<&mut C::Io> {
         self.transfer.get_mut()
     }
 
-    /// The connection, pinned; `None` while there is none.
+    /// Returns the connection, pinned; `None` while there is none.
     #[must_use]
     pub fn get_pin_mut(self: Pin<&mut Self>) -> Option<Pin<&mut C::Io>> {
         self.project().transfer.connection()
@@ -174,8 +178,8 @@ impl<C: Connect> ReconnectingStream<C> {
         self.transfer.into_inner()
     }
 
-    /// Drops the connection now; the next operation dials again, without a delay. A backoff is
-    /// cut short, a running attempt goes on, a stream that gave up starts afresh.
+    /// Drops the connection now; the next operation dials again, without a delay. A backoff ends
+    /// now, a running attempt continues, and a stream that gave up starts again.
     pub fn reconnect(&mut self)
     where
         C::Io: Unpin,
@@ -209,8 +213,8 @@ impl<C: Connect> ReconnectingStream<C> {
         Pin::new(&mut self.transfer).mark_lost(cause);
     }
 
-    /// Waits for a connection, and returns its generation: at once if there is one, as far as
-    /// anybody knows. Moves no data, and takes no seam's error away from the halves.
+    /// Waits for a connection, and returns its generation. Returns immediately if there is one that
+    /// is not known to be dead. Moves no data, and leaves the errors of seams to the halves.
     ///
     /// # Errors
     ///
@@ -219,7 +223,7 @@ impl<C: Connect> ReconnectingStream<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: a running attempt goes on at the next poll.
+    /// Dropping the future loses nothing: a running attempt continues at the next poll.
     pub async fn connected(&mut self) -> Result<u64>
     where
         C::Io: Unpin,
@@ -227,12 +231,12 @@ impl<C: Connect> ReconnectingStream<C> {
         self.transfer.connected().await
     }
 
-    /// Waits for a connection, as [`connected`](Self::connected) does, and takes the errors of
-    /// all the seams before it away from both halves.
+    /// Waits for a connection, as [`connected`](Self::connected) does, and discards the errors of
+    /// all earlier seams that the halves have not been given.
     ///
-    /// For users who begin anew on each connection, with a `BufReader` or a protocol of another
-    /// crate: a half that has not heard of the loss yet, since it was the other one that met it,
-    /// would tell it to them on a connection that has not been lost.
+    /// Use this when per-connection state (a `BufReader`, a protocol of another crate) is rebuilt on
+    /// each connection. Without it, a loss met by one half would be reported by the other half on
+    /// the new connection.
     ///
     /// # Errors
     ///
@@ -241,8 +245,8 @@ impl<C: Connect> ReconnectingStream<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: a running attempt goes on at the next poll, and no
-    /// error is taken away before there is a connection.
+    /// Dropping the future loses nothing: a running attempt continues at the next poll, and no error
+    /// is discarded before there is a connection.
     ///
     /// # Examples
     ///

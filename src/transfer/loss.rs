@@ -84,7 +84,8 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    /// The connection made no progress. `Ok` if it was lost and the caller polls again.
+    /// Handles a poll that made no progress. `Ok` if the connection was lost and the caller polls
+    /// again.
     pub(crate) fn on_failure<E: Exchange<C::Io>>(
         self: Pin<&mut Self>,
         op: Op,
@@ -144,8 +145,8 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    /// The connection is dead. `Ok` if the caller polls again. While shutting down nothing
-    /// replaces the connection, and the operation that met the loss is told of it.
+    /// Records the loss of the connection. `Ok` if the caller polls again. While shutting down
+    /// nothing replaces the connection, and the operation that met the loss returns it.
     pub(crate) fn lose(
         mut self: Pin<&mut Self>,
         op: Option<Op>,

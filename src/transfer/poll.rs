@@ -165,41 +165,48 @@ impl<C: Connect> Transfer<C> {
         exchange: &mut E,
     ) -> Poll<Result<E::Output, NoProgress>> {
         loop {
-            let usable = match self.as_mut().fast_path(op) {
-                Some(_) => Poll::Ready(Ok(())),
-                None => self.as_mut().poll_usable(op, cx, exchange),
-            };
-            let polled = match usable {
-                Poll::Ready(Err(no_progress)) => return Poll::Ready(Err(no_progress)),
-                Poll::Ready(Ok(())) => match self.as_mut().project().link.connection() {
-                    Some(io) => exchange.poll(io, cx),
-                    None => return Poll::Ready(Err(NoProgress::Changed)),
-                },
-                Poll::Pending => Poll::Pending,
-            };
-            match polled {
-                Poll::Ready(Ok(output)) => {
-                    self.progressed(op);
-                    return Poll::Ready(Ok(output));
-                }
-                Poll::Ready(Err(failure)) => {
-                    self.on_failure(op, failure, exchange)?;
-                    return Poll::Ready(Err(NoProgress::Changed));
-                }
-                Poll::Pending => {
-                    let look = || exchange.can_progress();
-                    if !self.as_mut().prepare_to_wait(op.role(), cx.waker(), look) {
-                        let idle = ready!(self.as_mut().poll_idle(op, cx));
-                        self.lose(Some(op), idle)?;
-                        return Poll::Ready(Err(NoProgress::Changed));
-                    }
-                    if !self.has_command() {
-                        // The task has to yield before it polls again: a socket of Tokio wakes
-                        // its task within the poll when the task's budget is used up.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
+            if let Poll::Ready(result) = self.as_mut().poll_exchange(op, cx, exchange) {
+                return Poll::Ready(result);
+            }
+            let look = || exchange.can_progress();
+            if !self.as_mut().prepare_to_wait(op.role(), cx.waker(), look) {
+                let idle = ready!(self.as_mut().poll_idle(op, cx));
+                self.lose(Some(op), idle)?;
+                return Poll::Ready(Err(NoProgress::Changed));
+            }
+            if !self.has_command() {
+                // The task has to yield before it polls again: a socket of Tokio wakes its task
+                // within the poll when the task's budget is used up.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Polls an exchange once, on a connection that this operation may use.
+    ///
+    /// `Pending` has registered nothing for the connection: `poll_once` does.
+    #[inline]
+    fn poll_exchange<E: Exchange<C::Io>>(
+        mut self: Pin<&mut Self>,
+        op: Op,
+        cx: &mut Context<'_>,
+        exchange: &mut E,
+    ) -> Poll<Result<E::Output, NoProgress>> {
+        if self.as_mut().fast_path(op).is_none() {
+            ready!(self.as_mut().poll_usable(op, cx, exchange))?;
+        }
+        let Some(io) = self.as_mut().connection() else {
+            return Poll::Ready(Err(NoProgress::Changed));
+        };
+        match ready!(exchange.poll(io, cx)) {
+            Ok(output) => {
+                self.progressed(op);
+                Poll::Ready(Ok(output))
+            }
+            Err(failure) => {
+                self.on_failure(op, failure, exchange)?;
+                Poll::Ready(Err(NoProgress::Changed))
             }
         }
     }
@@ -262,7 +269,7 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    /// Bytes have arrived.
+    /// Stops the idle timer, because bytes have arrived.
     #[inline]
     pub(crate) fn stop_idle_timer(&self) {
         self.link.flags().clear(IDLE);

@@ -62,7 +62,7 @@ impl Readiness {
         Context::from_waker(&self.waker)
     }
 
-    /// Both directions may be ready: the connection is a new one, or was used by hand.
+    /// Marks both directions as ready, because the connection is new or was used directly.
     #[inline]
     pub(crate) fn set(&self) {
         self.shared.set();

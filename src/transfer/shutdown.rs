@@ -14,7 +14,7 @@ use crate::link::{Role, State};
 use crate::seam::Seam;
 
 impl<C: Connect> Transfer<C> {
-    /// Shuts the writing side down for good: no connection is replaced from here on.
+    /// Shuts the writing side down. No connection is replaced from here on.
     ///
     /// With `Seam::Error` and `Seam::Eof` a pending loss is reported first, so that the writer can
     /// send its last bytes again. `Pending` is ended as that of
@@ -29,10 +29,7 @@ impl<C: Connect> Transfer<C> {
     {
         let op = Op::Flush;
         loop {
-            if self
-                .as_mut()
-                .prepare_to_wait(op.role(), cx.waker(), || false)
-            {
+            if !self.as_mut().may_wait(op, cx.waker(), || false) {
                 // A loss is part of the result.
                 let _ = self.as_mut().execute_command(Some(op), &mut NothingToTake);
             }
@@ -50,14 +47,10 @@ impl<C: Connect> Transfer<C> {
                     let lost = self.as_mut().on_failure(op, failure, shutdown);
                     lost.map_err(NoProgress::into_write_error)?;
                 }
-                Poll::Pending => {
-                    if !self
-                        .as_mut()
-                        .prepare_to_wait(op.role(), cx.waker(), || false)
-                    {
-                        return Poll::Pending;
-                    }
+                Poll::Pending if self.as_mut().may_wait(op, cx.waker(), || false) => {
+                    return Poll::Pending;
                 }
+                Poll::Pending => {}
             }
         }
     }
@@ -80,7 +73,7 @@ impl<C: Connect> Transfer<C> {
         )
     }
 
-    /// From here on no connection is replaced. An outage ends here.
+    /// Begins the shutdown. No connection is replaced from here on, and an outage ends.
     pub(crate) fn begin_shutdown(self: Pin<&mut Self>, polling: Option<Role>) {
         self.link.flags().set(SHUTTING_DOWN);
         match self.state() {

@@ -98,23 +98,26 @@ impl SendBuffer {
     /// Returns whether there is room for another message of this durability.
     pub(super) fn has_room(&self, durability: Durability) -> bool {
         match durability {
-            Durability::Durable => self.queue.bytes.len() < self.limit(),
-            Durability::Transient => self.queue.bytes.len() - self.written < self.max_queued,
+            Durability::Durable => self.queue.weight() < self.limit(),
+            Durability::Transient => self.queue.weight() - self.written < self.max_queued,
         }
     }
 
-    /// Returns the length of `queue` at which the sink is full: the bound of what waits, or the
+    /// Returns the weight of `queue` at which the sink is full: the bound of what waits, or the
     /// window, in which transient frames take no room.
     #[inline]
     fn limit(&self) -> usize {
         let by_queue = self.written.saturating_add(self.max_queued);
-        let window = self.resend.window().saturating_sub(self.sent.bytes.len());
-        by_queue.min(window.saturating_add(self.queue.transient.bytes))
+        let window = self.resend.window().saturating_sub(self.sent.weight());
+        by_queue.min(window.saturating_add(self.queue.transient.weight))
     }
 
     #[inline]
     fn full_at(&self) -> usize {
-        if self.is_blocked { 0 } else { self.limit() }
+        if self.is_blocked {
+            return 0;
+        }
+        self.limit().saturating_sub(self.queue.empty)
     }
 
     #[inline]
@@ -137,9 +140,7 @@ impl SendBuffer {
         };
         encode(guard.bytes)?;
         let len = guard.finish();
-        self.queue.frames.push_back(Frame { len, durability });
-        if durability == Durability::Transient {
-            self.queue.transient.add(len);
+        if self.queue.push_encoded(len, durability) {
             self.update_room();
         }
         Ok(())
@@ -151,7 +152,7 @@ impl SendBuffer {
         &self.queue.bytes[self.written..]
     }
 
-    /// The connection has taken this many of the unwritten bytes.
+    /// Records that the connection has taken this many of the unwritten bytes.
     #[inline]
     pub(super) fn advance(&mut self, n: usize) {
         self.needs_flush = true;
@@ -187,7 +188,7 @@ impl SendBuffer {
         self.release();
     }
 
-    /// The connection was flushed after it had taken everything.
+    /// Records a flush after the connection had taken everything.
     #[inline]
     pub(super) fn on_flushed(&mut self) {
         self.needs_flush = false;
@@ -219,12 +220,12 @@ impl SendBuffer {
         self.has_backlog
     }
 
-    /// A connection begins. It has taken nothing.
+    /// Records that a connection begins. It has taken nothing.
     pub(super) fn begin_connection(&mut self) {
         self.has_backlog = !self.queue.frames.is_empty();
     }
 
-    /// The connection is gone: what it has not delivered for certain waits for the next one.
+    /// Records the end of the connection. Messages that it may not have delivered wait for the next one.
     /// Messages that it has not taken whole are dropped unless `keeps_unsent`.
     pub(super) fn end_connection(&mut self, keeps_unsent: bool) {
         self.written = 0;
@@ -260,14 +261,9 @@ impl SendBuffer {
     /// bytes of such messages wait. Call this only while there is no connection.
     pub(super) fn drop_oldest_above_limit(&mut self) {
         let kept = usize::try_from(self.sent_seq - self.first_seq).unwrap_or(usize::MAX);
-        let kept_bytes: usize = self
-            .queue
-            .frames
-            .iter()
-            .take(kept)
-            .map(|frame| frame.len)
-            .sum();
-        while self.queue.bytes.len() - kept_bytes >= self.max_queued && self.queue.remove(kept) {
+        let kept_frames = self.queue.frames.iter().take(kept);
+        let kept_weight: usize = kept_frames.map(|frame| frame.weight()).sum();
+        while self.queue.weight() - kept_weight >= self.max_queued && self.queue.remove(kept) {
             self.dropped += 1;
         }
         self.update_room();

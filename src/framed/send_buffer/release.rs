@@ -22,7 +22,7 @@ impl SendBuffer {
         self.confirmed_seq
     }
 
-    /// Every message before this sequence number is confirmed.
+    /// Confirms every message before this sequence number.
     pub(crate) fn confirm_up_to(&mut self, seq: u64) {
         self.confirmed_seq = self.confirmed_seq.max(seq.min(self.sent_seq));
         self.release();

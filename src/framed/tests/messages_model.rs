@@ -153,7 +153,7 @@ impl Model {
         let unsent = |m: &&Message| m.seq.is_none();
         let bytes = |messages: &[Message]| -> usize {
             let unsent = messages.iter().filter(unsent);
-            unsent.map(|message| message.bytes.len()).sum()
+            unsent.map(|message| message.bytes.len().max(1)).sum()
         };
         while bytes(&self.messages) >= self.max_queued.max(1) {
             let oldest = self.messages.iter().position(|m| m.seq.is_none());
@@ -169,6 +169,12 @@ impl Model {
             .collect()
     }
 
+    /// What waits, a message without bytes counted as one byte.
+    fn unwritten_weight(&self) -> usize {
+        let unsent = self.messages.iter().filter(|message| !message.is_sent);
+        self.unwritten().len() + unsent.filter(|message| message.bytes.is_empty()).count()
+    }
+
     pub(super) fn has_room(&self, durability: Durability) -> bool {
         let window = match self.resend {
             Resend::Unconfirmed { max_bytes } if durability == Durability::Durable => {
@@ -176,8 +182,11 @@ impl Model {
             }
             Resend::Unconfirmed { .. } | Resend::Torn => usize::MAX,
         };
-        let kept: usize = self.durable().map(|message| message.bytes.len()).sum();
-        self.unwritten().len() < self.max_queued.max(1) && kept < window
+        let kept: usize = self
+            .durable()
+            .map(|message| message.bytes.len().max(1))
+            .sum();
+        self.unwritten_weight() < self.max_queued.max(1) && kept < window
     }
 
     fn durable(&self) -> impl Iterator<Item = &Message> {

@@ -53,6 +53,27 @@ fn the_queue_is_full_until_bytes_are_written() {
 }
 
 #[test]
+fn a_message_without_bytes_counts_as_one_byte() {
+    for resend in [Resend::Torn, unconfirmed(3)] {
+        for durability in [Durability::Durable, Durability::Transient] {
+            let mut buffer = SendBuffer::new(resend, 3);
+            for number in 0..3 {
+                assert!(buffer.has_room(durability), "{number}");
+                push(&mut buffer, durability, number, 0);
+            }
+            assert!(!buffer.has_room(durability) && !buffer.may_push());
+            buffer.end_connection(false);
+            assert!(buffer.has_room(durability));
+        }
+    }
+    let mut buffer = SendBuffer::new(Resend::Torn, 3);
+    (0..5).for_each(|number| push(&mut buffer, Durability::Durable, number, 0));
+    buffer.drop_oldest_above_limit();
+    assert!(buffer.has_room(Durability::Durable));
+    assert_eq!(buffer.dropped(), 3);
+}
+
+#[test]
 fn limits_of_zero_leave_room_for_one_message() {
     for resend in [Resend::Torn, unconfirmed(0)] {
         let mut buffer = connected(resend, 0);

@@ -36,6 +36,38 @@ impl Task {
     }
 }
 
+/// An error whose drop marks another connection lost.
+#[derive(Debug)]
+struct MarksAnother(Arc<Shared>);
+
+impl std::fmt::Display for MarksAnother {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("marks another")
+    }
+}
+
+impl std::error::Error for MarksAnother {}
+
+impl Drop for MarksAnother {
+    fn drop(&mut self) {
+        self.0.command(Command::Lose(3, ErrorKind::TimedOut.into()));
+    }
+}
+
+#[test]
+fn an_error_that_is_dropped_may_use_its_handle() {
+    let shared = Arc::new(Shared::default());
+    let marks = |generation| {
+        let cause = io::Error::other(MarksAnother(Arc::clone(&shared)));
+        shared.command(Command::Lose(generation, cause));
+    };
+    // The second one replaces the first, whose drop marks the third in place of the second.
+    marks(1);
+    marks(2);
+    assert!(matches!(shared.take_command(), Some(Command::Lose(3, _))));
+    assert!(shared.take_command().is_none());
+}
+
 /// A link's share, and one task for each role.
 struct Link {
     guard: SharedGuard,
@@ -82,8 +114,8 @@ impl Link {
         [0, 1, 2].map(|role| self.tasks[role].0.wakes())
     }
 
-    /// How often each task's waker is held, apart from the tasks' own.
-    fn held(&self) -> [usize; 3] {
+    /// Returns how many clones of each task's waker exist, beside the tasks' own.
+    fn clones(&self) -> [usize; 3] {
         [0, 1, 2].map(|role| Arc::strong_count(&self.tasks[role].0) - 2)
     }
 }

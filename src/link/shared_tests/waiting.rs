@@ -36,7 +36,7 @@ fn a_role_that_does_not_wait_any_more_is_not_woken() {
         let link = Link::waiting();
         link.guard.deregister(role);
         link.guard.deregister(role);
-        assert_eq!(link.held()[role as usize], 0);
+        assert_eq!(link.clones()[role as usize], 0);
         link.guard.wake_all();
         let expected = ROLES.map(|other| usize::from(other != role));
         assert_eq!(link.wakes(), expected);
@@ -61,9 +61,9 @@ fn a_task_that_polls_again_is_registered_once() {
     for role in ROLES {
         assert!(link.waits(role));
     }
-    assert_eq!(link.held(), [1, 1, 1]);
+    assert_eq!(link.clones(), [1, 1, 1]);
     link.guard.wake_all();
-    assert_eq!(link.held(), [0, 0, 0]);
+    assert_eq!(link.clones(), [0, 0, 0]);
     // After a wake-up it has to be registered again, though its waker is the same.
     for role in ROLES {
         assert!(link.waits(role));
@@ -100,7 +100,7 @@ fn a_task_that_finds_something_to_do_does_not_wait() {
         let mut link = Link::new();
         for _ in 0..2 {
             assert!(!link.waits_unless(role, || true));
-            assert_eq!(link.held()[role as usize], 1, "it may wait all the same");
+            assert_eq!(link.clones()[role as usize], 1, "it may wait all the same");
         }
         for _ in 0..2 {
             assert!(link.waits(role));
