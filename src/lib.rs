@@ -24,7 +24,7 @@
 //! | a read or a write that waits when the connection dies | continues on the next connection |
 //! | a message that the loss cut in two | with [`Seam::Hidden`], the default, **torn**: its tail goes to a peer that never received its head. With [`Seam::Error`] each half gets one error at the seam, so that it can send the message again |
 //! | the order of the bytes of one connection | kept |
-//! | wake-ups | never lost: every change wakes the tasks of both halves, also if the half that polled last is gone |
+//! | wake-ups | never lost: every change wakes the tasks of both halves, also if the half that polled last was dropped |
 //!
 //! A bare stream suits bytes that stand for themselves, such as a log, and protocols whose code
 //! handles an error at the seam. Never put a client that matches replies to requests over a hidden

@@ -170,7 +170,7 @@ where
         self.as_mut().sync();
         let this = self.as_mut().project();
         let mut pump = Pump::new(Op::Receive, this.core, this.readiness);
-        // A message op is told of a loss by its queue.
+        // The queue reports a loss to the operations of messages.
         let _ = this.transfer.execute_command(Some(op), &mut pump);
         self.sync();
     }

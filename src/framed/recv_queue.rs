@@ -151,7 +151,7 @@ impl<U> RecvQueue<U> {
 
     /// Tells the reader of this loss at the end.
     pub(super) fn set_unreplaced(&mut self, lost: ConnectionLost) {
-        // A seam that the reader has not come to tells of it.
+        // A seam that the reader has not reached reports it.
         let is_told = |past: &Past<U>| {
             let seam = past.lost.as_ref();
             seam.is_some_and(|seam| seam.generation == lost.generation)

@@ -6,9 +6,9 @@ pub(super) const CLOSE: u32 = 1;
 pub(super) const RECONNECT: u32 = 1 << 1;
 pub(super) const MARK_LOST: u32 = 1 << 2;
 pub(crate) const COMMANDS: u32 = CLOSE | RECONNECT | MARK_LOST;
-/// The reader has not been told of the last loss.
+/// The last loss was not reported to the reader.
 pub(crate) const READ_LOSS: u32 = 1 << 3;
-/// The writer has not been told of the last loss.
+/// The last loss was not reported to the writer.
 pub(crate) const WRITE_LOSS: u32 = 1 << 4;
 /// A connection came or went, and the owner of the link has not processed that.
 pub(crate) const CHANGED: u32 = 1 << 5;

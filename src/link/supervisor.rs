@@ -35,7 +35,7 @@ pub(crate) struct Supervisor<C> {
     pub(super) outage: Option<Outage>,
     /// The error of the last attempt, or the cause of the loss.
     last_error: Option<Arc<io::Error>>,
-    /// Kept until the next connection, or for the halves that are told of it later.
+    /// Kept until the next connection, or until both halves have returned it.
     last_loss: Option<(u64, Arc<io::Error>)>,
     /// Made when a read first waits under an idle timeout.
     pub(super) idle: Option<IdleTimer>,

@@ -41,8 +41,8 @@ use crate::error::Permanent;
 /// | [`idle_timeout`](Self::idle_timeout) | none | silence is normal in many protocols |
 /// | [`classify`](Self::classify) | [`Verdict::of`] | |
 ///
-/// The figures are from a simulation of the policy, the example `herd`
-/// (`cargo run --release --example herd -- --clients 10000 --rate 10000000`).
+/// The figures are from a simulation of the policy
+/// (`cargo run --release --bin backoff-simulation -- --clients 10000 --rate 10000000`).
 ///
 /// # Examples
 ///

@@ -188,7 +188,7 @@ where
     }
 
     /// Refuses the message if the connection was lost since [`poll_ready`](Sink::poll_ready): with
-    /// the error of the seam, if the writer has not been told of it.
+    /// the error of the seam, if that was not reported to the writer.
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<(), E> {
         let mut transfer = self.project().transfer;
         let write_error = NoProgress::into_write_error;

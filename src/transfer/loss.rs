@@ -1,4 +1,4 @@
-//! Losses: what a failure means, who is told of it, and what handles ask for.
+//! Losses: what a failure means, how it is reported, and the commands of handles.
 
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,7 +14,7 @@ use crate::link::{AfterLoss, Command, Role};
 use crate::policy::{Phase, Verdict};
 
 impl<C: Connect> Transfer<C> {
-    /// Returns the loss that this half has not been told of as the error of its seam.
+    /// Returns the loss that was not reported to this half, as the error of its seam.
     pub(crate) fn take_notice(&self, op: Op) -> Result<(), NoProgress> {
         let flags = self.link.flags();
         match op {
@@ -71,7 +71,7 @@ impl<C: Connect> Transfer<C> {
         }
         match command {
             Command::Close => {
-                // The caller of `close` knows. No half is told of a loss any more.
+                // The caller of `close` knows. No loss is reported to a half any more.
                 self.link.flags().clear(READ_LOSS | WRITE_LOSS);
                 self.project().link.close(op.map(Op::role));
                 Ok(())
@@ -181,7 +181,7 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    /// Clears the losses that neither half has been told of.
+    /// Clears the losses that were not reported.
     pub(crate) fn clear_notices(&self) {
         self.link.flags().clear(READ_LOSS | WRITE_LOSS);
     }

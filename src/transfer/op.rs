@@ -51,7 +51,7 @@ impl Op {
         }
     }
 
-    /// Returns the flag of a loss that this half has not been told of.
+    /// Returns the flag of a loss that was not reported to this half.
     pub(super) const fn loss_flag(self) -> u32 {
         match self.role() {
             Role::Read => READ_LOSS,
