@@ -17,7 +17,7 @@ pub(super) struct Frame {
 }
 
 /// Frames in order. Adding one has to be cheaper than removing it, which happens in batches:
-/// `benches/instructions` counts a fed message.
+/// `tools/benches/instructions` counts a fed message.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     all: Vec<Frame>,

@@ -33,6 +33,8 @@ mod shared;
 mod shared_tests;
 mod state;
 mod supervisor;
+#[cfg(test)]
+mod test_task;
 mod timers;
 mod transition;
 

@@ -107,37 +107,15 @@ fn idle_error(limit: Duration) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
+    use std::task::Waker;
 
     use tokio::time::advance;
 
     use super::*;
+    use crate::link::test_task::Task;
 
     const LIMIT: Duration = Duration::from_secs(10);
     const SECOND: Duration = Duration::from_secs(1);
-
-    /// A task: it counts how often it was woken.
-    #[derive(Default)]
-    struct Task(AtomicUsize);
-
-    impl Wake for Task {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    impl Task {
-        fn new() -> (Arc<Self>, Waker) {
-            let task = Arc::new(Self::default());
-            (Arc::clone(&task), Waker::from(task))
-        }
-
-        fn wakes(&self) -> usize {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
 
     /// Polls once. Returns the kind and the text of the cause.
     fn poll_limit(timer: &mut IdleTimer, limit: Duration, waker: &Waker) -> Option<String> {

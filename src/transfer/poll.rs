@@ -43,7 +43,7 @@ impl<C: Connect> Transfer<C> {
     /// continues in one of the cold ones.
     ///
     /// Those have their own result type, which keeps the conversion of errors out of the fast path
-    /// (`benches/instructions` counts it).
+    /// (`tools/benches/instructions` counts it).
     #[inline]
     pub(crate) fn poll_io<O: Operation<C::Io>>(
         mut self: Pin<&mut Self>,

@@ -7,47 +7,38 @@ use tokio::time::Instant;
 use super::contract::{Net, Recorder};
 use super::*;
 
+/// Receives the items of a connection that ends, after a close or under `Eof::Pass`.
+async fn expect_last(codec: Lines, closes: bool, items: &[&str]) {
+    let net = Net::new();
+    let eof = if closes { Eof::Reconnect } else { Eof::Pass };
+    let mut framed = build_with(&net, codec)
+        .policy(policy().eof(eof))
+        .connect()
+        .await
+        .unwrap();
+    if closes {
+        framed.close().await.unwrap();
+    }
+    net.peer(1).send("whole\n").finish();
+    for expected in items {
+        assert_eq!(describe(framed.next().await), *expected, "closes: {closes}");
+    }
+    assert_eq!(net.attempts().len(), 1, "closes: {closes}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn decode_eof_is_asked_until_it_has_no_more() {
     for closes in [true, false] {
-        let net = Net::new();
         let codec = Lines::ending_with([Some("e1"), Some("e2"), Some("e3")]);
-        let eof = if closes { Eof::Reconnect } else { Eof::Pass };
-        let mut framed = build_with(&net, codec)
-            .policy(policy().eof(eof))
-            .connect()
-            .await
-            .unwrap();
-        if closes {
-            framed.close().await.unwrap();
-        }
-        net.peer(1).send("whole\n").finish();
-        for expected in ["whole", "e1", "e2", "e3", "none"] {
-            assert_eq!(describe(framed.next().await), expected, "closes: {closes}");
-        }
-        assert_eq!(net.attempts().len(), 1);
+        expect_last(codec, closes, &["whole", "e1", "e2", "e3", "none"]).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_of_decode_eof_is_one_error_and_then_the_end() {
     for closes in [true, false] {
-        let net = Net::new();
         let codec = Lines::ending_with([Some("e1"), None]);
-        let eof = if closes { Eof::Reconnect } else { Eof::Pass };
-        let mut framed = build_with(&net, codec)
-            .policy(policy().eof(eof))
-            .connect()
-            .await
-            .unwrap();
-        if closes {
-            framed.close().await.unwrap();
-        }
-        net.peer(1).send("whole\n").finish();
-        for expected in ["whole", "e1", "Other", "none"] {
-            assert_eq!(describe(framed.next().await), expected, "closes: {closes}");
-        }
-        assert_eq!(net.attempts().len(), 1, "closes: {closes}");
+        expect_last(codec, closes, &["whole", "e1", "Other", "none"]).await;
     }
 }
 

@@ -30,6 +30,21 @@ async fn a_reader_that_has_just_found_nothing_sees_what_comes_before_it_waits() 
     }
 }
 
+/// A message that was sent and perhaps confirmed, and one that was fed. The pending confirmation
+/// keeps the flush from its fast path.
+async fn connect_with_two(
+    net: &Net,
+    confirms: bool,
+) -> Framed<impl Connect<Io = Socket, Future: Send> + Send + Sync> {
+    let mut framed = connect_unconfirmed(net).await;
+    framed.send("a").await.unwrap();
+    framed.feed("b").await.unwrap();
+    if confirms {
+        framed.confirm_handle().confirm(1);
+    }
+    framed
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sender_that_has_just_found_no_room_sees_what_comes_before_it_waits() {
     for (op, when) in [
@@ -39,13 +54,7 @@ async fn a_sender_that_has_just_found_no_room_sees_what_comes_before_it_waits() 
     ] {
         for confirms in [true, false] {
             let net = Net::new();
-            let mut framed = connect_unconfirmed(&net).await;
-            framed.send("a").await.unwrap();
-            framed.feed("b").await.unwrap();
-            if confirms {
-                // It keeps the flush from its short way.
-                framed.confirm_handle().confirm(1);
-            }
+            let mut framed = connect_with_two(&net, confirms).await;
             net.peer(1).stall(Op::Write).at(op, when, |peer| {
                 peer.finish();
             });
@@ -70,12 +79,7 @@ async fn a_sender_that_has_just_found_no_room_sees_what_comes_before_it_waits() 
 async fn a_sender_that_has_just_found_no_room_sees_the_room_that_comes_before_it_waits() {
     for confirms in [true, false] {
         let net = Net::new();
-        let mut framed = connect_unconfirmed(&net).await;
-        framed.send("a").await.unwrap();
-        framed.feed("b").await.unwrap();
-        if confirms {
-            framed.confirm_handle().confirm(1);
-        }
+        let mut framed = connect_with_two(&net, confirms).await;
         net.peer(1)
             .stall(Op::Write)
             .at(Op::Write, When::After, |peer| {

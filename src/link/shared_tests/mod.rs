@@ -4,37 +4,16 @@ mod waiting;
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 use super::flags::{
     CHANGED, COMMANDS, Flags, IDLE, READ_LOSS, SHUT_DOWN, SHUTTING_DOWN, WRITE_LOSS, WRITER_WAITS,
 };
 use super::shared::{Command, Registrations, Role, Shared, SharedGuard};
 use super::state::State;
+use super::test_task::Task;
 
 const ROLES: [Role; 3] = [Role::Read, Role::Write, Role::Watch];
-
-/// A task: it counts how often it was woken.
-#[derive(Default)]
-struct Task(AtomicUsize);
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Task {
-    fn new() -> (Arc<Self>, Waker) {
-        let task = Arc::new(Self::default());
-        (Arc::clone(&task), Waker::from(task))
-    }
-
-    fn wakes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// An error whose drop marks another connection lost.
 #[derive(Debug)]
