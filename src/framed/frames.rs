@@ -99,6 +99,29 @@ impl FrameQueue {
         }
     }
 
+    /// Removes the frames at the front that are complete within `bytes`, and returns how long they
+    /// are together. `on_frame` gets each of them.
+    pub(super) fn pop_complete(
+        &mut self,
+        bytes: usize,
+        mut on_frame: impl FnMut(Frame, &[u8]),
+    ) -> usize {
+        let mut end = 0;
+        while let Some(&frame) = self.frames.front() {
+            let next = end + frame.len;
+            if next > bytes {
+                break;
+            }
+            on_frame(frame, &self.bytes[end..next]);
+            self.frames.pop_front();
+            self.transient.subtract(frame.durability, frame.len);
+            end = next;
+        }
+        // Once for all of them, because each call moves the start of the allocation.
+        self.bytes.advance(end);
+        end
+    }
+
     /// Removes the frame at an index. Returns false if there is none.
     pub(super) fn remove(&mut self, index: usize) -> bool {
         let start: usize = self.frames.iter().take(index).map(|frame| frame.len).sum();

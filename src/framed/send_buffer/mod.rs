@@ -170,16 +170,12 @@ impl SendBuffer {
     /// Moves the frames that are written whole to `sent`, or drops those that are not kept.
     fn complete_frames(&mut self) {
         let keeps = self.resend != Resend::Torn;
-        while let Some(&Frame { len, durability }) = self.queue.frames.front() {
-            if len > self.written {
-                break;
+        let sent = &mut self.sent;
+        self.written -= self.queue.pop_complete(self.written, |frame, bytes| {
+            if keeps && frame.durability == Durability::Durable {
+                sent.push(bytes, frame.durability);
             }
-            if keeps && durability == Durability::Durable {
-                self.sent.push(&self.queue.bytes[..len], durability);
-            }
-            self.queue.pop_front();
-            self.written -= len;
-        }
+        });
         if keeps {
             let sent_end = self.first_seq + self.sent.frames.len() as u64;
             self.sent_seq = self.sent_seq.max(sent_end);
