@@ -37,9 +37,15 @@ pub fn tell(line: impl std::fmt::Display) {
 }
 
 /// Returns a port that is free at this moment.
+///
+/// The socket does not listen: a process that another test starts meanwhile shares it until its
+/// `exec`, and `is_listening` would find it in place of the server.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    // The server can bind the port although another process still shares the socket.
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    socket.local_addr().unwrap().port()
 }
 
 /// A real server on a loopback port, and the processes that it starts: a group of their own, that
@@ -83,6 +89,11 @@ impl Program {
     /// Starts it again on its port, after it was killed if it still runs.
     pub fn restart(&mut self) {
         self.kill();
+        let begun = Instant::now();
+        // A worker that was killed with the server may listen for a moment longer.
+        while is_listening(self.port) && begun.elapsed() < DEADLINE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let child = self.child.insert(self.command.spawn().unwrap());
         let begun = Instant::now();
         while !is_listening(self.port) {
