@@ -3,10 +3,12 @@
 
 pub mod example;
 mod network;
+mod takes_nothing;
 mod task;
 mod wire;
 
 pub use network::{Network, Outcome};
+pub use takes_nothing::TakesNothing;
 pub use task::Task;
 pub use wire::{Fault, Peer, Wire};
 

@@ -1,30 +1,19 @@
-//! What is owed to the next connection goes out whoever polls, and is counted right there.
-#![cfg(feature = "codec")]
+//! What a loss leaves to the next connection: the backlog, and replies that arrive late.
 
-mod support;
+use std::sync::Mutex;
 
-use std::io;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use futures::{SinkExt, StreamExt};
-use reconnecting_stream::{Backoff, Connect, Policy, ReconnectingFramed, Resend};
-use support::Network;
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter,
     DuplexStream, duplex,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
-use tokio_util::codec::LinesCodec;
 
-const SECOND: Duration = Duration::from_secs(1);
+use super::*;
+
 const FOR_EVER: Duration = Duration::from_secs(9999);
 
 /// More than the connections of these tests take at once.
 const QUESTION: &str = "a question of more than eight bytes";
-
-type Framed<C> = ReconnectingFramed<C, LinesCodec>;
 
 /// A client that keeps what was not confirmed.
 async fn keeping<C>(connector: C) -> Framed<C>
