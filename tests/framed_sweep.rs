@@ -4,141 +4,15 @@
 
 mod support;
 
-use std::fmt::Debug;
-use std::io;
+#[path = "framed_sweep/script.rs"]
+mod script;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::fmt::Debug;
+
 use futures::{SinkExt, StreamExt};
 use reconnecting_stream::{Backoff, Policy, ReconnectingFramed, Resend, Seam};
+use script::{Lengths, Lines, Numbers, Script};
 use support::Network;
-use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec, LinesCodec};
-
-/// A codec of the sweep, and its messages.
-trait Script: Clone + Send + Sync + 'static
-where
-    Self::Codec: Decoder<Item = Self::Arrives> + Encoder<Self::Message> + Clone + Send + Sync,
-    <Self::Codec as Decoder>::Error: Debug,
-    <Self::Codec as Encoder<Self::Message>>::Error: Debug,
-{
-    type Codec: 'static;
-    type Message: Clone + PartialEq + Debug + From<Self::Arrives>;
-    type Arrives: Debug;
-
-    fn codec() -> Self::Codec;
-    fn messages() -> Vec<Self::Message>;
-
-    /// What a peer sends that begins with these.
-    fn encoded(messages: &[Self::Message]) -> Vec<u8> {
-        let (mut codec, mut bytes) = (Self::codec(), BytesMut::new());
-        for message in messages {
-            codec.encode(message.clone(), &mut bytes).unwrap();
-        }
-        bytes.to_vec()
-    }
-
-    /// What a peer makes of bytes: whole messages, and nothing of half of one.
-    fn decoded(bytes: &[u8]) -> Vec<Self::Message> {
-        let (mut codec, mut bytes) = (Self::codec(), BytesMut::from(bytes));
-        std::iter::from_fn(|| codec.decode(&mut bytes).unwrap().map(Into::into)).collect()
-    }
-
-    /// Where each message ends.
-    fn ends() -> Vec<usize> {
-        let messages = Self::messages();
-        (1..=messages.len())
-            .map(|n| Self::encoded(&messages[..n]).len())
-            .collect()
-    }
-}
-
-#[derive(Clone)]
-struct Lengths;
-impl Script for Lengths {
-    type Codec = LengthDelimitedCodec;
-    type Message = Bytes;
-    type Arrives = BytesMut;
-    fn codec() -> Self::Codec {
-        LengthDelimitedCodec::new()
-    }
-    fn messages() -> Vec<Bytes> {
-        [1, 0, 5, 40, 2, 90, 3]
-            .iter()
-            .zip(b'a'..)
-            .map(|(n, letter)| Bytes::from(vec![letter; *n]))
-            .collect()
-    }
-}
-
-#[derive(Clone)]
-struct Lines;
-impl Script for Lines {
-    type Codec = LinesCodec;
-    type Message = String;
-    type Arrives = String;
-    fn codec() -> Self::Codec {
-        LinesCodec::new()
-    }
-    fn messages() -> Vec<String> {
-        [
-            "a line",
-            "",
-            "b",
-            "a line that is rather longer than the others",
-            "c",
-        ]
-        .map(String::from)
-        .into()
-    }
-}
-
-/// Numbers its messages from 0 on each connection, and refuses any other number: one that is
-/// not fresh on each connection fails.
-#[derive(Clone, Default)]
-struct Numbering {
-    expected: u8,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Numbered(u8, u8);
-
-impl Decoder for Numbering {
-    type Item = Numbered;
-    type Error = io::Error;
-    fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Numbered>> {
-        if bytes.len() < 4 {
-            return Ok(None);
-        }
-        let (number, value) = (bytes.get_u8(), bytes.get_u8());
-        bytes.advance(2);
-        if number != self.expected {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        self.expected += 1;
-        Ok(Some(Numbered(number, value)))
-    }
-}
-
-impl Encoder<Numbered> for Numbering {
-    type Error = io::Error;
-    fn encode(&mut self, message: Numbered, bytes: &mut BytesMut) -> io::Result<()> {
-        bytes.put_slice(&[message.0, message.1, !message.0, !message.1]);
-        Ok(())
-    }
-}
-
-#[derive(Clone)]
-struct Numbers;
-impl Script for Numbers {
-    type Codec = Numbering;
-    type Message = Numbered;
-    type Arrives = Numbered;
-    fn codec() -> Self::Codec {
-        Numbering::default()
-    }
-    fn messages() -> Vec<Numbered> {
-        (0..6).map(|n| Numbered(n, 7 * n)).collect()
-    }
-}
 
 fn policy() -> Policy {
     Policy::default().backoff(Backoff::none())
@@ -327,40 +201,75 @@ async fn arriving<S: Script>() -> usize {
     cases
 }
 
-macro_rules! sweep {
-    ($($name:ident: $script:ty;)*) => {$(
-        mod $name {
-            use super::*;
-
-            fn total() -> usize {
-                *<$script>::ends().last().unwrap()
-            }
-
-            #[tokio::test(start_paused = true)]
-            async fn what_is_torn_goes_whole_to_the_next_connection() {
-                assert_eq!(torn::<$script>().await, 3 * total());
-            }
-
-            #[tokio::test(start_paused = true)]
-            async fn what_is_unconfirmed_goes_again() {
-                assert_eq!(unconfirmed::<$script>().await, 3 * total());
-            }
-
-            #[tokio::test(start_paused = true)]
-            async fn two_resets_tear_nothing() {
-                assert_eq!(torn_twice::<$script>().await, total() * total());
-            }
-
-            #[tokio::test(start_paused = true)]
-            async fn what_arrived_whole_is_delivered_before_the_seam() {
-                assert_eq!(arriving::<$script>().await, 18 * (total() + 1));
-            }
-        }
-    )*};
+fn total<S: Script>() -> usize {
+    *S::ends().last().unwrap()
 }
 
-sweep! {
-    length_delimited: Lengths;
-    lines: Lines;
-    a_stateful_codec: Numbers;
+#[tokio::test(start_paused = true)]
+async fn length_delimited_messages_that_were_cut_go_whole_to_the_next_connection() {
+    assert_eq!(torn::<Lengths>().await, 3 * total::<Lengths>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unconfirmed_length_delimited_messages_are_sent_again() {
+    assert_eq!(unconfirmed::<Lengths>().await, 3 * total::<Lengths>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_resets_tear_and_lose_no_length_delimited_messages() {
+    assert_eq!(
+        torn_twice::<Lengths>().await,
+        total::<Lengths>() * total::<Lengths>()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn length_delimited_messages_that_arrived_whole_are_delivered_before_the_seam() {
+    assert_eq!(arriving::<Lengths>().await, 18 * (total::<Lengths>() + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_were_cut_go_whole_to_the_next_connection() {
+    assert_eq!(torn::<Lines>().await, 3 * total::<Lines>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unconfirmed_lines_are_sent_again() {
+    assert_eq!(unconfirmed::<Lines>().await, 3 * total::<Lines>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_resets_tear_and_lose_no_lines() {
+    assert_eq!(
+        torn_twice::<Lines>().await,
+        total::<Lines>() * total::<Lines>()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_arrived_whole_are_delivered_before_the_seam() {
+    assert_eq!(arriving::<Lines>().await, 18 * (total::<Lines>() + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_a_stateful_codec_that_were_cut_go_whole_to_the_next_connection() {
+    assert_eq!(torn::<Numbers>().await, 3 * total::<Numbers>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unconfirmed_messages_of_a_stateful_codec_are_sent_again() {
+    assert_eq!(unconfirmed::<Numbers>().await, 3 * total::<Numbers>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_resets_tear_and_lose_no_messages_of_a_stateful_codec() {
+    assert_eq!(
+        torn_twice::<Numbers>().await,
+        total::<Numbers>() * total::<Numbers>()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_a_stateful_codec_that_arrived_whole_are_delivered_before_the_seam() {
+    assert_eq!(arriving::<Numbers>().await, 18 * (total::<Numbers>() + 1));
 }

@@ -3,139 +3,21 @@
 
 mod support;
 
-use std::collections::VecDeque;
-use std::fmt;
+#[path = "messages/socket.rs"]
+mod socket;
+
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures::{Sink, SinkExt, Stream, StreamExt};
+use futures::{Sink, SinkExt, StreamExt};
 use reconnecting_stream::{
     Backoff, Builder, Connect, ConnectionLost, Eof, MessageTransport, Policy, ReconnectingStream,
     Seam, Verdict,
 };
+use socket::{Socket, WsError, classify};
 use support::Task;
 use tokio::time::{advance, timeout};
-
-/// The errors of a protocol that is not `io`.
-#[derive(Debug)]
-enum WsError {
-    Io(io::Error),
-    /// The peer has broken off.
-    Gone,
-    /// This message can't be sent or read; the next one can.
-    TooLarge,
-    Banned,
-}
-
-impl fmt::Display for WsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl std::error::Error for WsError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => Some(error),
-            Self::Gone | Self::TooLarge | Self::Banned => None,
-        }
-    }
-}
-
-impl From<io::Error> for WsError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-fn classify(error: &WsError) -> Verdict {
-    match error {
-        WsError::TooLarge => Verdict::Surface,
-        WsError::Banned => Verdict::Permanent,
-        WsError::Io(_) | WsError::Gone => Verdict::Lost,
-    }
-}
-
-/// A scripted WebSocket: what arrives, and what was sent.
-#[derive(Clone, Default)]
-struct Socket(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    arriving: VecDeque<Option<Result<String, WsError>>>,
-    refuses: Option<WsError>,
-    sent: Vec<String>,
-    flushes: usize,
-    is_closed: bool,
-    refuses_to_close: Option<WsError>,
-    reader: Option<Waker>,
-}
-
-impl Socket {
-    fn arrive(&self, item: Option<Result<&str, WsError>>) {
-        let mut state = self.0.lock().unwrap();
-        state
-            .arriving
-            .push_back(item.map(|item| item.map(String::from)));
-        if let Some(waker) = state.reader.take() {
-            waker.wake();
-        }
-    }
-
-    fn refuse(&self, error: WsError) {
-        self.0.lock().unwrap().refuses = Some(error);
-    }
-
-    fn sent(&self) -> Vec<String> {
-        self.0.lock().unwrap().sent.clone()
-    }
-}
-
-impl Stream for Socket {
-    type Item = Result<String, WsError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut state = self.0.lock().unwrap();
-        if let Some(item) = state.arriving.pop_front() {
-            return Poll::Ready(item);
-        }
-        state.reader = Some(cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Sink<String> for Socket {
-    type Error = WsError;
-
-    fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), WsError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn start_send(self: Pin<&mut Self>, message: String) -> Result<(), WsError> {
-        let mut state = self.0.lock().unwrap();
-        match state.refuses.take() {
-            Some(error) => Err(error),
-            None => {
-                state.sent.push(message);
-                Ok(())
-            }
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), WsError>> {
-        self.0.lock().unwrap().flushes += 1;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), WsError>> {
-        let mut state = self.0.lock().unwrap();
-        state.is_closed = true;
-        Poll::Ready(state.refuses_to_close.take().map_or(Ok(()), Err))
-    }
-}
 
 type Classify = fn(&WsError) -> Verdict;
 type Sockets = Arc<Mutex<Vec<Socket>>>;

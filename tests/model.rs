@@ -13,22 +13,26 @@
 
 mod support;
 
-#[path = "model/answer.rs"]
-mod answer;
-#[path = "model/dialer.rs"]
-mod dialer;
-#[path = "model/ending.rs"]
-mod ending;
-#[path = "model/line.rs"]
-mod line;
+#[path = "model/attempts.rs"]
+mod attempts;
+#[path = "model/connection.rs"]
+mod connection;
+#[path = "model/harness.rs"]
+mod harness;
+#[path = "model/losses.rs"]
+mod losses;
+#[path = "model/outcome.rs"]
+mod outcome;
 #[path = "model/plan.rs"]
 mod plan;
 #[path = "model/reference.rs"]
 mod reference;
 #[path = "model/regressions.rs"]
 mod regressions;
-#[path = "model/world.rs"]
-mod world;
+#[path = "model/state.rs"]
+mod state;
+#[path = "model/teardown.rs"]
+mod teardown;
 
 use std::cell::Cell;
 use std::env;
@@ -65,7 +69,7 @@ fn check(seam: Seam, cases: u32) {
     let seed = seed_of(setting("PROPTEST_RNG_SEED").unwrap_or_default());
     let rng = TestRng::from_seed(RngAlgorithm::XorShift, &seed);
     let passed = Cell::new(0);
-    let failure = quietly(|| {
+    let failure = without_panic_messages(|| {
         let mut runner = TestRunner::new_with_rng(config, rng);
         let outcome = runner.run(&plan::plans(seam), |plan| {
             run(&plan);
@@ -87,13 +91,13 @@ fn run(plan: &Plan) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut world = world::begin(plan).await;
+        let mut harness = harness::begin(plan).await;
         for step in &plan.steps {
-            world.apply(*step).await;
+            harness.apply(*step).await;
         }
-        ending::heal(&mut world).await;
-        ending::rest(&mut world).await;
-        ending::drop_stream(world);
+        teardown::heal(&mut harness).await;
+        teardown::rest(&mut harness).await;
+        teardown::drop_stream(harness);
     });
 }
 
@@ -109,22 +113,22 @@ fn seed_of(number: u64) -> [u8; 16] {
 }
 
 thread_local! {
-    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+    static IS_SILENCED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Scripted panics, and those of cases that are being shrunk, are not worth a line each.
-fn quietly<T>(f: impl FnOnce() -> T) -> T {
+fn without_panic_messages<T>(f: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !IS_QUIET.get() {
+            if !IS_SILENCED.get() {
                 usual(info);
             }
         }));
     });
-    IS_QUIET.set(true);
+    IS_SILENCED.set(true);
     let result = f();
-    IS_QUIET.set(false);
+    IS_SILENCED.set(false);
     result
 }

@@ -2,35 +2,36 @@
 
 mod support;
 
+#[path = "seams/shutdown.rs"]
+mod shutdown;
+
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::time::Duration;
 
 use reconnecting_stream::{
-    Backoff, ConnectionLost, GaveUp, Policy, ReconnectingStream, Seam, State,
+    Backoff, Connect, ConnectionLost, GaveUp, Policy, ReconnectingStream, Seam, State,
 };
-use support::{Fault, Network, Outcome, Task, lost};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use support::{Fault, Network, Outcome, Task, Wire, lost};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+type Split<C> = (
+    ReadHalf<ReconnectingStream<C>>,
+    WriteHalf<ReconnectingStream<C>>,
+);
+
 /// A split stream whose attempts are a second apart.
-macro_rules! split {
-    ($network:expr, $seam:expr) => {
-        tokio::io::split(
-            ReconnectingStream::builder($network.connector())
-                .policy(
-                    Policy::default()
-                        .backoff(Backoff::constant(SECOND))
-                        .max_attempts(5),
-                )
-                .seam($seam)
-                .connect()
-                .await
-                .unwrap(),
-        )
-    };
+async fn split(network: &Network, seam: Seam) -> Split<impl Connect<Io = Wire> + use<>> {
+    let policy = Policy::default()
+        .backoff(Backoff::constant(SECOND))
+        .max_attempts(5);
+    let builder = ReconnectingStream::builder(network.connector())
+        .policy(policy)
+        .seam(seam);
+    tokio::io::split(builder.connect().await.unwrap())
 }
 
 async fn read(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
@@ -49,7 +50,7 @@ fn assert_lost(result: io::Result<impl std::fmt::Debug>, generation: u64, cause:
 #[tokio::test(start_paused = true)]
 async fn hidden_is_seen_by_neither() {
     let network = Network::new();
-    let (mut reader, mut writer) = split!(network, Seam::Hidden);
+    let (mut reader, mut writer) = split(&network, Seam::Hidden).await;
     network.peer(1).reset();
     writer.write_all(b"x").await.unwrap();
     network.peer(2).send(b"y");
@@ -60,7 +61,7 @@ async fn hidden_is_seen_by_neither() {
 async fn error_is_one_error_for_each_half_before_anything_waits() {
     for reader_first in [true, false] {
         let network = Network::new();
-        let (mut reader, mut writer) = split!(network, Seam::Error);
+        let (mut reader, mut writer) = split(&network, Seam::Error).await;
         network.peer(1).reset();
         let start = Instant::now();
         if reader_first {
@@ -86,7 +87,7 @@ async fn error_is_one_error_for_each_half_before_anything_waits() {
 #[tokio::test(start_paused = true)]
 async fn error_comes_before_the_next_connection_is_used_though_it_is_there_already() {
     let network = Network::new();
-    let (mut reader, mut writer) = split!(network, Seam::Error);
+    let (mut reader, mut writer) = split(&network, Seam::Error).await;
     network.peer(1).reset();
     assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
     assert!(timeout(2 * SECOND, read(&mut reader)).await.is_err());
@@ -102,7 +103,7 @@ async fn error_comes_before_the_next_connection_is_used_though_it_is_there_alrea
 #[tokio::test(start_paused = true)]
 async fn a_half_that_waits_is_woken_to_hear_of_the_loss() {
     let network = Network::new();
-    let (mut reader, mut writer) = split!(network, Seam::Error);
+    let (mut reader, mut writer) = split(&network, Seam::Error).await;
     let mut buf = [0; 4];
     let mut waiting = pin!(reader.read(&mut buf));
     let task = Task::new();
@@ -120,7 +121,7 @@ async fn a_half_that_waits_is_woken_to_hear_of_the_loss() {
 #[tokio::test(start_paused = true)]
 async fn several_seams_between_two_operations_are_one_error() {
     let network = Network::new();
-    let (mut reader, mut writer) = split!(network, Seam::Error);
+    let (mut reader, mut writer) = split(&network, Seam::Error).await;
     for generation in 1..=3 {
         network.peer(generation).reset();
         assert_lost(
@@ -139,7 +140,7 @@ async fn several_seams_between_two_operations_are_one_error() {
 async fn eof_is_an_end_for_the_reader_and_an_error_for_the_writer() {
     for reader_first in [true, false] {
         let network = Network::new();
-        let (mut reader, mut writer) = split!(network, Seam::Eof);
+        let (mut reader, mut writer) = split(&network, Seam::Eof).await;
         network.peer(1).close();
         if reader_first {
             assert_eq!(read(&mut reader).await.unwrap(), b"");
@@ -185,7 +186,7 @@ async fn crossed_takes_the_errors_of_both_halves_away() {
 #[tokio::test(start_paused = true)]
 async fn connected_takes_no_error_away() {
     let network = Network::new();
-    let (reader, writer) = split!(network, Seam::Error);
+    let (reader, writer) = split(&network, Seam::Error).await;
     let mut stream = reader.unsplit(writer);
     network.peer(1).reset();
     assert_lost(
@@ -200,7 +201,7 @@ async fn connected_takes_no_error_away() {
 #[tokio::test(start_paused = true)]
 async fn a_reconnect_on_demand_is_a_seam_too() {
     let network = Network::new();
-    let (mut reader, writer) = split!(network, Seam::Error);
+    let (mut reader, writer) = split(&network, Seam::Error).await;
     let mut buf = [0; 4];
     {
         let mut waiting = pin!(reader.read(&mut buf));
@@ -220,7 +221,7 @@ async fn giving_up_is_no_seam() {
     network
         .script([Outcome::Accepts])
         .otherwise(Outcome::Refuses(ErrorKind::ConnectionRefused));
-    let (mut reader, mut writer) = split!(network, Seam::Error);
+    let (mut reader, mut writer) = split(&network, Seam::Error).await;
     network.peer(1).reset();
     assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
     let error = read(&mut reader).await.unwrap_err();
@@ -243,7 +244,7 @@ async fn giving_up_because_of_resets_has_their_kind_and_is_found_to_be_no_seam()
     network
         .script([Outcome::Accepts])
         .otherwise(Outcome::Refuses(ErrorKind::ConnectionReset));
-    let (mut reader, _writer) = split!(network, Seam::Error);
+    let (mut reader, _writer) = split(&network, Seam::Error).await;
     network.peer(1).reset();
     assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
     for _ in 0..2 {
@@ -255,25 +256,10 @@ async fn giving_up_because_of_resets_has_their_kind_and_is_found_to_be_no_seam()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_of_the_next_connection_tells_of_the_last_one_first() {
-    let network = Network::new();
-    let (mut reader, mut writer) = split!(network, Seam::Error);
-    writer.write_all(b"lost").await.unwrap();
-    network.peer(1).close();
-    assert_lost(read(&mut reader).await, 1, ErrorKind::UnexpectedEof);
-    assert!(timeout(2 * SECOND, read(&mut reader)).await.is_err());
-    assert_lost(writer.shutdown().await, 1, ErrorKind::UnexpectedEof);
-    assert!(!network.peer(2).is_shut_down());
-    writer.write_all(b"again").await.unwrap();
-    writer.shutdown().await.unwrap();
-    assert_eq!(network.peer(2).received(), b"again");
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_hidden_does_to_a_message() {
     // The reason for the other modes, and for the documentation to say so.
     let network = Network::new();
-    let (_reader, mut writer) = split!(network, Seam::Hidden);
+    let (_reader, mut writer) = split(&network, Seam::Hidden).await;
     network.peer(1).set_room(3);
     let mut write = pin!(writer.write_all(b"message"));
     assert!(Task::new().poll_future(write.as_mut()).is_pending());
@@ -281,38 +267,4 @@ async fn what_hidden_does_to_a_message() {
     write.await.unwrap();
     assert_eq!(network.peer(1).received(), b"mes");
     assert_eq!(network.peer(2).received(), b"sage");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shutdown_during_an_outage_hides_the_loss_from_neither_half() {
-    for writer_finds_it in [true, false] {
-        let network = Network::new();
-        let (mut reader, mut writer) = split!(network, Seam::Error);
-        network.peer(1).reset();
-        if writer_finds_it {
-            assert_lost(writer.write(b"x").await, 1, ErrorKind::ConnectionReset);
-        } else {
-            assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
-            assert_lost(writer.shutdown().await, 1, ErrorKind::ConnectionReset);
-        }
-        writer.shutdown().await.unwrap();
-        if writer_finds_it {
-            assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
-        }
-        for _ in 0..2 {
-            assert_eq!(read(&mut reader).await.unwrap(), b"");
-            writer.shutdown().await.unwrap();
-        }
-        assert_eq!(network.attempts().len(), 1);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_loss_after_a_shutdown_is_told_once() {
-    let network = Network::new();
-    let (mut reader, mut writer) = split!(network, Seam::Error);
-    writer.shutdown().await.unwrap();
-    network.peer(1).reset();
-    assert!(lost(&read(&mut reader).await.unwrap_err()).is_some());
-    assert_eq!(read(&mut reader).await.unwrap(), b"");
 }

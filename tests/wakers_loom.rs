@@ -5,7 +5,7 @@
 //! standard library's. Each check is also run over a planted fault, and has to fail.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
@@ -49,10 +49,15 @@ mod confirm;
 #[path = "../src/transfer/readiness.rs"]
 mod readiness;
 
-use confirm::{Acks, ConfirmHandle};
-use readiness::Readiness;
+#[path = "wakers_loom/arrivals.rs"]
+mod arrivals;
+#[path = "wakers_loom/confirmations.rs"]
+mod confirmations;
+#[path = "wakers_loom/timers.rs"]
+mod timers;
+
 use shared::{Command, Registrations, Role, Shared, SharedGuard};
-use sync::{Mutex, Ordering};
+use sync::Ordering;
 
 /// A task: it remembers whether it was woken.
 #[derive(Default)]
@@ -186,65 +191,6 @@ fn control_a_half_that_loses_its_registration_is_left_waiting() {
     check_command_meets_poll(poll_with_lost_registration, reconnect);
 }
 
-/// A timer or an attempt that fires on a thread of its own.
-struct Timer {
-    is_over: AtomicBool,
-    shared: Arc<Shared>,
-}
-
-impl Timer {
-    fn of(owner: &Owner) -> Arc<Self> {
-        Arc::new(Self {
-            is_over: AtomicBool::new(false),
-            shared: owner.guard.share(),
-        })
-    }
-
-    fn fire(&self) {
-        self.is_over.store(true, Ordering::Release);
-        self.shared.wake_all();
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Acquire)
-    }
-}
-
-/// `slot` is where the writer's waker goes: a single slot for both halves is the fault that every
-/// comparable crate has.
-fn check_timer_meets_halves(slot: Role) {
-    loom::model(move || {
-        let mut owner = Owner::default();
-        let timer = Timer::of(&owner);
-        let (_left, first) = Task::new();
-        let (moved, second) = Task::new();
-        let (writer, other) = Task::new();
-        assert!(owner.waits(Role::Read, &first, || timer.is_over()));
-        assert!(owner.waits(slot, &other, || timer.is_over()));
-
-        let remote = Arc::clone(&timer);
-        let clock = thread::spawn(move || remote.fire());
-        // The reader has moved to another task, which polls it.
-        let moved_waits = owner.waits(Role::Read, &second, || timer.is_over());
-        clock.join().unwrap();
-
-        assert!(writer.take_woken(), "the other half was not woken");
-        let is_stranded = moved_waits && !moved.take_woken();
-        assert!(!is_stranded, "a half that moved was not woken");
-    });
-}
-
-#[test]
-fn a_timer_wakes_every_half_whichever_waker_it_registered_last() {
-    check_timer_meets_halves(Role::Write);
-}
-
-#[test]
-#[should_panic(expected = "the other half was not woken")]
-fn control_a_single_slot_strands_the_other_half() {
-    check_timer_meets_halves(Role::Read);
-}
-
 #[test]
 fn the_last_waker_is_woken_while_two_threads_wake() {
     loom::model(|| {
@@ -348,147 +294,4 @@ fn a_link_that_is_dropped_keeps_no_waker_and_a_late_command_does_nothing() {
         assert_eq!(Arc::strong_count(&task), 1, "a waker outlives its link");
         assert_eq!(*remote.watch(|| State::Closed).borrow(), State::Closed);
     });
-}
-
-/// How a sender that is full decides whether it waits.
-type FullSink = fn(&mut Owner, &Acks, &Waker) -> bool;
-
-fn poll_room(owner: &mut Owner, acks: &Acks, waker: &Waker) -> bool {
-    owner.waits(Role::Write, waker, || acks.has_pending())
-}
-
-fn poll_room_unseen(owner: &mut Owner, acks: &Acks, waker: &Waker) -> bool {
-    owner.waits_unseen(Role::Write, waker, || acks.has_pending())
-}
-
-fn check_confirmation_meets_sink(poll: FullSink, confirm: fn(&ConfirmHandle, usize)) {
-    for waited_before in [false, true] {
-        loom::model(move || {
-            let mut owner = Owner::default();
-            let acks = Acks::default();
-            let (task, waker) = Task::new();
-            assert!(!waited_before || poll(&mut owner, &acks, &waker));
-            let confirmations = ConfirmHandle::new(acks.pending(), owner.guard.waker());
-            let peer = thread::spawn(move || confirm(&confirmations, 1));
-            let is_pending = poll(&mut owner, &acks, &waker);
-            peer.join().unwrap();
-            let is_stranded = is_pending && !task.take_woken();
-            assert!(!is_stranded, "a confirmation left a full sink waiting");
-            assert!(acks.has_pending());
-        });
-    }
-}
-
-#[test]
-fn a_confirmation_wakes_a_sink_that_was_about_to_wait_for_room() {
-    check_confirmation_meets_sink(poll_room, ConfirmHandle::confirm);
-    check_confirmation_meets_sink(poll_room, ConfirmHandle::confirm_replies);
-}
-
-#[test]
-#[should_panic(expected = "a confirmation left a full sink waiting")]
-fn control_a_sink_that_looks_before_it_registers_is_left_waiting() {
-    check_confirmation_meets_sink(poll_room_unseen, ConfirmHandle::confirm);
-}
-
-/// A connection: it keeps the last waker that it was given for its reading direction.
-#[derive(Default)]
-struct Connection {
-    has_data: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-impl Connection {
-    fn bring(&self) {
-        self.has_data.store(true, Ordering::Release);
-        let waker = self.waker.lock().unwrap().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn poll_read(&self, cx: &Context<'_>) -> Poll<()> {
-        *self.waker.lock().unwrap() = Some(cx.waker().clone());
-        if self.has_data.load(Ordering::Acquire) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-/// Polls the reading direction, if it may be ready, as the pump does. True if it found data.
-fn pump(connection: &Connection, readiness: &Readiness) -> bool {
-    if !readiness.read().is_ready() {
-        return false;
-    }
-    readiness.read().clear();
-    let found = connection.poll_read(&readiness.context()).is_ready();
-    if found {
-        readiness.read().set();
-    }
-    found
-}
-
-/// A fault: forgets that the direction was ready after the poll instead of before it.
-fn pump_clearing_late(connection: &Connection, readiness: &Readiness) -> bool {
-    let found = connection.poll_read(&readiness.context()).is_ready();
-    if !found {
-        readiness.read().clear();
-    }
-    found
-}
-
-/// Decides whether a task waits for the connection.
-type Waits = fn(&mut Owner, Role, &Waker, &Readiness) -> bool;
-
-fn waits(owner: &mut Owner, role: Role, waker: &Waker, readiness: &Readiness) -> bool {
-    owner.waits(role, waker, || readiness.read().is_ready())
-}
-
-fn waits_unseen(owner: &mut Owner, role: Role, waker: &Waker, readiness: &Readiness) -> bool {
-    owner.waits_unseen(role, waker, || readiness.read().is_ready())
-}
-
-fn check_arrival_meets_halves(pump: fn(&Connection, &Readiness) -> bool, waits: Waits) {
-    loom::model(move || {
-        let mut owner = Owner::default();
-        let connection = Arc::new(Connection::default());
-        let readiness = Readiness::new(owner.guard.waker());
-        readiness.set();
-        let (reader, read_waker) = Task::new();
-        let (writer, write_waker) = Task::new();
-
-        let remote = Arc::clone(&connection);
-        let peer = thread::spawn(move || remote.bring());
-        // The writer looks ahead, and then both wait; the reader finds the direction not ready.
-        let found = pump(&connection, &readiness);
-        let writer_waits = !found && waits(&mut owner, Role::Write, &write_waker, &readiness);
-        let found = found || pump(&connection, &readiness);
-        let reader_waits = !found && waits(&mut owner, Role::Read, &read_waker, &readiness);
-        peer.join().unwrap();
-
-        let is_missed = !found && !readiness.read().is_ready();
-        assert!(!is_missed, "the data would not be read");
-        let is_stranded = (reader_waits && !reader.take_woken())
-            || (!found && writer_waits && !writer.take_woken());
-        assert!(!is_stranded, "a half was stranded");
-    });
-}
-
-#[test]
-fn data_that_arrives_while_a_half_looks_is_found_or_wakes_both_halves() {
-    check_arrival_meets_halves(pump, waits);
-}
-
-#[test]
-#[should_panic(expected = "the data would not be read")]
-fn control_a_direction_that_is_cleared_late_is_never_read() {
-    check_arrival_meets_halves(pump_clearing_late, waits);
-}
-
-#[test]
-#[should_panic(expected = "a half was stranded")]
-fn control_a_half_that_looks_before_it_registers_misses_the_data() {
-    check_arrival_meets_halves(pump, waits_unseen);
 }

@@ -5,288 +5,33 @@
 
 mod support;
 
+#[path = "waking/orders.rs"]
+mod orders;
+#[path = "waking/pair.rs"]
+mod pair;
+#[path = "waking/runtimes.rs"]
+mod runtimes;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use Half::{Reader, Writer};
+use pair::{Half, Pair};
 use reconnecting_stream::{Backoff, Connect, Handle, Policy, ReconnectingStream, State};
 use support::{Fault, Network, Outcome, Task, Wire, gave_up};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::advance;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
-    Reader,
-    Writer,
-}
-use Half::{Reader, Writer};
-
-type Split<C> = (
-    ReadHalf<ReconnectingStream<C>>,
-    WriteHalf<ReconnectingStream<C>>,
-);
-
-/// One half on its own task, with one operation to complete.
-struct Side<H> {
-    half: Option<H>,
-    task: Task,
-    result: Option<io::Result<()>>,
-}
-
-impl<H> Side<H> {
-    fn new(half: H) -> Self {
-        Self {
-            half: Some(half),
-            task: Task::new(),
-            result: None,
-        }
-    }
-
-    fn poll(&mut self, operation: impl FnOnce(Pin<&mut H>, &Task) -> Poll<io::Result<()>>)
-    where
-        H: Unpin,
-    {
-        if let (Some(half), None) = (&mut self.half, &self.result) {
-            if let Poll::Ready(result) = operation(Pin::new(half), &self.task) {
-                self.result = Some(result);
-            }
-        }
-    }
-
-    fn is_woken(&self) -> bool {
-        !self.is_done() && self.task.is_woken()
-    }
-
-    fn is_done(&self) -> bool {
-        self.half.is_none() || self.result.is_some()
-    }
-}
-
-/// What is asked of the two halves: to read a byte, to write a byte.
-struct Pair<C: Connect> {
-    reader: Side<ReadHalf<ReconnectingStream<C>>>,
-    writer: Side<WriteHalf<ReconnectingStream<C>>>,
-}
-
-impl<C: Connect<Io = Wire>> Pair<C> {
-    fn new((reader, writer): Split<C>) -> Self {
-        Self {
-            reader: Side::new(reader),
-            writer: Side::new(writer),
-        }
-    }
-
-    fn poll(&mut self, half: Half) {
-        match half {
-            Reader => self.reader.poll(|reader, task| {
-                let mut byte = [0];
-                task.poll(|cx| reader.poll_read(cx, &mut ReadBuf::new(&mut byte)))
-            }),
-            Writer => self
-                .writer
-                .poll(|writer, task| task.poll(|cx| writer.poll_write(cx, b"x").map_ok(|_| ()))),
-        }
-    }
-
-    fn abandon(&mut self, half: Half, how: Gone) {
-        match (how, half) {
-            (Gone::Not, _) => {}
-            // Never polled again, as after a `select!`.
-            (Gone::Cancelled, Reader) => self.reader.result = Some(Ok(())),
-            (Gone::Cancelled, Writer) => self.writer.result = Some(Ok(())),
-            (Gone::Dropped, Reader) => self.reader.half = None,
-            (Gone::Dropped, Writer) => self.writer.half = None,
-        }
-    }
-
-    /// An executor with a clock: polls whoever was woken, for a quarter of a minute.
-    async fn run(&mut self) {
-        for _ in 0..60 {
-            for _ in 0..20 {
-                if self.reader.is_woken() {
-                    self.poll(Reader);
-                }
-                if self.writer.is_woken() {
-                    self.poll(Writer);
-                }
-            }
-            if self.reader.is_done() && self.writer.is_done() {
-                return;
-            }
-            advance(SECOND / 4).await;
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gone {
-    Not,
-    Cancelled,
-    Dropped,
-}
-
-/// How the outage ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    AtOnce,
-    AfterAWhile,
-    AfterTimeouts,
-    GivenUp,
-    Closed,
-    Redialed,
-}
-
-impl End {
-    const ALL: [Self; 6] = [
-        Self::AtOnce,
-        Self::AfterAWhile,
-        Self::AfterTimeouts,
-        Self::GivenUp,
-        Self::Closed,
-        Self::Redialed,
-    ];
-
-    fn outcomes(self) -> Vec<Outcome> {
-        match self {
-            Self::AtOnce => vec![],
-            Self::AfterAWhile => vec![Outcome::AcceptsAfter(2 * SECOND)],
-            Self::AfterTimeouts => vec![Outcome::Hangs, Outcome::Hangs],
-            Self::GivenUp => vec![Outcome::Refuses(io::ErrorKind::ConnectionRefused); 3],
-            Self::Closed => vec![Outcome::Hangs; 3],
-            Self::Redialed => vec![Outcome::Hangs; 3],
-        }
-    }
-
-    fn command(self, handle: &Handle) {
-        match self {
-            Self::Closed => handle.close(),
-            Self::Redialed => handle.reconnect(),
-            Self::AtOnce | Self::AfterAWhile | Self::AfterTimeouts | Self::GivenUp => {}
-        }
-    }
-
-    fn check(self, result: &io::Result<()>, half: Half) {
-        match (self, half) {
-            (Self::GivenUp | Self::Redialed, _) => {
-                assert!(gave_up(result.as_ref().unwrap_err()).is_some());
-            }
-            (Self::Closed, Writer) => {
-                assert_eq!(
-                    result.as_ref().unwrap_err().kind(),
-                    io::ErrorKind::BrokenPipe
-                );
-            }
-            (Self::Closed, Reader)
-            | (Self::AtOnce | Self::AfterAWhile | Self::AfterTimeouts, _) => {
-                result.as_ref().unwrap();
-            }
-        }
-    }
-}
 
 fn policy() -> Policy {
     Policy::default()
         .backoff(Backoff::constant(SECOND))
         .attempt_timeout(3 * SECOND)
         .max_attempts(3)
-}
-
-/// Every order of so many polls.
-fn orders(polls: u32) -> impl Iterator<Item = Vec<Half>> {
-    (0..2u32.pow(polls)).map(move |bits| {
-        (0..polls)
-            .map(|i| if bits >> i & 1 == 0 { Reader } else { Writer })
-            .collect()
-    })
-}
-
-/// One case: both halves wait, the connection dies, they are polled in `order` while time
-/// passes, the half that polled last goes, the outage ends.
-async fn case(end: End, order: &[Half], gone: Gone, command_at: usize) {
-    let network = Network::new();
-    network.script([Outcome::Accepts]).script(end.outcomes());
-    let stream = ReconnectingStream::builder(network.connector())
-        .policy(policy())
-        .connect()
-        .await
-        .unwrap();
-    let handle = stream.handle();
-    let mut pair = Pair::new(tokio::io::split(stream));
-    network.peer(1).set_room(0);
-    pair.poll(Reader);
-    pair.poll(Writer);
-    // Whoever is polled next finds it out; the other one has to be woken by the stream.
-    network.peer(1).fault_unnoticed(Fault::Reset);
-
-    for (i, half) in order.iter().enumerate() {
-        if i == command_at {
-            end.command(&handle);
-        }
-        pair.poll(*half);
-        advance(SECOND / 2).await;
-    }
-    let last = *order.last().unwrap();
-    pair.abandon(last, gone);
-    if command_at >= order.len() {
-        end.command(&handle);
-    }
-    // The bytes that let a read complete, on whichever connection there will be.
-    for _ in 0..2 {
-        pair.run().await;
-        for generation in 2..=network.connections() {
-            network.peer(generation).send(b"y");
-        }
-    }
-    for (half, result, is_there) in [
-        (Reader, &pair.reader.result, pair.reader.half.is_some()),
-        (Writer, &pair.writer.result, pair.writer.half.is_some()),
-    ] {
-        let is_asked = gone == Gone::Not || half != last;
-        if is_asked && is_there {
-            let result = result.as_ref();
-            end.check(
-                result.unwrap_or_else(|| {
-                    panic!("{half:?} sleeps: {end:?} {order:?} {gone:?} {command_at}")
-                }),
-                half,
-            );
-        }
-    }
-}
-
-async fn all_orders(end: End, gone: Gone) -> usize {
-    let mut cases = 0;
-    for polls in 1..=5 {
-        for order in orders(polls) {
-            for command_at in 0..=order.len() {
-                case(end, &order, gone, command_at).await;
-                cases += 1;
-            }
-        }
-    }
-    cases
-}
-
-/// 320 orders and moments for each way in which an outage ends.
-macro_rules! both_halves_complete {
-    ($($name:ident: $gone:expr;)*) => {$(
-        #[tokio::test(start_paused = true)]
-        async fn $name() {
-            for end in End::ALL {
-                assert_eq!(all_orders(end, $gone).await, 320, "{end:?}");
-            }
-        }
-    )*};
-}
-
-both_halves_complete! {
-    in_every_order_of_polls: Gone::Not;
-    after_the_half_that_polled_last_was_cancelled: Gone::Cancelled;
-    after_the_half_that_polled_last_was_dropped: Gone::Dropped;
 }
 
 #[tokio::test(start_paused = true)]
@@ -386,93 +131,6 @@ async fn a_loss_wakes_the_other_half_at_once() {
             Writer => pair.writer.is_woken(),
         };
         assert!(is_woken, "the connection took {other:?}'s waker with it");
-    }
-}
-
-/// The same with tasks of both runtimes, sockets, and resets that come from a peer.
-mod on_a_runtime {
-    use std::net::SocketAddr;
-    use std::sync::Arc;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
-    use tokio::sync::Mutex;
-    use tokio::time::timeout;
-
-    use super::*;
-
-    /// A peer that resets every other connection after its first byte, and echoes on the rest.
-    async fn moody_echo(listener: TcpListener) {
-        for n in 0.. {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            if n % 2 == 0 {
-                socket.read_u8().await.unwrap();
-                socket.set_zero_linger().unwrap();
-                continue;
-            }
-            tokio::spawn(async move {
-                let (mut from, mut to) = socket.split();
-                let _ = tokio::io::copy(&mut from, &mut to).await;
-            });
-        }
-    }
-
-    async fn connect(
-        address: SocketAddr,
-    ) -> ReconnectingStream<impl Connect<Io = TcpStream, Future: Send> + Send> {
-        ReconnectingStream::builder(move || TcpStream::connect(address))
-            .policy(Policy::default().backoff(Backoff::constant(SECOND / 200)))
-            .connect()
-            .await
-            .unwrap()
-    }
-
-    /// Writes until an answer has come: the peer's reset may have taken any byte with it. The
-    /// reader that was there first may be aborted; the next one has its place.
-    async fn both_halves_complete(abort_first_reader: bool) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let peer = tokio::spawn(moody_echo(listener));
-        let (reader, mut writer) = tokio::io::split(connect(address).await);
-        let reader = Arc::new(Mutex::new(reader));
-        let read = || {
-            let reader = Arc::clone(&reader);
-            tokio::spawn(async move { reader.lock().await.read_u8().await.unwrap() })
-        };
-        let mut waiting = read();
-        tokio::task::yield_now().await;
-        writer.write_u8(b'?').await.unwrap();
-        if abort_first_reader {
-            waiting.abort();
-            let _ = (&mut waiting).await;
-            waiting = read();
-        }
-        let writing = tokio::spawn(async move {
-            loop {
-                writer.write_u8(b'!').await.unwrap();
-                tokio::time::sleep(SECOND / 1000).await;
-            }
-        });
-        let answer = timeout(30 * SECOND, waiting)
-            .await
-            .expect("the reader sleeps");
-        assert!(matches!(answer.unwrap(), b'?' | b'!'));
-        writing.abort();
-        peer.abort();
-    }
-
-    #[tokio::test]
-    async fn current_thread() {
-        for run in 0..40 {
-            both_halves_complete(run % 2 == 0).await;
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn multi_thread() {
-        for run in 0..40 {
-            both_halves_complete(run % 2 == 0).await;
-        }
     }
 }
 

@@ -98,7 +98,7 @@ pub enum Step {
     Send(u8),
     Fault(Fault),
     /// Nobody is woken: the next operation finds out.
-    SilentFault(Fault),
+    UnnoticedFault(Fault),
     Heal,
     /// The connection takes so many more bytes.
     Room(usize),
@@ -106,7 +106,7 @@ pub enum Step {
     /// The handle's.
     Reconnect,
     /// The stream's own.
-    Redial,
+    ReconnectNow,
     /// The handle says that the connection is dead.
     MarkLost,
     /// The stream's own.
@@ -210,12 +210,12 @@ fn step() -> impl Strategy<Value = Step> {
         4 => select(ROLES.to_vec()).prop_map(Step::Drop),
         4 => (1..6_u8).prop_map(Step::Send),
         5 => fault().prop_map(Step::Fault),
-        7 => fault().prop_map(Step::SilentFault),
+        7 => fault().prop_map(Step::UnnoticedFault),
         1 => Just(Step::Heal),
         4 => select(vec![0, 0, 2, 100]).prop_map(Step::Room),
         1 => any::<bool>().prop_map(Step::StallShutdown),
         3 => Just(Step::Reconnect),
-        1 => Just(Step::Redial),
+        1 => Just(Step::ReconnectNow),
         1 => Just(Step::MarkLost),
         1 => Just(Step::MarkLostNow),
         1 => Just(Step::Close),

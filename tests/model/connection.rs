@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
-use super::answer::Answer;
+use super::outcome::PollOutcome;
 use super::plan::Op;
 use super::support::Fault;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct Connection {
     pub arriving: VecDeque<u8>,
     pub fault: Option<Fault>,
     /// Nobody was woken for the fault.
-    pub is_silent: bool,
+    pub is_unnoticed: bool,
     pub room: usize,
     pub stalls_shutdown: bool,
     /// How many bytes it has taken.
@@ -21,17 +21,17 @@ pub struct Line {
 
 /// What an operation on a connection comes to.
 pub enum Met {
-    Answer(Answer),
+    PollOutcome(PollOutcome),
     Error(ErrorKind),
     Eof,
 }
 
-impl Line {
+impl Connection {
     pub fn new(fault: Option<Fault>) -> Self {
         Self {
             arriving: VecDeque::new(),
             fault,
-            is_silent: false,
+            is_unnoticed: false,
             room: usize::MAX,
             stalls_shutdown: false,
             taken: 0,
@@ -40,13 +40,13 @@ impl Line {
 
     pub fn meet(&mut self, op: Op) -> Met {
         match (op, self.error()) {
-            (Op::Read(0), _) => Met::Answer(Answer::Read(Vec::new())),
+            (Op::Read(0), _) => Met::PollOutcome(PollOutcome::Read(Vec::new())),
             (Op::Connected, _) => unreachable!("is no operation on a connection"),
             (_, Some(kind)) => Met::Error(kind),
             (Op::Read(room), None) => self.read(room),
             (Op::Write(len), None) => self.write(len),
-            (Op::Shutdown, None) if self.stalls_shutdown => Met::Answer(Answer::Pending),
-            (Op::Flush | Op::Shutdown, None) => Met::Answer(Answer::Done),
+            (Op::Shutdown, None) if self.stalls_shutdown => Met::PollOutcome(PollOutcome::Pending),
+            (Op::Flush | Op::Shutdown, None) => Met::PollOutcome(PollOutcome::Done),
         }
     }
 
@@ -62,20 +62,20 @@ impl Line {
         if self.arriving.is_empty() {
             return match self.fault {
                 Some(Fault::Eof) => Met::Eof,
-                _ => Met::Answer(Answer::Pending),
+                _ => Met::PollOutcome(PollOutcome::Pending),
             };
         }
         let len = room.min(self.arriving.len());
-        Met::Answer(Answer::Read(self.arriving.drain(..len).collect()))
+        Met::PollOutcome(PollOutcome::Read(self.arriving.drain(..len).collect()))
     }
 
     fn write(&mut self, len: usize) -> Met {
         let written = len.min(self.room);
         if written == 0 && len > 0 {
-            return Met::Answer(Answer::Pending);
+            return Met::PollOutcome(PollOutcome::Pending);
         }
         self.room -= written;
         self.taken += written;
-        Met::Answer(Answer::Wrote(written))
+        Met::PollOutcome(PollOutcome::Wrote(written))
     }
 }

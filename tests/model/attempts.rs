@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
-use super::answer::{Answer, Failure, Inside, Sight, ms};
+use super::outcome::{Failure, Inner, PollOutcome, ms};
 use super::plan::{Ms, Rules};
+use super::state::{ConnState, ObservedState};
 use super::support::{Fault, Outcome};
 
 #[derive(Clone, Debug)]
-pub struct Dialer {
+pub struct Attempts {
     pub rules: Rules,
     pub now: Ms,
-    pub place: Place,
+    pub state: ConnState,
     /// Of the latest connection.
     pub generation: u64,
     /// What the connector was told, each time.
@@ -20,29 +21,6 @@ pub struct Dialer {
     script: VecDeque<Outcome>,
     outage: Option<Outage>,
     last_error: Option<ErrorKind>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    Connected {
-        generation: u64,
-        since: Ms,
-    },
-    Backoff {
-        attempt: u32,
-        delay: Ms,
-        due: Ms,
-        /// Even without a delay the task yields, once.
-        has_to_yield: bool,
-    },
-    Connecting {
-        attempt: u32,
-        began: Ms,
-        limit: Ms,
-        outcome: Outcome,
-    },
-    GaveUp(Failure),
-    Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +40,13 @@ struct Outage {
     delays: u32,
 }
 
-impl Dialer {
+impl Attempts {
     /// Before the first attempt.
     pub fn new(rules: Rules, script: impl IntoIterator<Item = Outcome>) -> Self {
         Self {
             rules,
             now: 0,
-            place: backoff(1, 0, 0),
+            state: backoff(1, 0, 0),
             generation: 0,
             dialed: Vec::new(),
             script: script.into_iter().collect(),
@@ -78,11 +56,11 @@ impl Dialer {
     }
 
     pub fn is_connected(&self) -> bool {
-        matches!(self.place, Place::Connected { .. })
+        matches!(self.state, ConnState::Connected { .. })
     }
 
     pub fn is_connecting(&self) -> bool {
-        matches!(self.place, Place::Connecting { .. })
+        matches!(self.state, ConnState::Connecting { .. })
     }
 
     /// The one attempt of a stream that begins connected: no outage comes before it.
@@ -94,18 +72,18 @@ impl Dialer {
 
     /// One step towards a connection: an answer if it leads no further now, and the fault that a
     /// new connection has from the beginning.
-    pub fn poll(&mut self) -> (Option<Answer>, Option<Fault>) {
-        match self.place {
-            Place::Backoff { due, .. } if self.now < due => (Some(Answer::Pending), None),
-            Place::Backoff {
+    pub fn poll(&mut self) -> (Option<PollOutcome>, Option<Fault>) {
+        match self.state {
+            ConnState::Backoff { due, .. } if self.now < due => (Some(PollOutcome::Pending), None),
+            ConnState::Backoff {
                 ref mut has_to_yield,
                 ..
             } if *has_to_yield => {
                 *has_to_yield = false;
-                (Some(Answer::Pending), None)
+                (Some(PollOutcome::Pending), None)
             }
-            Place::Backoff { .. } => (self.begin_attempt(), None),
-            Place::Connecting {
+            ConnState::Backoff { .. } => (self.begin_attempt(), None),
+            ConnState::Connecting {
                 began,
                 limit,
                 outcome,
@@ -116,7 +94,7 @@ impl Dialer {
     }
 
     pub fn lose(&mut self, cause: ErrorKind) {
-        let Place::Connected { since, .. } = self.place else {
+        let ConnState::Connected { since, .. } = self.state else {
             unreachable!("nothing to lose");
         };
         let uptime = self.now - since;
@@ -130,41 +108,43 @@ impl Dialer {
 
     /// On demand: without a delay, and not for the limits to forbid. An attempt that is due is not
     /// put off.
-    pub fn redial(&mut self) {
-        match self.place {
-            Place::Connected { .. } => {
+    pub fn reconnect(&mut self) {
+        match self.state {
+            ConnState::Connected { .. } => {
                 self.last_error = Some(ErrorKind::ConnectionAborted);
                 self.outage = None;
             }
-            Place::Backoff { delay: 0, .. } => return,
-            Place::Backoff { .. } | Place::Connecting { .. } | Place::GaveUp(_) | Place::Closed => {
-            }
+            ConnState::Backoff { delay: 0, .. } => return,
+            ConnState::Backoff { .. }
+            | ConnState::Connecting { .. }
+            | ConnState::GaveUp(_)
+            | ConnState::Closed => {}
         }
         let attempt = self.outage().attempts + 1;
-        self.place = backoff(attempt, 0, self.now);
+        self.state = backoff(attempt, 0, self.now);
     }
 
     pub fn deadline(&self) -> Option<Ms> {
-        match self.place {
-            Place::Backoff { due, .. } => Some(due),
-            Place::Connecting {
+        match self.state {
+            ConnState::Backoff { due, .. } => Some(due),
+            ConnState::Connecting {
                 began,
                 limit,
                 outcome: Outcome::AcceptsAfter(time),
                 ..
             } => Some(began + ms(time).min(limit)),
-            Place::Connecting { began, limit, .. } => Some(began + limit),
-            Place::Connected { .. } | Place::GaveUp(_) | Place::Closed => None,
+            ConnState::Connecting { began, limit, .. } => Some(began + limit),
+            ConnState::Connected { .. } | ConnState::GaveUp(_) | ConnState::Closed => None,
         }
     }
 
-    pub fn sight(&self) -> Sight {
-        match self.place {
-            Place::Connected { generation, .. } => Sight::Connected(generation),
-            Place::Backoff { attempt, delay, .. } => Sight::Backoff { attempt, delay },
-            Place::Connecting { attempt, .. } => Sight::Connecting(attempt),
-            Place::GaveUp(_) => Sight::GaveUp,
-            Place::Closed => Sight::Closed,
+    pub fn observed_state(&self) -> ObservedState {
+        match self.state {
+            ConnState::Connected { generation, .. } => ObservedState::Connected(generation),
+            ConnState::Backoff { attempt, delay, .. } => ObservedState::Backoff { attempt, delay },
+            ConnState::Connecting { attempt, .. } => ObservedState::Connecting(attempt),
+            ConnState::GaveUp(_) => ObservedState::GaveUp,
+            ConnState::Closed => ObservedState::Closed,
         }
     }
 
@@ -176,7 +156,7 @@ impl Dialer {
         })
     }
 
-    fn begin_attempt(&mut self) -> Option<Answer> {
+    fn begin_attempt(&mut self) -> Option<PollOutcome> {
         let now = self.now;
         let outage = self.outage();
         outage.attempts += 1;
@@ -191,10 +171,10 @@ impl Dialer {
         let outcome = self.script.pop_front().unwrap_or(Outcome::Accepts);
         if outcome == Outcome::PanicsAtOnce {
             self.fail(ErrorKind::Other);
-            return Some(Answer::Panicked);
+            return Some(PollOutcome::Panicked);
         }
         let left = self.left(downtime);
-        self.place = Place::Connecting {
+        self.state = ConnState::Connecting {
             attempt,
             began: now,
             limit: left.map_or(self.rules.attempt_timeout, |left| {
@@ -211,7 +191,7 @@ impl Dialer {
         outcome: Outcome,
         running: Ms,
         limit: Ms,
-    ) -> (Option<Answer>, Option<Fault>) {
+    ) -> (Option<PollOutcome>, Option<Fault>) {
         let mut fault = None;
         match outcome {
             Outcome::Accepts => self.succeed(),
@@ -225,10 +205,10 @@ impl Dialer {
             Outcome::AcceptsAfter(_) | Outcome::Hangs if running >= limit => {
                 self.fail(ErrorKind::TimedOut);
             }
-            Outcome::AcceptsAfter(_) | Outcome::Hangs => return (Some(Answer::Pending), None),
+            Outcome::AcceptsAfter(_) | Outcome::Hangs => return (Some(PollOutcome::Pending), None),
             Outcome::Panics | Outcome::PanicsAtOnce => {
                 self.fail(ErrorKind::Other);
-                return (Some(Answer::Panicked), None);
+                return (Some(PollOutcome::Panicked), None);
             }
         }
         (None, fault)
@@ -237,7 +217,7 @@ impl Dialer {
     fn succeed(&mut self) {
         self.generation += 1;
         self.last_error = None;
-        self.place = Place::Connected {
+        self.state = ConnState::Connected {
             generation: self.generation,
             since: self.now,
         };
@@ -276,7 +256,7 @@ impl Dialer {
         };
         let delay = self.rules.delays.nth(delays).and_then(in_time);
         match delay.filter(|_| may_try) {
-            Some(delay) => self.place = backoff(attempts + 1, delay, now),
+            Some(delay) => self.state = backoff(attempts + 1, delay, now),
             None => self.give_up(self.last_error.expect("something has failed")),
         }
     }
@@ -284,18 +264,18 @@ impl Dialer {
     fn give_up(&mut self, kind: ErrorKind) {
         let now = self.now;
         let outage = self.outage();
-        let inside = Inside::GaveUp {
+        let inner = Inner::GaveUp {
             attempts: outage.attempts,
             outage: now - outage.since,
         };
-        self.place = Place::GaveUp(Failure { kind, inside });
+        self.state = ConnState::GaveUp(Failure { kind, inner });
         self.outage = None;
         self.last_error = Some(kind);
     }
 }
 
-fn backoff(attempt: u32, delay: Ms, now: Ms) -> Place {
-    Place::Backoff {
+fn backoff(attempt: u32, delay: Ms, now: Ms) -> ConnState {
+    ConnState::Backoff {
         attempt,
         delay,
         due: now + delay,

@@ -10,13 +10,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
 use tokio::time::{Instant, advance};
 
-use super::answer::{Answer, Sight, ms};
-use super::dialer::{Dialed, Dialer, Place};
+use super::attempts::{Attempts, Dialed};
+use super::outcome::{PollOutcome, ms};
 use super::plan::{Begin, Ms, Op, Plan, ROLES, Role, Step, time};
 use super::reference::{Command, MARKED, Reference};
+use super::state::{ConnState, ObservedState};
 use super::support::{Network, Outcome, Peer, Task, Wire};
 
-pub struct World<C: Connect> {
+pub struct Harness<C: Connect> {
     pub stream: ReconnectingStream<C>,
     pub handle: Handle,
     pub reference: Reference,
@@ -27,38 +28,38 @@ pub struct World<C: Connect> {
     /// What each role was told `Pending` for, and waits for.
     waiting: [Option<Op>; 3],
     /// What each role was told last.
-    told: [Option<Answer>; 3],
+    told: [Option<PollOutcome>; 3],
     /// How many polls there were.
     pub polls: usize,
     next_byte: u8,
 }
 
 /// More than any history needs to come to rest at one moment.
-const MAX_POLLS_AT_ONCE: usize = 200;
+const MAX_POLLS_PER_MOMENT: usize = 200;
 
-pub async fn begin(plan: &Plan) -> World<impl Connect<Io = Wire> + use<>> {
+pub async fn begin(plan: &Plan) -> Harness<impl Connect<Io = Wire> + use<>> {
     let network = Network::new();
     let began = Instant::now();
     let builder = ReconnectingStream::builder(network.connector())
         .policy(plan.rules.policy())
         .seam(plan.seam);
     let script = plan.script.iter().copied();
-    let (stream, dialer) = match plan.begin {
-        Begin::Lazy => (builder.lazy(), Dialer::new(plan.rules.clone(), script)),
+    let (stream, attempts) = match plan.begin {
+        Begin::Lazy => (builder.lazy(), Attempts::new(plan.rules.clone(), script)),
         Begin::Connected => {
             let stream = builder.connect().await.expect("nothing is scripted yet");
             let first = std::iter::once(Outcome::Accepts);
-            let mut dialer = Dialer::new(plan.rules.clone(), first.chain(script));
-            dialer.connect_first();
-            (stream, dialer)
+            let mut attempts = Attempts::new(plan.rules.clone(), first.chain(script));
+            attempts.connect_first();
+            (stream, attempts)
         }
     };
     network.script(plan.script.iter().copied());
     let handle = stream.handle();
-    World {
+    Harness {
         stream,
         handle,
-        reference: Reference::new(dialer, plan.seam),
+        reference: Reference::new(attempts, plan.seam),
         network,
         began,
         tasks: Default::default(),
@@ -69,7 +70,7 @@ pub async fn begin(plan: &Plan) -> World<impl Connect<Io = Wire> + use<>> {
     }
 }
 
-impl<C: Connect<Io = Wire>> World<C> {
+impl<C: Connect<Io = Wire>> Harness<C> {
     pub async fn apply(&mut self, step: Step) {
         match step {
             Step::Poll(op) => self.poll(op),
@@ -82,9 +83,9 @@ impl<C: Connect<Io = Wire>> World<C> {
                 self.handle.reconnect();
                 self.reference.ask(Command::Reconnect);
             }
-            Step::Redial => {
+            Step::ReconnectNow => {
                 self.stream.reconnect();
-                self.reference.redial();
+                self.reference.reconnect();
             }
             Step::MarkLost => {
                 if let State::Connected { generation } = self.handle.state() {
@@ -104,7 +105,7 @@ impl<C: Connect<Io = Wire>> World<C> {
             Step::ToDeadline(offset) => self.advance_to_deadline(offset).await,
             Step::Send(_)
             | Step::Fault(_)
-            | Step::SilentFault(_)
+            | Step::UnnoticedFault(_)
             | Step::Heal
             | Step::Room(_)
             | Step::StallShutdown(_) => self.act_as_peer(step),
@@ -122,14 +123,14 @@ impl<C: Connect<Io = Wire>> World<C> {
         let (stream, task) = (&mut self.stream, &self.tasks[role]);
         let polled = task.poll(|cx| {
             let poll = AssertUnwindSafe(|| poll(stream, op, cx));
-            catch_unwind(poll).unwrap_or_else(|panic| Poll::Ready(Answer::of_panic(&*panic)))
+            catch_unwind(poll).unwrap_or_else(|panic| Poll::Ready(PollOutcome::of_panic(&*panic)))
         });
         let answer = match polled {
             Poll::Ready(answer) => answer,
-            Poll::Pending => Answer::Pending,
+            Poll::Pending => PollOutcome::Pending,
         };
         assert_eq!(answer, expected, "the answer to {op:?}");
-        self.waiting[role] = (answer == Answer::Pending).then_some(op);
+        self.waiting[role] = (answer == PollOutcome::Pending).then_some(op);
         self.told[role] = Some(answer);
     }
 
@@ -139,7 +140,7 @@ impl<C: Connect<Io = Wire>> World<C> {
         if writer_first {
             order.swap(0, 1);
         }
-        for _ in 0..MAX_POLLS_AT_ONCE {
+        for _ in 0..MAX_POLLS_PER_MOMENT {
             let woken = order.into_iter().find_map(|role| self.woken(role));
             let Some(op) = woken else { return };
             self.poll(op);
@@ -150,18 +151,18 @@ impl<C: Connect<Io = Wire>> World<C> {
     }
 
     /// What the last poll of this role answered.
-    pub fn told(&self, role: Role) -> Option<&Answer> {
+    pub fn told(&self, role: Role) -> Option<&PollOutcome> {
         self.told[role as usize].as_ref()
     }
 
     pub async fn advance(&mut self, by: Ms) {
-        self.reference.dialer.now += by;
+        self.reference.attempts.now += by;
         advance(time(by)).await;
         yield_now().await;
     }
 
     pub async fn advance_to_deadline(&mut self, offset: i64) {
-        let now = self.reference.dialer.now;
+        let now = self.reference.attempts.now;
         if let Some(deadline) = self.reference.deadline() {
             let by = (deadline - now).saturating_add_signed(offset);
             self.advance(by).await;
@@ -169,37 +170,37 @@ impl<C: Connect<Io = Wire>> World<C> {
     }
 
     pub fn act_as_peer(&mut self, step: Step) {
-        if !self.reference.dialer.is_connected() {
+        if !self.reference.attempts.is_connected() {
             return;
         }
-        let (peer, line) = (self.peer(), &mut self.reference.line);
+        let (peer, connection) = (self.peer(), &mut self.reference.connection);
         match step {
             Step::Send(len) => {
                 let first = self.next_byte;
                 let bytes: Vec<u8> = (0..len).map(|n| first.wrapping_add(n)).collect();
                 self.next_byte = first.wrapping_add(len);
                 peer.send(&bytes);
-                line.arriving.extend(bytes);
+                connection.arriving.extend(bytes);
             }
             Step::Fault(fault) => {
                 peer.fault(fault);
-                (line.fault, line.is_silent) = (Some(fault), false);
+                (connection.fault, connection.is_unnoticed) = (Some(fault), false);
             }
-            Step::SilentFault(fault) => {
+            Step::UnnoticedFault(fault) => {
                 peer.fault_unnoticed(fault);
-                (line.fault, line.is_silent) = (Some(fault), true);
+                (connection.fault, connection.is_unnoticed) = (Some(fault), true);
             }
             Step::Heal => {
                 peer.heal();
-                line.fault = None;
+                connection.fault = None;
             }
             Step::Room(room) => {
                 peer.set_room(room);
-                line.room = room;
+                connection.room = room;
             }
             Step::StallShutdown(stalls) => {
                 peer.stall_shutdown(stalls);
-                line.stalls_shutdown = stalls;
+                connection.stalls_shutdown = stalls;
             }
             other => unreachable!("not for a peer: {other:?}"),
         }
@@ -211,17 +212,24 @@ impl<C: Connect<Io = Wire>> World<C> {
     }
 
     fn peer(&self) -> Peer {
-        let generation = usize::try_from(self.reference.dialer.generation).unwrap();
+        let generation = usize::try_from(self.reference.attempts.generation).unwrap();
         self.network.peer(generation)
     }
 
     fn check(&self) {
-        let dialer = &self.reference.dialer;
-        assert_eq!(ms(self.began.elapsed()), dialer.now, "the clock");
-        assert_eq!(Sight::from(self.stream.state()), dialer.sight());
-        assert_eq!(Sight::from(self.handle.state()), dialer.sight(), "handle");
-        assert_eq!(self.stream.generation(), dialer.generation, "generation");
-        assert_eq!(self.stream.get_ref().is_some(), dialer.is_connected());
+        let attempts = &self.reference.attempts;
+        assert_eq!(ms(self.began.elapsed()), attempts.now, "the clock");
+        assert_eq!(
+            ObservedState::from(self.stream.state()),
+            attempts.observed_state()
+        );
+        assert_eq!(
+            ObservedState::from(self.handle.state()),
+            attempts.observed_state(),
+            "handle"
+        );
+        assert_eq!(self.stream.generation(), attempts.generation, "generation");
+        assert_eq!(self.stream.get_ref().is_some(), attempts.is_connected());
         self.check_network();
         for op in self.waiting.into_iter().flatten() {
             let is_stranded = self.woken(op.role()).is_none() && self.reference.would_progress(op);
@@ -230,9 +238,9 @@ impl<C: Connect<Io = Wire>> World<C> {
     }
 
     fn check_network(&self) {
-        let (network, dialer) = (&self.network, &self.reference.dialer);
-        assert_eq!(network.open(), usize::from(dialer.is_connected()), "open");
-        let running = usize::from(dialer.is_connecting());
+        let (network, attempts) = (&self.network, &self.reference.attempts);
+        assert_eq!(network.open(), usize::from(attempts.is_connected()), "open");
+        let running = usize::from(attempts.is_connecting());
         assert_eq!(network.running(), running, "running attempts");
         let dialed = network.attempts().into_iter().map(|dialed| Dialed {
             at: ms(dialed.at - self.began),
@@ -241,13 +249,16 @@ impl<C: Connect<Io = Wire>> World<C> {
             downtime: ms(dialed.attempt.downtime),
             last_error: dialed.attempt.last_error.map(|error| error.kind()),
         });
-        assert!(dialed.eq(dialer.dialed.iter().copied()), "attempts");
+        assert!(dialed.eq(attempts.dialed.iter().copied()), "attempts");
         for generation in 1..=network.connections() {
             let was_touched = network.peer(generation).was_touched_when_dead();
             assert!(!was_touched, "connection {generation} was used when dead");
         }
-        if let Place::Connected { .. } = dialer.place {
-            assert_eq!(self.peer().received().len(), self.reference.line.taken);
+        if let ConnState::Connected { .. } = attempts.state {
+            assert_eq!(
+                self.peer().received().len(),
+                self.reference.connection.taken
+            );
         }
     }
 }
@@ -256,24 +267,24 @@ fn poll<C: Connect<Io = Wire>>(
     stream: &mut ReconnectingStream<C>,
     op: Op,
     cx: &mut Context<'_>,
-) -> Poll<Answer> {
+) -> Poll<PollOutcome> {
     const BYTES: [u8; 8] = [7; 8];
     match op {
         Op::Read(room) => {
             let mut bytes = [0; 8];
             let mut buf = ReadBuf::new(&mut bytes[..room]);
             let polled = Pin::new(stream).poll_read(cx, &mut buf);
-            Answer::of(polled, |()| Answer::Read(buf.filled().to_vec()))
+            PollOutcome::of(polled, |()| PollOutcome::Read(buf.filled().to_vec()))
         }
         Op::Write(len) => {
             let polled = Pin::new(stream).poll_write(cx, &BYTES[..len]);
-            Answer::of(polled, Answer::Wrote)
+            PollOutcome::of(polled, PollOutcome::Wrote)
         }
-        Op::Flush => Answer::of(Pin::new(stream).poll_flush(cx), |()| Answer::Done),
-        Op::Shutdown => Answer::of(Pin::new(stream).poll_shutdown(cx), |()| Answer::Done),
+        Op::Flush => PollOutcome::of(Pin::new(stream).poll_flush(cx), |()| PollOutcome::Done),
+        Op::Shutdown => PollOutcome::of(Pin::new(stream).poll_shutdown(cx), |()| PollOutcome::Done),
         Op::Connected => {
             let polled = pin!(stream.connected()).poll(cx);
-            Answer::of(polled, Answer::Generation)
+            PollOutcome::of(polled, PollOutcome::Generation)
         }
     }
 }

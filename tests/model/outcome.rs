@@ -4,13 +4,11 @@ use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::task::Poll;
 
-use reconnecting_stream::State;
-
 use super::plan::Ms;
 use super::support;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum PollOutcome {
     Pending,
     /// The end of the stream if empty.
     Read(Vec<u8>),
@@ -25,12 +23,12 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub kind: ErrorKind,
-    pub inside: Inside,
+    pub inner: Inner,
 }
 
-/// What is inside of the error.
+/// What the error contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inside {
+pub enum Inner {
     Nothing,
     Lost(Loss),
     GaveUp { attempts: u32, outage: Ms },
@@ -44,13 +42,13 @@ pub struct Loss {
 
 impl Failure {
     pub fn plain(kind: ErrorKind) -> Self {
-        let inside = Inside::Nothing;
-        Self { kind, inside }
+        let inner = Inner::Nothing;
+        Self { kind, inner }
     }
 
     pub fn lost(kind: ErrorKind, loss: Loss) -> Self {
-        let inside = Inside::Lost(loss);
-        Self { kind, inside }
+        let inner = Inner::Lost(loss);
+        Self { kind, inner }
     }
 }
 
@@ -63,16 +61,16 @@ impl From<io::Error> for Failure {
         }
         support::gave_up(&error).map_or(Self::plain(kind), |gave_up| {
             assert_eq!(gave_up.last_error.kind(), kind);
-            let inside = Inside::GaveUp {
+            let inner = Inner::GaveUp {
                 attempts: gave_up.attempts,
                 outage: ms(gave_up.outage),
             };
-            Self { kind, inside }
+            Self { kind, inner }
         })
     }
 }
 
-impl Answer {
+impl PollOutcome {
     /// `None` for `Pending`.
     pub fn of<T>(poll: Poll<io::Result<T>>, ready: impl FnOnce(T) -> Self) -> Poll<Self> {
         poll.map(|result| result.map_or_else(|error| Self::Failed(error.into()), ready))
@@ -89,32 +87,6 @@ impl Answer {
             .unwrap_or("a panic without a message");
         assert!(message.contains("scripted"), "a poll panicked: {message}");
         Self::Panicked
-    }
-}
-
-/// A state, comparable with one that was never there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
-    Connected(u64),
-    Backoff { attempt: u32, delay: Ms },
-    Connecting(u32),
-    GaveUp,
-    Closed,
-}
-
-impl From<State> for Sight {
-    fn from(state: State) -> Self {
-        match state {
-            State::Connected { generation } => Self::Connected(generation),
-            State::Backoff { attempt, delay, .. } => {
-                let delay = ms(delay);
-                Self::Backoff { attempt, delay }
-            }
-            State::Connecting { attempt } => Self::Connecting(attempt),
-            State::GaveUp => Self::GaveUp,
-            State::Closed => Self::Closed,
-            other => panic!("a state that is not in the contract: {other:?}"),
-        }
     }
 }
 
