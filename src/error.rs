@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_found_inside_of_the_errors_of_others() {
+    fn a_loss_is_found_inside_of_the_errors_of_other_crates() {
         let lost = ConnectionLost {
             generation: 3,
             cause: Arc::new(refused()),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outer_one_of_two_streams_counts() {
+    fn of_the_losses_of_two_nested_streams_the_outer_one_is_found() {
         let lost = |cause: io::Error| {
             io::Error::from(ConnectionLost {
                 generation: 3,

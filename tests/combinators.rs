@@ -116,7 +116,7 @@ async fn the_attempt_timeout_covers_the_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_has_its_own_limit() {
+async fn a_step_has_its_own_timeout() {
     let network = Network::new();
     network.script([Outcome::Hangs, Outcome::AcceptsAfter(SECOND)]);
     let connector = network.connector().timeout(2 * SECOND).map(|wire| wire);
@@ -132,7 +132,7 @@ async fn a_step_has_its_own_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_covers_the_steps_before_it_and_not_those_after() {
+async fn a_timeout_covers_the_steps_before_it_and_not_those_after() {
     let slow = |wire: Wire| async move {
         sleep(3 * SECOND).await;
         Ok(wire)
@@ -146,7 +146,7 @@ async fn a_limit_covers_the_steps_before_it_and_not_those_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_of_zero_and_without_end_are_a_millisecond_and_none() {
+async fn a_timeout_of_zero_is_a_millisecond_and_one_without_end_is_none() {
     let network = Network::new();
     network.otherwise(Outcome::AcceptsAfter(SECOND));
     for (limit, connects) in [(Duration::ZERO, false), (Duration::MAX, true)] {
@@ -156,7 +156,7 @@ async fn limits_of_zero_and_without_end_are_a_millisecond_and_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mapped_connection_is_made_anew_each_time() {
+async fn a_mapping_is_applied_to_every_connection() {
     let network = Network::new();
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);

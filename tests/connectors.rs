@@ -21,7 +21,7 @@ fn policy() -> Policy {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_never_completes_is_given_up_with_its_cause() {
+async fn a_connector_that_never_completes_is_given_up_with_its_cause() {
     let network = Network::new();
     network.otherwise(Outcome::Hangs);
     let mut stream = ReconnectingStream::builder(network.connector())
@@ -48,7 +48,7 @@ async fn an_attempt_timeout_of_zero_is_one_millisecond_and_of_max_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_passes_to_the_caller_and_the_stream_goes_on() {
+async fn a_panic_of_the_connector_passes_to_the_caller_and_the_stream_continues() {
     for outcome in [Outcome::Panics, Outcome::PanicsAtOnce] {
         let network = Network::new();
         network.script([Outcome::Accepts, outcome]);
@@ -72,7 +72,7 @@ async fn a_panic_passes_to_the_caller_and_the_stream_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panics_are_attempts_and_are_capped() {
+async fn panics_of_the_connector_are_attempts_and_are_capped() {
     let network = Network::new();
     network.otherwise(Outcome::Panics);
     let mut stream = ReconnectingStream::builder(network.connector())
@@ -95,7 +95,7 @@ async fn a_panic_of_the_first_attempt_passes_to_the_caller_of_connect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_of_the_observer_or_of_the_delays_strands_nobody() {
+async fn a_panic_of_the_observer_or_of_the_delays_strands_no_half() {
     let panics = Arc::new(AtomicBool::new(false));
     let network = Network::new();
     let (in_observer, in_delays) = (Arc::clone(&panics), Arc::clone(&panics));
@@ -135,7 +135,7 @@ async fn a_panic_of_the_observer_or_of_the_delays_strands_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_million_failed_attempts() {
+async fn a_million_failed_attempts_are_made_and_counted() {
     let attempts = Arc::new(Mutex::new(0_u32));
     let count = Arc::clone(&attempts);
     let mut stream = ReconnectingStream::builder(move || {
@@ -154,7 +154,7 @@ async fn a_million_failed_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn flapping_connects_with_the_logarithm_of_time_until_the_cap() {
+async fn a_flapping_stream_connects_with_the_logarithm_of_time_until_the_cap() {
     let network = Network::new();
     network.otherwise(Outcome::AcceptsThen(support::Fault::Reset));
     let mut stream = ReconnectingStream::builder(network.connector())
@@ -175,7 +175,7 @@ async fn flapping_connects_with_the_logarithm_of_time_until_the_cap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn flapping_ends_at_the_cap() {
+async fn flapping_ends_at_the_cap_of_attempts() {
     let network = Network::new();
     network.otherwise(Outcome::AcceptsThen(support::Fault::Reset));
     let mut stream = ReconnectingStream::builder(network.connector()).lazy();

@@ -5,41 +5,41 @@
 //!
 //! | sentence | test |
 //! |---|---|
-//! | works with `StreamExt::split`, on two tasks | `framed.rs::both_halves_complete_in_every_order_whoever_goes`, `framed_crossings.rs` |
-//! | what is not ready is not polled, so a send does not look again | `framed.rs::looking_ahead_takes_nothing_from_the_reader`, `a_writer_that_has_finished_is_not_woken_by_what_comes_for_the_reader` |
+//! | works with `StreamExt::split`, on two tasks | `framed.rs::both_halves_of_a_framed_stream_complete_in_every_order_whichever_is_dropped`, `framed.rs::losses::*` |
+//! | what is not ready is not polled, so a send does not read ahead again | `framed.rs::reading_ahead_takes_nothing_from_the_reader`, `a_writer_that_has_finished_is_not_woken_by_what_comes_for_the_reader` |
 //! | **Receiving** | |
 //! | one ordered sequence: items, seam, items, seam | `receiving::the_reader_sees_items_and_seams_in_one_order_*` |
 //! | ... or brought bytes with their handshake | `receiving::what_a_handshake_read_beyond_itself_*` |
 //! | `Error` one item, `Eof` one `None`, `Hidden` nothing | the same two, for each seam |
-//! | every whole message that had arrived is delivered | `receiving::every_whole_message_that_had_arrived_*`, `framed_sweep.rs::what_arrived_whole_is_delivered_before_the_seam` |
+//! | every whole message that had arrived is delivered | `receiving::every_whole_message_that_had_arrived_*`, `framed_sweep.rs::lines_that_arrived_whole_are_delivered_before_the_seam` |
 //! | ... also items that the decoder holds | `receiving::items_that_the_decoder_holds_*` |
 //! | half of one is dropped | `receiving::half_of_a_message_is_dropped_*` |
-//! | the read ahead is bounded by 64 KiB | `framed.rs::looks_ahead_no_further_than_its_bound` |
+//! | the read ahead is bounded by 64 KiB | `framed.rs::a_sender_reads_ahead_no_further_than_its_bound` |
 //! | at a loss what the kernel still has is taken | `receiving::every_whole_message_that_had_arrived_*` (300 KiB) |
 //! | what waits is bounded over all connections, and the seam says so | `bounds::*` |
 //! | `decode_eof` is asked until it has no more | `decoding::decode_eof_is_asked_until_it_has_no_more` |
 //! | an error of it is one error, then the end | `decoding::an_error_of_decode_eof_*` |
 //! | a decode error ends the connection, once | `decoding::a_decode_error_*` |
 //! | an error of the writing side never becomes an item | `errors::an_error_of_the_writing_side_*`, `a_sender_that_waits_*` |
-//! | a passing error of the reading side never fails a send | `errors::a_passing_error_*` |
+//! | a transient error of the reading side never fails a send | `errors::a_transient_error_*` |
 //! | **Sending** | |
-//! | no frame is ever torn | `framed_sweep.rs::two_resets_tear_nothing`, `framed_sockets.rs` |
-//! | a frame that was cut is sent again whole, in order | `framed_sweep.rs::what_is_torn_goes_whole_to_the_next_connection`, `owed::a_frame_that_was_cut_*` |
-//! | the queue is bounded in bytes | `room::a_queue_is_bounded_in_bytes_*`, `framed_ends.rs::sixty_four_kibibytes_wait_by_default` |
+//! | no frame is ever torn | `framed_sweep.rs::two_resets_tear_and_lose_no_*`, `framed_sockets.rs` |
+//! | a frame that was cut is sent again whole, in order | `framed_sweep.rs::lines_that_were_cut_go_whole_to_the_next_connection`, `backlog::a_frame_that_was_cut_*` |
+//! | the queue is bounded in bytes | `room::a_queue_is_bounded_in_bytes_*`, `framed.rs::by_default_sixty_four_kibibytes_wait_in_the_queue` |
 //! | full: woken by room, a confirmation, a loss, an end, a command | `room::poll_ready_that_waits_*` |
-//! | what a connection owes is flushed, whichever half polls | `owed::what_a_connection_owes_is_written_and_flushed_*`, `framed_crossings.rs::a_reader_flushes_the_question_that_it_has_sent_again` |
-//! | ... the other half's future is dropped, has room, was given up | `owed::what_a_connection_owes_continues_*`, `a_task_that_only_reads_*`, `a_reader_gets_its_items_*` |
-//! | a sender that never reads learns of every end | `never_reads::*`, `races::*`, `framed_crossings.rs::a_sender_that_never_reads_*` |
-//! | `Resend::Torn` leaves what was taken whole | `framed_sweep.rs::what_is_torn_goes_whole_to_the_next_connection` |
-//! | `Resend::Unconfirmed`: at least once, no gap, no reordering | `confirmations::what_is_not_confirmed_is_sent_again_oldest_first_*`, `framed_sweep.rs::what_is_unconfirmed_goes_again` |
-//! | confirmations count in the order of each connection | `confirmations::a_confirmation_of_the_first_connection_*`, `replies_of_a_connection_*`, `framed.rs::are_counted_for_the_connection_that_they_were_read_from` |
+//! | the backlog is flushed, whichever half polls | `backlog::the_backlog_is_written_and_flushed_*`, `framed.rs::a_reader_flushes_the_question_that_it_has_sent_again` |
+//! | ... the other half's future is dropped, has room, was given up | `backlog::the_backlog_continues_*`, `a_task_that_only_reads_*`, `a_reader_gets_its_items_*` |
+//! | a sender that never reads learns of every end | `never_reads::*`, `races::*`, `framed.rs::a_sender_that_never_reads_*` |
+//! | `Resend::Torn` leaves what was taken whole | `framed_sweep.rs::lines_that_were_cut_go_whole_to_the_next_connection` |
+//! | `Resend::Unconfirmed`: at least once, no gap, no reordering | `confirmations::what_is_not_confirmed_is_sent_again_oldest_first_*`, `framed_sweep.rs::unconfirmed_lines_are_sent_again` |
+//! | confirmations count in the order of each connection | `confirmations::a_confirmation_of_the_first_connection_*`, `replies_of_a_connection_*`, `framed.rs::replies_are_counted_for_the_connection_that_they_were_read_from` |
 //! | ... or race with a reconnect | `confirmations::a_confirmation_that_races_*` |
 //! | confirming is immediate | `confirmations::a_confirmation_is_counted_before_anything_is_polled` |
 //! | it wakes a flush or a close during an outage | `confirmations::a_confirmation_wakes_*`, `a_flush_that_waits_in_an_outage_*` |
 //! | transient messages | `transient::*` |
 //! | what is stale may be dropped | `offline::*` |
-//! | a close sends what is owed, or says so | `closing::a_close_*` |
-//! | a close during an outage with nothing owed ends immediately | `closing::a_close_during_an_outage_with_nothing_owed_*` |
+//! | a close sends the backlog, or says so | `closing::a_close_*` |
+//! | a close during an outage with nothing to send ends immediately | `closing::a_close_during_an_outage_with_nothing_to_send_*` |
 //! | a flush with nothing to do is `Ok`, also after a close | `closing::a_flush_with_nothing_to_do_*` |
 //! | giving up answers `GaveUp` to all | `giving_up::giving_up_*` |
 //! | `handle.reconnect()` starts afresh also after a close was tried | `giving_up::a_reconnect_starts_afresh_*`, `a_close_after_the_reconnect_*`, `a_permanent_verdict_in_a_close_*` |
@@ -50,10 +50,10 @@
 //! | **Otherwise** | |
 //! | `on_connect`, under the attempt timeout, before anything queued | `framed.rs::handshake::*` |
 //! | what it read beyond itself is delivered first | `receiving::what_a_handshake_read_beyond_itself_*` |
-//! | what it left unwritten is written | `framed.rs::handshake::what_it_left_unflushed_is_written` |
+//! | what it left unwritten is written | `framed.rs::handshake::what_a_handshake_left_unflushed_is_written` |
 //! | inherent `flush()` and `close()` | `closing::flush_and_close_need_no_type_*` |
-//! | a connector of `Stream + Sink`: `poll_ready` before each message | `messages::a_message_is_never_handed_*`, `a_connection_is_asked_again_*` |
-//! | a sender is told of a seam before its message crosses it | `messages::a_sender_is_told_of_a_seam_*` |
+//! | a connector of `Stream + Sink`: `poll_ready` before each message | `messages::a_message_is_never_passed_*`, `a_connection_is_asked_again_*` |
+//! | a sender gets the loss before its message goes to the next connection | `messages::a_sender_gets_the_loss_*` |
 //! | the classification counts at a close | `messages::the_classification_counts_at_a_close`, `a_classification_of_messages_that_panics_*` |
 
 #![cfg(feature = "codec")]
@@ -61,6 +61,8 @@
 mod contract;
 mod support;
 
+#[path = "contract_framed/backlog.rs"]
+mod backlog;
 #[path = "contract_framed/bounds.rs"]
 mod bounds;
 #[path = "contract_framed/closing.rs"]
@@ -79,8 +81,6 @@ mod messages;
 mod never_reads;
 #[path = "contract_framed/offline.rs"]
 mod offline;
-#[path = "contract_framed/owed.rs"]
-mod owed;
 #[path = "contract_framed/races.rs"]
 mod races;
 #[path = "contract_framed/receiving.rs"]

@@ -22,7 +22,7 @@ fn assert_says(it: &impl Debug, parts: &[&str]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_say_where_they_are_and_how_they_cross_a_seam() {
+async fn the_debug_of_a_stream_shows_its_state_and_its_seam() {
     let network = Network::new();
     let builder = ReconnectingStream::builder(network.connector()).seam(Seam::Error);
     assert_says(&builder, &["Builder", "Error"]);
@@ -32,7 +32,7 @@ async fn streams_say_where_they_are_and_how_they_cross_a_seam() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn framed_streams_say_what_they_keep() {
+async fn the_debug_of_a_framed_stream_shows_what_it_keeps() {
     let network = Network::new();
     let builder = ReconnectingFramed::builder(network.connector(), LinesCodec::new());
     assert_says(&builder, &["Builder", "Policy", "Hidden"]);
@@ -42,14 +42,14 @@ async fn framed_streams_say_what_they_keep() {
 }
 
 #[test]
-fn connections_of_messages_and_attempts_have_a_name() {
+fn the_debug_of_connections_of_messages_and_attempts_has_their_name() {
     let classify = |_: &io::Error| Verdict::Lost;
     assert_says(&MessageTransport::new((), classify), &["MessageTransport"]);
     assert_says(&Attempt::first(), &["Attempt", "number"]);
 }
 
 #[test]
-fn policies_say_every_setting() {
+fn the_debug_of_a_policy_shows_every_setting() {
     let backoff = Backoff::exponential(Duration::from_millis(20)).factor(3.0);
     assert_says(&backoff, &["20ms", "3.0", "jitter"]);
     let own = Backoff::from_factory(std::iter::empty);

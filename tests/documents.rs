@@ -10,7 +10,7 @@ mod files;
 
 use check::{
     Place, forbidden_words, registries, unknown_links, unknown_paths, unknown_targets,
-    unknown_tests,
+    unknown_tests, unknown_tests_of_contract,
 };
 use files::{comments, number_after, read, root, texts};
 
@@ -93,7 +93,16 @@ fn every_test_in_the_table_of_planted_faults_exists() {
 }
 
 #[test]
-fn plain_words_are_used() {
+fn every_test_in_the_tables_of_the_contract_exists() {
+    for contract in ["tests/contract_framed.rs", "tests/contract_stream.rs"] {
+        let file = root().join(contract);
+        let problems = unknown_tests_of_contract(&Place { file: &file }, &read(contract));
+        assert_none(&problems);
+    }
+}
+
+#[test]
+fn the_documents_use_plain_words() {
     let mut problems = Vec::new();
     for name in PLAIN {
         let path = root().join(name);
@@ -154,6 +163,8 @@ fn each_check_finds_what_is_wrong() {
 | fault | `src/lib.rs` | `readme`: `lost_test` |
 | fault | `src/lib.rs` | `readme`: `every_block_of_code` |
 
+//! | sentence | `lost_test`, `readme.rs::every_block_*`, `readme.rs::every_*_lost`, `lost::*` |
+
 Whoever hears, what becomes
 of it? A shear is hearing.
 ";
@@ -180,6 +191,10 @@ of it? A shear is hearing.
     );
     assert_eq!(found(unknown_targets), ["--test lost", "--bench lost"]);
     assert_eq!(found(unknown_tests), ["readme::lost_test"]);
+    assert_eq!(
+        found(unknown_tests_of_contract),
+        ["lost_test", "readme.rs::every_*_lost", "lost::*"],
+    );
     assert_eq!(
         found(forbidden_words),
         ["whoever", "hears", "what becomes of"],

@@ -85,7 +85,7 @@ fn taken(lines: &Mutex<Vec<String>>) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_told_from_the_loss_to_the_connection() {
+async fn the_events_of_an_outage_run_from_the_loss_to_the_connection() {
     let network = Network::new();
     network.script([
         Outcome::Accepts,
@@ -110,7 +110,7 @@ async fn an_outage_is_told_from_the_loss_to_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_told_to_the_giving_up_and_the_closing() {
+async fn the_events_of_an_outage_run_to_the_giving_up_and_the_closing() {
     let network = Network::new();
     network.otherwise(Outcome::Refuses(ErrorKind::ConnectionRefused));
     let (builder, lines) = observed(network.connector());
@@ -129,7 +129,7 @@ async fn an_outage_is_told_to_the_giving_up_and_the_closing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reconnect_on_demand_is_told_as_a_loss() {
+async fn a_reconnect_on_demand_is_reported_as_a_loss() {
     let network = Network::new();
     let (builder, lines) = observed(network.connector());
     let mut stream = builder.connect().await.unwrap();

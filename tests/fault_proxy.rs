@@ -186,7 +186,7 @@ async fn the_client_is_reset_if_there_is_no_server() {
 }
 
 #[tokio::test]
-async fn a_drop_ends_everything() {
+async fn a_drop_of_the_proxy_ends_everything() {
     let metrics = tokio::runtime::Handle::current().metrics();
     let before = metrics.num_alive_tasks();
     let lab = Lab::new([]).await;

@@ -75,7 +75,7 @@ fn text(network: &Network, generation: usize) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_idle_timeout_counts_from_the_last_byte_whoever_read_it() {
+async fn the_idle_timeout_counts_from_the_last_byte_whichever_half_read_it() {
     let network = Network::new();
     let framed = lines_with(&network, Resend::Torn, policy().idle_timeout(5 * SECOND)).await;
     let (mut sink, mut stream) = framed.split();
@@ -90,7 +90,7 @@ async fn the_idle_timeout_counts_from_the_last_byte_whoever_read_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accessors_reach_the_connection_and_its_codec() {
+async fn accessors_of_a_framed_stream_reach_the_connection_and_its_codec() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     assert!(framed.get_ref().is_some() && framed.get_mut().is_some());
@@ -113,7 +113,7 @@ async fn accessors_reach_the_connection_and_its_codec() {
 
 /// It is a `Stream` and a `Sink`, and what that needs.
 #[test]
-fn auto_traits() {
+fn a_framed_stream_is_a_stream_and_a_sink_and_send_sync_and_unpin() {
     fn is<T: Unpin + Send + Sync>(_: &T) {}
     fn is_both<T: Stream + for<'a> Sink<&'a str>>(_: &T) {}
     let connector = || async { Ok(Wire::new().0) };
@@ -123,7 +123,7 @@ fn auto_traits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_accessors_tell_what_it_has() {
+async fn accessors_of_a_framed_stream_are_those_of_the_current_connection() {
     let network = Network::new();
     let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new())
         .connect()

@@ -241,17 +241,17 @@ async fn histories(resend: Resend) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_thousand_with_torn_lose_and_repeat_nothing() {
+async fn three_thousand_random_histories_with_torn_lose_and_repeat_nothing() {
     histories(Resend::Torn).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_thousand_with_unconfirmed_miss_nothing() {
+async fn three_thousand_random_histories_with_unconfirmed_miss_nothing() {
     histories(Resend::Unconfirmed { max_bytes: 300 }).await;
 }
 
 #[test]
-fn the_check_sees_a_torn_message() {
+fn the_check_detects_a_torn_message() {
     let whole = message(20);
     assert_eq!(number(&whole), 20);
     for cut in 0..whole.len() {

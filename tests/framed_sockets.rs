@@ -141,7 +141,7 @@ async fn send(resend: Resend) -> Got {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn torn_tears_nothing_and_repeats_nothing() {
+async fn resend_torn_tears_nothing_and_repeats_nothing_over_sockets() {
     let got = send(Resend::Torn).await;
     assert_eq!(got.torn, 0);
     assert!(
@@ -154,7 +154,7 @@ async fn torn_tears_nothing_and_repeats_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unconfirmed_misses_nothing() {
+async fn resend_unconfirmed_misses_nothing_over_sockets() {
     for max_bytes in [100, 4096, 1 << 20] {
         let got = send(Resend::Unconfirmed { max_bytes }).await;
         assert_eq!(got.torn, 0);
@@ -174,7 +174,7 @@ async fn unconfirmed_misses_nothing() {
 
 /// The server sends, and resets its connections in the middle of messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn arriving_messages_are_whole_and_in_order() {
+async fn messages_that_arrive_over_sockets_are_whole_and_in_order() {
     let (listener, address) = listen();
     let server = tokio::spawn(async move {
         let mut next = 0;

@@ -1,4 +1,4 @@
-//! Random histories, judged by the contract alone: see `rig/mod.rs`.
+//! Random histories, checked against the contract alone: see `rig/mod.rs`.
 //!
 //! Each history derives from a seed, so it can be repeated. By hand, in release:
 //!
@@ -15,7 +15,7 @@
 //! At the end a run prints what it has counted: histories, steps (of tasks, the peer, commands and
 //! time), operations on connections, attempts, connections, losses (every connection that was
 //! dropped, at the end of a history too), items, messages, and how often what is rare was reached:
-//! messages and bytes that a bound has dropped, losses by an idle timeout, errors that were judged,
+//! messages and bytes that a bound has dropped, losses by an idle timeout, errors that were classified,
 //! outages that were given up, closes that were called again after that, and observers that
 //! panicked. Histories with a second thread can't be repeated exactly.
 #![cfg(feature = "codec")]
@@ -37,7 +37,7 @@ fn random_histories_of_messages_keep_the_contract() {
         stats.dropped,
         stats.dropped_bytes,
         stats.idle_losses,
-        stats.judged,
+        stats.classified,
         stats.gave_up,
         stats.closed_again,
         stats.observer_panics,

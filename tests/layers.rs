@@ -50,7 +50,7 @@ fn assert_free_of(folder: &str, words: &[&str]) {
 }
 
 #[test]
-fn policy_knows_neither_tokio_nor_a_clock_nor_chance() {
+fn policy_uses_neither_tokio_nor_a_clock_nor_randomness() {
     assert_free_of(
         "policy",
         &[
@@ -171,12 +171,12 @@ fn control_an_import_that_runs_back_is_found() {
 }
 
 #[test]
-fn the_link_knows_nothing_of_bytes() {
+fn the_link_uses_no_traits_of_bytes() {
     assert_free_of("link", &["AsyncRead", "AsyncWrite", "ReadBuf", "IoSlice"]);
 }
 
 #[test]
-fn metrics_are_nobodys_business_but_an_observers() {
+fn only_an_observer_uses_the_metrics_facade() {
     for folder in ["connect", "framed", "link", "policy", "stream", "transfer"] {
         assert_free_of(folder, &["metrics"]);
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 const MS: Duration = Duration::from_millis(1);
 
 #[tokio::test]
-async fn nothing_is_left_after_a_drop() {
+async fn a_dropped_stream_leaves_no_task_and_no_open_file() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = tokio::runtime::Handle::current().metrics();

@@ -134,7 +134,7 @@ async fn an_outage_of_a_single_long_wait_is_one_warning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_line_has_its_fields() {
+async fn every_line_of_the_log_has_its_fields() {
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(lines.clone());
     let network = Network::new();

@@ -181,17 +181,19 @@ async fn assert_no_more_often_than_refused(client: Client) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_framed_connects_no_more_often_than_if_it_were_refused() {
+async fn a_framed_stream_that_marks_each_connection_lost_connects_no_more_often_than_if_it_were_refused()
+ {
     assert_no_more_often_than_refused(Client::Framed).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_framed_that_is_marked_by_its_handle_connects_no_more_often_than_if_it_were_refused() {
+async fn a_framed_stream_whose_handle_marks_each_connection_lost_connects_no_more_often_than_if_it_were_refused()
+ {
     assert_no_more_often_than_refused(Client::FramedByHandle).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_connects_no_more_often_than_if_it_were_refused() {
+async fn a_stream_that_marks_each_connection_lost_connects_no_more_often_than_if_it_were_refused() {
     assert_no_more_often_than_refused(Client::Stream).await;
 }
 

@@ -87,7 +87,7 @@ async fn a_loss_has_the_kind_of_the_error_that_it_comes_from() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_judgement_tells_a_loss_from_the_callers_error_and_from_the_end() {
+async fn the_classification_tells_a_loss_from_the_callers_error_and_from_giving_up() {
     let (builder, sockets) = builder();
     let mut stream = builder.connect().await.unwrap();
     socket(&sockets, 1).arrive(Some(Err(WsError::TooLarge)));
@@ -135,7 +135,7 @@ async fn a_message_that_went_with_its_connection_is_an_error_in_every_mode() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_is_what_the_policy_says() {
+async fn the_end_of_a_message_transport_is_a_loss_unless_the_policy_passes_it() {
     let (b, sockets) = builder();
     let mut stream = b.connect().await.unwrap();
     socket(&sockets, 1).arrive(None);
@@ -206,7 +206,7 @@ async fn a_message_that_was_not_waited_for_is_refused_without_a_connection() {
 }
 
 #[test]
-fn what_was_wrapped_can_be_had_again() {
+fn a_message_transport_returns_what_it_wraps() {
     let mut messages = MessageTransport::new(1, classify as Classify);
     *messages.get_mut() += 1;
     assert_eq!(*messages.get_ref(), 2);

@@ -251,7 +251,7 @@ fn nothing_is_counted_without_a_recorder_and_a_later_one_is_used() {
 }
 
 #[test]
-fn everything_is_described_and_the_counters_are_there_from_the_start() {
+fn every_metric_is_described_and_the_counters_are_there_from_the_start() {
     let recorder = DebuggingRecorder::new();
     let metrics = with_local_recorder(&recorder, || Metrics::new("db"));
     let snapshot = recorder.snapshotter().snapshot().into_vec();

@@ -10,14 +10,14 @@ use std::task::Poll;
 use reconnecting_stream::{Eof, Phase, Resend, Seam, Verdict};
 use rig::classify;
 use rig::codec::{Codec, Item, Message};
+use rig::connection::{Connection, Habits};
+use rig::harness::Rig;
 use rig::hook::{Act, Hook, Op, When};
-use rig::line::{Habits, Line};
 use rig::reading::Reading;
 use rig::sending::Sending;
 use rig::settings::{MAX_UNREAD, Offline, Settings};
 use rig::socket::Socket;
 use rig::unread::Unread;
-use rig::world::Rig;
 use rig::{Random, Task};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::bytes::BytesMut;
@@ -44,7 +44,7 @@ const SETTINGS: Settings = Settings {
     has_handshake: false,
     banner: 0,
     faulty_attempts: false,
-    has_judge: false,
+    has_classifier: false,
 };
 
 fn rig() -> (Arc<Rig>, Socket) {
@@ -65,7 +65,7 @@ async fn a_fin_wakes_the_reader_and_not_the_writer() {
     let (rig, mut socket) = rig();
     let (mut reader, mut writer) = (Task::default(), Task::default());
     assert!(read(&mut reader, &mut socket).is_pending());
-    rig.world().lines[0].habits.room = 0;
+    rig.harness().connections[0].habits.room = 0;
     let write = writer.poll(|cx| Pin::new(&mut socket).poll_write(cx, b"x"));
     assert!(write.unwrap().is_pending());
     rig.act(Act::Fin);
@@ -109,9 +109,9 @@ async fn only_the_latest_waker_of_a_direction_is_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_runs_between_the_look_and_the_answer() {
+async fn a_hook_runs_between_the_operation_and_its_result() {
     let (rig, mut socket) = rig();
-    rig.world().hooks.push(Hook {
+    rig.harness().hooks.push(Hook {
         op: Op::Read,
         when: When::After,
         skip: 0,
@@ -138,99 +138,99 @@ fn encoded(rig: &Arc<Rig>, id: u32) -> BytesMut {
     bytes
 }
 
-fn judged(resend: Resend, connections: &[&[u32]], confirmed: usize) -> Result<(), String> {
+fn check(resend: Resend, connections: &[&[u32]], confirmed: usize) -> Result<(), String> {
     let rig = Rig::new(SETTINGS, Random::new(1));
     let mut sending = Sending::new(resend, false);
     sending.accepted = vec![12; 5];
     sending.confirmed = confirmed;
     for ids in connections {
-        let mut line = Line::new(HABITS, 1);
+        let mut connection = Connection::new(HABITS, 1);
         for id in *ids {
-            line.given.extend(encoded(&rig, *id));
+            connection.given.extend(encoded(&rig, *id));
         }
-        sending.classify(&mut line)?;
+        sending.classify(&mut connection)?;
     }
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_oracle_sees_gaps_and_repetitions() {
+async fn the_oracle_detects_gaps_and_repetitions() {
     let unconfirmed = Resend::Unconfirmed { max_bytes: 100 };
-    assert!(judged(Resend::Torn, &[&[0, 1], &[2]], 0).is_ok());
-    assert!(judged(Resend::Torn, &[&[0, 1], &[1, 2]], 0).is_err());
-    assert!(judged(Resend::Torn, &[&[0], &[2]], 0).is_err());
-    assert!(judged(unconfirmed, &[&[0, 1], &[0, 1, 2]], 0).is_ok());
-    assert!(judged(unconfirmed, &[&[0, 1], &[1, 2]], 0).is_err());
-    assert!(judged(unconfirmed, &[&[0, 1], &[1, 2]], 1).is_ok());
-    assert!(judged(unconfirmed, &[&[0, 2]], 0).is_err());
+    assert!(check(Resend::Torn, &[&[0, 1], &[2]], 0).is_ok());
+    assert!(check(Resend::Torn, &[&[0, 1], &[1, 2]], 0).is_err());
+    assert!(check(Resend::Torn, &[&[0], &[2]], 0).is_err());
+    assert!(check(unconfirmed, &[&[0, 1], &[0, 1, 2]], 0).is_ok());
+    assert!(check(unconfirmed, &[&[0, 1], &[1, 2]], 0).is_err());
+    assert!(check(unconfirmed, &[&[0, 1], &[1, 2]], 1).is_ok());
+    assert!(check(unconfirmed, &[&[0, 2]], 0).is_err());
 }
 
 #[test]
-fn the_oracle_sees_what_is_missing_before_a_seam() {
-    let mut first = Line::new(HABITS, 1);
+fn the_oracle_detects_what_is_missing_before_a_seam() {
+    let mut first = Connection::new(HABITS, 1);
     drop(first.send_items(1, 0, None, 0));
     first.note_arrived();
     first.is_dropped = true;
-    let mut second = Line::new(HABITS, 2);
+    let mut second = Connection::new(HABITS, 2);
     drop(second.send_items(1, 0, None, 0));
-    let lines = [&first, &second];
+    let connections = [&first, &second];
     let item = |connection| Item {
         connection,
         index: 0,
         reply: None,
     };
     let mut reading = Reading::new(Seam::Hidden, MAX_UNREAD);
-    assert!(reading.item(&lines, item(1)).is_ok());
-    assert!(reading.item(&lines, item(2)).is_ok());
+    assert!(reading.item(&connections, item(1)).is_ok());
+    assert!(reading.item(&connections, item(2)).is_ok());
     let mut reading = Reading::new(Seam::Hidden, MAX_UNREAD);
     assert!(
-        reading.item(&lines, item(2)).is_err(),
+        reading.item(&connections, item(2)).is_err(),
         "nothing of the first"
     );
     let mut reading = Reading::new(Seam::Error, MAX_UNREAD);
-    assert!(reading.item(&lines, item(1)).is_ok());
-    assert!(reading.item(&lines, item(2)).is_err(), "no seam");
+    assert!(reading.item(&connections, item(1)).is_ok());
+    assert!(reading.item(&connections, item(2)).is_err(), "no seam");
 }
 
-/// Judges what the seam of a connection with two items of 16 bytes each says, of which the reader
+/// Checks what the seam of a connection with two items of 16 bytes each says, of which the reader
 /// has got `got`, while no more than `bound` bytes may wait.
-fn judge_seam(bound: usize, got: usize, dropped_bytes: u64) -> Result<(), String> {
-    let mut line = Line::new(HABITS, 1);
-    drop(line.send_items(1, 0, None, 0));
-    drop(line.send_items(1, 0, None, 0));
-    line.consumed = line.arrived;
+fn check_seam(bound: usize, got: usize, dropped_bytes: u64) -> Result<(), String> {
+    let mut connection = Connection::new(HABITS, 1);
+    drop(connection.send_items(1, 0, None, 0));
+    drop(connection.send_items(1, 0, None, 0));
+    connection.consumed = connection.arrived;
     let mut unread = Unread::new((bound, 8));
-    unread.note(&[&line], 1);
+    unread.note(&[&connection], 1);
     unread.add(dropped_bytes)?;
-    unread.leave(&line, got, 2)?;
+    unread.leave(&connection, got, 2)?;
     unread.check_most()
 }
 
 #[test]
 fn the_oracle_adds_up_what_the_seams_say_was_dropped() {
-    assert!(judge_seam(10, 0, 32).is_ok());
-    assert!(judge_seam(10, 1, 16).is_ok());
-    assert!(judge_seam(10, 2, 0).is_ok());
-    assert!(judge_seam(10, 0, 0).is_err(), "silent");
-    assert!(judge_seam(10, 0, 16).is_err(), "too little");
-    assert!(judge_seam(10, 1, 32).is_err(), "too much");
-    assert!(judge_seam(100, 0, 32).is_err(), "within the bound");
+    assert!(check_seam(10, 0, 32).is_ok());
+    assert!(check_seam(10, 1, 16).is_ok());
+    assert!(check_seam(10, 2, 0).is_ok());
+    assert!(check_seam(10, 0, 0).is_err(), "silent");
+    assert!(check_seam(10, 0, 16).is_err(), "too little");
+    assert!(check_seam(10, 1, 32).is_err(), "too much");
+    assert!(check_seam(100, 0, 32).is_err(), "within the bound");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_oracle_sees_an_error_that_is_judged_in_another_phase() {
+async fn the_oracle_detects_an_error_that_is_classified_in_another_phase() {
     let (rig, _socket) = rig();
     let error = classify::error(&rig, Verdict::Surface, Phase::Write);
     assert_eq!(classify::classify(&error, Phase::Write), Verdict::Surface);
-    assert_eq!(rig.world().violation(), None);
+    assert_eq!(rig.harness().violation(), None);
     classify::classify(&error, Phase::Read);
-    assert!(rig.world().violation().is_some());
+    assert!(rig.harness().violation().is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_of_a_read_comes_after_what_has_arrived() {
     let (rig, mut socket) = rig();
-    rig.world().lines[0].is_adopted = true;
+    rig.harness().connections[0].is_installed = true;
     rig.act(Act::Items { count: 1, cut: 0 });
     rig.act(Act::Fail(Op::Read, Verdict::Lost));
     let mut reader = Task::default();

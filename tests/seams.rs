@@ -48,7 +48,7 @@ fn assert_lost(result: io::Result<impl std::fmt::Debug>, generation: u64, cause:
 }
 
 #[tokio::test(start_paused = true)]
-async fn hidden_is_seen_by_neither() {
+async fn a_hidden_seam_is_reported_to_neither_half() {
     let network = Network::new();
     let (mut reader, mut writer) = split(&network, Seam::Hidden).await;
     network.peer(1).reset();
@@ -58,7 +58,7 @@ async fn hidden_is_seen_by_neither() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn error_is_one_error_for_each_half_before_anything_waits() {
+async fn seam_error_is_one_error_for_each_half_before_anything_waits() {
     for reader_first in [true, false] {
         let network = Network::new();
         let (mut reader, mut writer) = split(&network, Seam::Error).await;
@@ -85,7 +85,7 @@ async fn error_is_one_error_for_each_half_before_anything_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn error_comes_before_the_next_connection_is_used_though_it_is_there_already() {
+async fn seam_error_comes_before_the_next_connection_is_used_though_it_is_there_already() {
     let network = Network::new();
     let (mut reader, mut writer) = split(&network, Seam::Error).await;
     network.peer(1).reset();
@@ -101,7 +101,7 @@ async fn error_comes_before_the_next_connection_is_used_though_it_is_there_alrea
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_half_that_waits_is_woken_to_hear_of_the_loss() {
+async fn a_half_that_waits_is_woken_and_gets_the_loss() {
     let network = Network::new();
     let (mut reader, mut writer) = split(&network, Seam::Error).await;
     let mut buf = [0; 4];
@@ -137,7 +137,7 @@ async fn several_seams_between_two_operations_are_one_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn eof_is_an_end_for_the_reader_and_an_error_for_the_writer() {
+async fn seam_eof_is_an_end_for_the_reader_and_an_error_for_the_writer() {
     for reader_first in [true, false] {
         let network = Network::new();
         let (mut reader, mut writer) = split(&network, Seam::Eof).await;
@@ -158,7 +158,7 @@ async fn eof_is_an_end_for_the_reader_and_an_error_for_the_writer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn crossed_takes_the_errors_of_both_halves_away() {
+async fn resync_takes_the_errors_of_both_halves_away() {
     let network = Network::new();
     let mut stream = ReconnectingStream::builder(network.connector())
         .policy(Policy::default().backoff(Backoff::constant(SECOND)))
@@ -256,7 +256,7 @@ async fn giving_up_because_of_resets_has_their_kind_and_is_found_to_be_no_seam()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_hidden_does_to_a_message() {
+async fn a_hidden_seam_tears_a_message_that_was_cut() {
     // The reason for the other modes, and for the documentation to say so.
     let network = Network::new();
     let (_reader, mut writer) = split(&network, Seam::Hidden).await;

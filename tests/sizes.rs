@@ -146,7 +146,7 @@ fn a_stream_is_debug_whatever_it_is_made_of() {
 }
 
 #[test]
-fn handles_policies_and_errors_go_everywhere() {
+fn handles_policies_and_errors_are_send_and_sync() {
     assert_impl!(Handle: Clone + Debug + Send + Sync + Any);
     assert_impl!(Policy: Clone + Debug + Send + Sync + Any);
     assert_impl!(ConnectionLost: Error + Send + Sync + Any);

@@ -169,7 +169,7 @@ async fn a_full_backlog_is_a_timeout_of_the_attempt() {
 }
 
 #[tokio::test]
-async fn half_close_works() {
+async fn a_stream_that_was_shut_down_reads_until_the_end() {
     let (listener, address) = listen().await;
     let server = tokio::spawn(async move {
         let (mut peer, _) = listener.accept().await.unwrap();
@@ -196,7 +196,7 @@ async fn half_close_works() {
 
 /// Sockets belong to the runtime that made them.
 #[test]
-fn a_stream_that_outlives_its_runtime_goes_on_when_told_to_reconnect() {
+fn a_stream_that_outlives_its_runtime_continues_after_a_reconnect() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().build().unwrap()

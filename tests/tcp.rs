@@ -72,7 +72,7 @@ fn quick() -> Policy {
 }
 
 #[tokio::test]
-async fn one_line_outlives_a_reset() {
+async fn a_tcp_stream_outlives_a_reset_by_default() {
     let (listener, address) = listen().await;
     let mut stream = ReconnectingTcpStream::connect(TcpConnector::new(address))
         .await
@@ -87,7 +87,7 @@ async fn one_line_outlives_a_reset() {
 }
 
 #[tokio::test]
-async fn every_connection_has_the_options() {
+async fn every_connection_has_the_socket_options() {
     let (listener, address) = listen().await;
     let keepalive = Keepalive::default()
         .idle(Duration::from_secs(7))
@@ -135,7 +135,7 @@ async fn every_connection_has_the_options() {
 }
 
 #[tokio::test]
-async fn the_defaults_are_those_of_the_documentation() {
+async fn the_default_socket_options_are_those_of_the_documentation() {
     let (_listener, address) = listen().await;
     let stream = attempt(&mut TcpConnector::new(address)).await.unwrap();
     let options = SockRef::from(&stream);
@@ -160,7 +160,7 @@ async fn the_defaults_are_those_of_the_documentation() {
 }
 
 #[tokio::test]
-async fn options_can_be_left_to_the_system_and_extremes_are_clamped() {
+async fn socket_options_can_be_left_to_the_system_and_extremes_are_clamped() {
     let (_listener, address) = listen().await;
     let mut plain = TcpConnector::new(address)
         .nodelay(false)

@@ -74,7 +74,7 @@ impl Drop for Server {
 }
 
 #[tokio::test]
-async fn both_halves_of_a_stream_go_on_when_the_server_is_started_again_at_its_path() {
+async fn both_halves_of_a_stream_continue_when_the_server_is_started_again_at_its_path() {
     let folder = Folder::new();
     let path = folder.0.join("socket");
     let mut server = Server::start(&path);
@@ -120,7 +120,7 @@ async fn both_halves_of_a_stream_go_on_when_the_server_is_started_again_at_its_p
 }
 
 #[tokio::test]
-async fn messages_go_on_when_the_server_is_started_again_at_its_path() {
+async fn messages_continue_when_the_server_is_started_again_at_its_path() {
     let folder = Folder::new();
     let path = folder.0.join("socket");
     let mut server = Server::start(&path);

@@ -181,7 +181,7 @@ fn a_command_wakes_a_half_that_was_about_to_wait() {
 
 #[test]
 #[should_panic(expected = "a command left a half waiting")]
-fn control_a_half_that_looks_before_it_registers_is_left_waiting() {
+fn control_a_half_that_checks_before_it_registers_is_left_waiting() {
     check_command_meets_poll(poll_unseen, reconnect);
 }
 
@@ -212,7 +212,7 @@ fn the_last_waker_is_woken_while_two_threads_wake() {
 }
 
 #[test]
-fn two_handles_at_once_lose_no_command_and_closing_replaces_a_reconnect() {
+fn two_handles_on_two_threads_lose_no_command_and_closing_replaces_a_reconnect() {
     loom::model(|| {
         let owner = Owner::default();
         let has_begun = Arc::new(AtomicBool::new(false));

@@ -64,7 +64,7 @@ async fn a_command_wakes_halves_that_wait_for_a_healthy_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_well_wakes_nobody() {
+async fn a_healthy_stream_wakes_no_task() {
     let network = Network::new();
     let stream = ReconnectingStream::connect(network.connector())
         .await
@@ -121,7 +121,7 @@ async fn a_shutdown_during_an_outage_wakes_the_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loss_wakes_the_other_half_at_once() {
+async fn a_loss_wakes_the_other_half_immediately() {
     for (finder, other) in [(Reader, Writer), (Writer, Reader)] {
         let network = Network::new();
         let mut pair = unnoticed_loss(&network, policy()).await;
@@ -135,7 +135,7 @@ async fn a_loss_wakes_the_other_half_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_that_goes_on_does_not_wake_its_own_task() {
+async fn a_poll_that_continues_does_not_wake_its_own_task() {
     let network = Network::new();
     let mut stream = ReconnectingStream::builder(network.connector())
         .policy(Policy::default().backoff(Backoff::none()))
@@ -178,7 +178,7 @@ impl AsyncRead for Meddler {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_comes_during_a_read_is_obeyed_by_that_read() {
+async fn a_command_that_comes_during_a_read_is_executed_by_that_read() {
     let handle = Arc::default();
     let meddler = Meddler(Arc::clone(&handle));
     let connector = || std::future::pending::<io::Result<Meddler>>();

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_the_task_that_polled_last_is_woken() {
+    async fn an_idle_timer_wakes_only_the_task_that_polled_it_last() {
         let ((first, first_waker), (second, second_waker)) = (Task::new(), Task::new());
         let mut timer = IdleTimer::new(LIMIT);
         assert!(!poll(&mut timer, &first_waker));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_is_started_again_has_its_whole_limit() {
+    async fn an_idle_wait_that_is_started_again_has_its_whole_limit() {
         let mut timer = IdleTimer::new(LIMIT);
         advance(LIMIT - SECOND).await;
         timer.restart(LIMIT);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_is_over_can_be_started_again() {
+    async fn an_idle_wait_that_is_over_can_be_started_again() {
         let mut timer = IdleTimer::new(LIMIT);
         advance(LIMIT).await;
         assert!(poll(&mut timer, Waker::noop()));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_that_can_not_be_represented_is_never_reached() {
+    async fn an_idle_limit_that_can_not_be_represented_is_never_reached() {
         let mut timer = IdleTimer::new(Duration::MAX);
         assert_eq!(poll_limit(&mut timer, Duration::MAX, Waker::noop()), None);
         advance(Duration::from_secs(86_400 * 365)).await;
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_of_zero_is_reached_at_the_first_poll() {
+    async fn an_idle_limit_of_zero_is_reached_at_the_first_poll() {
         let mut timer = IdleTimer::new(Duration::ZERO);
         let cause = poll_limit(&mut timer, Duration::ZERO, Waker::noop());
         assert_eq!(cause.unwrap(), "nothing arrived within 0ns");

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_and_fractions_are_as_in_humantime() {
+    fn spaces_and_fractions_are_read_as_humantime_reads_them() {
         for (text, millis) in [
             ("0", 0),
             (" 1m30s ", 90_000),
@@ -224,7 +224,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "[0-9]{0,20}[a-z µ.-]{0,3}[0-9]{1,20}(s|ms|years|months|ns| )?") {
+        fn parsing_a_duration_never_panics(text in "[0-9]{0,20}[a-z µ.-]{0,3}[0-9]{1,20}(s|ms|years|months|ns| )?") {
             let _ = parse(&text);
         }
     }

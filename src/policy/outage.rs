@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn attempts_are_capped() {
+    fn an_outage_ends_after_max_attempts() {
         assert_eq!(attempts(&policy().max_attempts(4)), [1, 3, 7, 15]);
         assert!(attempts(&policy().max_attempts(0)).is_empty());
         assert_eq!(attempts(&policy()).len(), 100);
     }
 
     #[test]
-    fn time_is_capped_and_no_attempt_begins_after_it() {
+    fn an_outage_ends_after_max_outage_and_no_attempt_begins_later() {
         let policy = policy().max_attempts(None);
         assert_eq!(attempts(&policy.clone().max_outage(7 * SECOND)), [1, 3]);
         assert!(attempts(&policy.max_outage(Duration::ZERO)).is_empty());
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn flapping_grows_with_the_logarithm_until_the_cap() {
+    fn the_attempts_of_a_flapping_connection_grow_with_the_logarithm_until_the_cap() {
         // The peer accepts and resets immediately, for an hour.
         let policy = policy().max_attempts(None);
         let start = Instant::now();

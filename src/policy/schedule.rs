@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn exponential_doubles_up_to_the_cap() {
+    fn an_exponential_delay_doubles_up_to_the_cap() {
         let backoff = Backoff::exponential(100 * MS).jitter(Jitter::None);
         assert_eq!(
             delays(&backoff, 0.5, 9),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn constant_and_none_repeat_themselves() {
+    fn a_constant_backoff_and_none_repeat_their_delay() {
         assert_eq!(delays(&Backoff::constant(7 * MS), 0.3, 3), [7 * MS; 3]);
         assert_eq!(delays(&Backoff::none(), 0.3, 3), [Duration::ZERO; 3]);
         let none_that_grows = Backoff::none().factor(f64::INFINITY);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_setters_commute() {
+    fn the_setters_of_a_backoff_commute() {
         let a = Backoff::exponential(20 * MS)
             .max(50 * MS)
             .factor(3.0)
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_attempts_never_overflow() {
+    fn a_million_attempts_never_overflow_the_delay() {
         for factor in [
             f64::NAN,
             f64::INFINITY,

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn reach_the_connection_while_there_is_one() {
+async fn accessors_reach_the_connection_while_there_is_one() {
     let network = Network::new();
     let mut stream = build(network.connector()).connect().await.unwrap();
     assert!(stream.get_ref().is_some());
@@ -24,7 +24,7 @@ async fn reach_the_connection_while_there_is_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn debug_tells_the_state() {
+async fn the_debug_of_a_stream_and_of_its_handle_shows_the_state() {
     let network = Network::new();
     let stream = build(network.connector()).lazy();
     assert_eq!(
@@ -46,7 +46,7 @@ async fn reconnect_drops_the_connection_now_and_dials_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reconnect_cuts_a_backoff_short_and_lets_an_attempt_go_on() {
+async fn reconnect_cuts_a_backoff_short_and_lets_an_attempt_continue() {
     let network = Network::new();
     network.script([Outcome::Accepts, Outcome::AcceptsAfter(SECOND)]);
     let mut stream = build(network.connector())
@@ -67,7 +67,7 @@ async fn reconnect_cuts_a_backoff_short_and_lets_an_attempt_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn vectored_writes_are_the_connections() {
+async fn vectored_writes_go_to_the_connection() {
     struct Vectored(Wire);
     impl AsyncWrite for Vectored {
         fn poll_write(

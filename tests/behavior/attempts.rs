@@ -113,7 +113,7 @@ async fn a_denied_permission_is_final_before_the_first_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_surfaced_error_goes_to_the_caller_and_the_outage_goes_on() {
+async fn a_surfaced_error_goes_to_the_caller_and_the_outage_continues() {
     let network = Network::new();
     network.script([Outcome::Refuses(ErrorKind::AddrNotAvailable)]);
     let classify = |error: &io::Error, phase| match error.kind() {
@@ -138,7 +138,7 @@ async fn a_surfaced_error_goes_to_the_caller_and_the_outage_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn success_resets_the_backoff_only_once_stable() {
+async fn a_connection_resets_the_backoff_only_once_it_is_stable() {
     let network = Network::new();
     network
         .script([Outcome::Accepts])

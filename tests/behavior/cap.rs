@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn every_later_poll_of_either_half_answers_the_same() {
+async fn after_giving_up_every_poll_of_either_half_returns_the_same_error() {
     let network = Network::new();
     network
         .script([Outcome::Accepts])
@@ -37,7 +37,7 @@ async fn every_later_poll_of_either_half_answers_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn zero_attempts_never_reconnect() {
+async fn with_max_attempts_of_zero_a_stream_never_reconnects() {
     let network = Network::new();
     let mut stream = build(network.connector())
         .policy(policy().max_attempts(0))
@@ -70,7 +70,7 @@ async fn the_end_of_the_delays_is_the_end_of_the_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reconnect_on_demand_starts_afresh() {
+async fn a_reconnect_after_giving_up_starts_afresh() {
     for by_handle in [true, false] {
         let network = Network::new();
         network.script([Outcome::Accepts]);

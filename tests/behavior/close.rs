@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn interrupts_a_backoff_and_an_attempt_in_flight() {
+async fn a_close_interrupts_a_backoff_and_an_attempt_in_flight() {
     for outcome in [
         Outcome::Hangs,
         Outcome::Refuses(ErrorKind::ConnectionRefused),
@@ -23,7 +23,7 @@ async fn interrupts_a_backoff_and_an_attempt_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_answer_the_end_and_writes_a_broken_pipe() {
+async fn after_a_close_reads_return_the_end_and_writes_a_broken_pipe() {
     let network = Network::new();
     let mut stream = build(network.connector()).connect().await.unwrap();
     network.peer(1).send(b"unread");
@@ -50,7 +50,7 @@ async fn reads_answer_the_end_and_writes_a_broken_pipe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn is_seen_though_data_never_stops_coming() {
+async fn a_close_is_executed_though_data_never_stops_arriving() {
     let network = Network::new();
     let mut stream = build(network.connector()).connect().await.unwrap();
     network.peer(1).set_chunk(1);

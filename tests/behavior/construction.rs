@@ -17,7 +17,7 @@ async fn connect_makes_one_attempt_and_returns_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connect_retries_if_told_to() {
+async fn connect_repeats_the_attempt_with_retry_initial_connect() {
     let network = Network::new();
     network.script([Outcome::Refuses(ErrorKind::ConnectionRefused); 3]);
     let builder = build(network.connector()).retry_initial_connect(true);
@@ -80,7 +80,7 @@ async fn dropping_connect_drops_the_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connector_may_look_at_the_attempt() {
+async fn a_connector_made_with_connect_fn_gets_the_attempt() {
     let mut numbers = Vec::new();
     let connector = connect_fn(|attempt| {
         numbers.push(attempt.number);

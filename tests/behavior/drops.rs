@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_left_behind() {
+async fn a_dropped_stream_leaves_nothing_behind() {
     for outcome in [Outcome::Accepts, Outcome::Hangs] {
         let network = Network::new();
         network.script([Outcome::Accepts]).otherwise(outcome);
@@ -22,7 +22,7 @@ async fn nothing_is_left_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_poll_future_loses_nothing() {
+async fn a_dropped_write_loses_nothing() {
     let network = Network::new();
     network.script([Outcome::Accepts, Outcome::AcceptsAfter(3 * SECOND)]);
     let mut stream = build(network.connector()).connect().await.unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_stream_is_a_loss() {
+async fn the_end_of_a_connection_is_a_loss() {
     let network = Network::new();
     let mut stream = build(network.connector()).connect().await.unwrap();
     network.peer(1).send(b"last");
@@ -15,7 +15,7 @@ async fn the_end_of_the_stream_is_a_loss() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn passed_to_the_reader_if_the_policy_says_so() {
+async fn the_end_is_passed_to_the_reader_if_the_policy_says_so() {
     let network = Network::new();
     let mut stream = build(network.connector())
         .policy(policy().eof(Eof::Pass))

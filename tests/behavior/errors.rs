@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn an_error_of_a_lost_kind_drops_the_connection_at_once() {
+async fn an_error_of_a_lost_kind_drops_the_connection_immediately() {
     for operation in ["read", "write", "flush"] {
         let network = Network::new();
         let mut stream = build(network.connector()).connect().await.unwrap();
@@ -35,7 +35,7 @@ async fn an_error_of_a_lost_kind_drops_the_connection_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_kinds_by_default() {
+async fn errors_of_broken_connections_are_losses_by_default() {
     for kind in [
         ErrorKind::ConnectionReset,
         ErrorKind::ConnectionAborted,
@@ -58,7 +58,7 @@ async fn lost_kinds_by_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_a_loss() {
+async fn other_errors_are_returned_and_the_connection_stays() {
     for kind in [
         ErrorKind::Interrupted,
         ErrorKind::WouldBlock,
@@ -84,7 +84,7 @@ async fn never_a_loss() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_hook_replaces_the_judgement() {
+async fn a_classifier_replaces_the_default_verdicts() {
     fn classify(error: &io::Error, phase: Phase) -> Verdict {
         match (error.kind(), phase) {
             (ErrorKind::InvalidData, Phase::Read) => Verdict::Lost,

@@ -20,7 +20,7 @@ async fn connect_by(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_waits_is_none() {
+async fn a_write_that_waits_too_long_is_no_loss() {
     let network = Network::new();
     let mut stream = connect(&network).await;
     network.peer(1).set_room(0);
@@ -41,7 +41,7 @@ async fn a_read_that_waits_too_long_is_a_loss() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_byte_starts_the_wait_anew() {
+async fn every_byte_restarts_the_idle_timeout() {
     let network = Network::new();
     let mut stream = connect(&network).await;
     for _ in 0..10 {
@@ -53,7 +53,7 @@ async fn every_byte_starts_the_wait_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_read_goes_on_waiting_in_the_next_one() {
+async fn the_wait_of_a_dropped_read_continues_in_the_next_one() {
     let network = Network::new();
     let mut stream = connect(&network).await;
     let start = Instant::now();
@@ -67,7 +67,7 @@ async fn a_dropped_read_goes_on_waiting_in_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_while_nobody_reads() {
+async fn the_idle_timeout_does_not_run_while_no_task_reads() {
     let network = Network::new();
     let mut stream = connect(&network).await;
     assert!(timeout(SECOND, read(&mut stream)).await.is_err());
@@ -78,7 +78,7 @@ async fn nobody_waits_while_nobody_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn extremes_are_clamped() {
+async fn extreme_idle_timeouts_are_clamped() {
     for limit in [Duration::ZERO, Duration::MAX] {
         let network = Network::new();
         let mut stream = connect_by(policy().idle_timeout(limit), &network).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn reads_go_on_until_the_end_and_nothing_reconnects() {
+async fn after_a_shutdown_reads_continue_until_the_end_and_nothing_reconnects() {
     let network = Network::new();
     let mut stream = build(network.connector()).connect().await.unwrap();
     stream.write_all(b"request").await.unwrap();
@@ -21,7 +21,7 @@ async fn reads_go_on_until_the_end_and_nothing_reconnects() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loss_after_it_is_the_readers_to_know() {
+async fn a_loss_after_a_shutdown_is_reported_to_the_reader() {
     let network = Network::new();
     let mut stream = build(network.connector())
         .seam(Seam::Error)
@@ -38,7 +38,7 @@ async fn a_loss_after_it_is_the_readers_to_know() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_that_is_judged_permanent_is_no_success_of_it() {
+async fn a_shutdown_whose_error_is_permanent_fails_each_time() {
     let network = Network::new();
     let policy = policy().classify(|_, _| Verdict::Permanent);
     let mut stream = build(network.connector())
@@ -55,7 +55,7 @@ async fn an_error_that_is_judged_permanent_is_no_success_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn during_an_outage_it_cancels_the_attempt() {
+async fn a_shutdown_during_an_outage_cancels_the_attempt() {
     for outcome in [
         Outcome::Hangs,
         Outcome::Refuses(ErrorKind::ConnectionRefused),
@@ -77,7 +77,7 @@ async fn during_an_outage_it_cancels_the_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_the_first_connection_there_is_nothing_to_shut_down() {
+async fn a_shutdown_before_the_first_connection_makes_no_attempt() {
     let network = Network::new();
     let mut stream = build(network.connector()).lazy();
     stream.shutdown().await.unwrap();
@@ -86,7 +86,7 @@ async fn before_the_first_connection_there_is_nothing_to_shut_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn twice_is_fine_and_writes_after_it_are_a_broken_pipe() {
+async fn a_second_shutdown_succeeds_and_writes_after_it_are_a_broken_pipe() {
     let network = Network::new();
     let mut stream = build(network.connector()).connect().await.unwrap();
     stream.shutdown().await.unwrap();
@@ -98,7 +98,7 @@ async fn twice_is_fine_and_writes_after_it_are_a_broken_pipe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_it_is_pending_nothing_can_be_written() {
+async fn nothing_can_be_written_while_a_shutdown_is_pending() {
     let network = Network::new();
     let mut stream = build(network.connector()).connect().await.unwrap();
     network.peer(1).stall_shutdown(true);
@@ -110,7 +110,7 @@ async fn while_it_is_pending_nothing_can_be_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loss_met_by_it_ends_the_stream() {
+async fn a_loss_met_by_a_shutdown_ends_the_stream() {
     for seam in [Seam::Hidden, Seam::Error, Seam::Eof] {
         let network = Network::new();
         let mut stream = build(network.connector())
@@ -132,7 +132,7 @@ async fn a_loss_met_by_it_ends_the_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_command_brings_a_finished_stream_back() {
+async fn no_command_reconnects_a_stream_that_was_shut_down() {
     let network = Network::new();
     let mut stream = build(network.connector()).connect().await.unwrap();
     let handle = stream.handle();

@@ -1,4 +1,4 @@
-//! Closing: what is owed is sent, or the close says so.
+//! Closing: the backlog is sent, or the close returns an error.
 
 use std::io::ErrorKind;
 
@@ -11,7 +11,7 @@ use super::support::{Outcome, Task};
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_close_sends_what_is_owed_and_shuts_the_connection_down() {
+async fn a_close_sends_the_backlog_and_shuts_the_connection_down() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         let net = Net::new();
         let mut framed = build(&net).resend(resend).connect().await.unwrap();
@@ -24,7 +24,7 @@ async fn a_close_sends_what_is_owed_and_shuts_the_connection_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_whose_write_meets_the_loss_sends_what_is_owed_on_the_next_connection() {
+async fn a_close_whose_write_meets_the_loss_sends_the_backlog_on_the_next_connection() {
     for op in [Op::Read, Op::Write, Op::Flush] {
         for resend in [Resend::Torn, UNCONFIRMED] {
             let net = Net::new();
@@ -132,7 +132,7 @@ async fn a_close_whose_connection_a_command_drops_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_during_an_outage_with_nothing_owed_ends_immediately() {
+async fn a_close_during_an_outage_with_nothing_to_send_ends_immediately() {
     for seam in SEAMS {
         for outcome in [
             Outcome::Hangs,
@@ -160,7 +160,7 @@ async fn a_close_of_a_stream_that_never_had_a_connection_ends_immediately() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_during_an_outage_with_messages_owed_waits_for_a_connection_and_sends_them() {
+async fn a_close_during_an_outage_with_unsent_messages_waits_for_a_connection_and_sends_them() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         let net = Net::new();
         let mut framed = build(&net).resend(resend).connect().await.unwrap();

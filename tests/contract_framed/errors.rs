@@ -25,7 +25,7 @@ async fn an_error_of_the_writing_side_that_the_reader_meets_is_the_senders_and_n
         framed.feed("x").await.unwrap();
         net.peer(1).reset();
         assert_eq!(describe(framed.next().await), "lost 1");
-        // The reader sends what the next connection owes.
+        // The reader sends the backlog on the next connection.
         assert_eq!(describe(framed.next().await), "item", "{op:?}");
         assert_eq!(next_now(&mut framed), None, "{op:?}");
         let error = framed.flush().await.unwrap_err();
@@ -58,7 +58,7 @@ async fn a_sender_that_waits_is_woken_by_an_error_of_a_write_that_the_reader_mee
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_passing_error_of_the_reading_side_never_fails_a_send() {
+async fn a_transient_error_of_the_reading_side_never_fails_a_send() {
     for way in 0..5 {
         let net = Net::new();
         let mut framed = connect(&net).await;
@@ -129,7 +129,7 @@ async fn the_classifier_is_told_where_an_error_was_met_if_the_sender_met_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_classifier_is_told_where_an_error_was_met_if_the_reader_met_it() {
-    // The reader writes and flushes what the second connection owes.
+    // The reader writes and flushes the backlog of the second connection.
     for (op, phase) in &PHASES[..3] {
         let net = Net::new();
         let op = *op;
@@ -215,7 +215,7 @@ async fn an_error_of_the_encoder_leaves_nothing_of_its_message_and_the_connectio
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_passing_error_of_a_write_swallows_no_error_of_the_reading_side() {
+async fn a_transient_error_of_a_write_swallows_no_error_of_the_reading_side() {
     let net = Net::new();
     let mut framed = connect(&net).await;
     // A socket reports its reset once.

@@ -15,7 +15,7 @@ async fn given_up(
 ) -> Framed<impl Connect<Io = Socket, Future: Send> + Send + Sync> {
     net.script([Outcome::Accepts, Outcome::RefusesForGood]);
     let mut framed = build(net).resend(resend).connect().await.unwrap();
-    framed.feed("owed").await.unwrap();
+    framed.feed("backlog").await.unwrap();
     framed.mark_lost(io::Error::other("bad"));
     framed
 }
@@ -49,7 +49,7 @@ async fn a_reconnect_starts_afresh_after_giving_up_also_after_a_close_was_tried(
                 framed.reconnect();
             }
             framed.send("new").await.unwrap();
-            assert_eq!(net.peer(2).text(), "owed\nnew\n", "{resend:?}");
+            assert_eq!(net.peer(2).text(), "backlog\nnew\n", "{resend:?}");
             assert!(!net.peer(2).is_shut_down());
             net.peer(2).send("item\n");
             let mut item = describe(framed.next().await);
@@ -64,13 +64,13 @@ async fn a_reconnect_starts_afresh_after_giving_up_also_after_a_close_was_tried(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_after_the_reconnect_sends_what_is_owed() {
+async fn a_close_after_the_reconnect_sends_the_backlog() {
     let net = Net::new();
     let mut framed = given_up(&net, Resend::Torn).await;
     assert_eq!(describe_result(framed.close().await), "gave up");
     framed.handle().reconnect();
     framed.close().await.unwrap();
-    assert_eq!(net.peer(2).text(), "owed\n");
+    assert_eq!(net.peer(2).text(), "backlog\n");
     assert!(net.peer(2).is_shut_down());
 }
 
@@ -93,7 +93,7 @@ async fn a_permanent_verdict_in_a_close_is_giving_up_for_all_and_a_reconnect_sta
 }
 
 #[tokio::test(start_paused = true)]
-async fn giving_up_is_answered_to_a_flush_and_a_close_also_with_nothing_owed() {
+async fn giving_up_is_answered_to_a_flush_and_a_close_also_with_nothing_to_send() {
     let net = Net::new();
     net.script([Outcome::Accepts, Outcome::RefusesForGood]);
     let mut framed = build(&net).connect().await.unwrap();

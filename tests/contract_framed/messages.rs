@@ -147,7 +147,7 @@ fn nth(connections: &Connections, generation: usize) -> Strict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_is_never_handed_to_a_connection_that_was_not_asked_whether_it_is_ready() {
+async fn a_message_is_never_passed_to_a_connection_that_was_not_asked_whether_it_is_ready() {
     for seam in SEAMS {
         for replaced in [true, false] {
             let (builder, connections) = strict(seam);
@@ -186,7 +186,7 @@ async fn a_connection_is_asked_again_before_each_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_is_told_of_a_seam_before_its_message_crosses_it() {
+async fn a_sender_gets_the_loss_before_its_message_goes_to_the_next_connection() {
     for seam in [Seam::Error, Seam::Eof] {
         let (builder, connections) = strict(seam);
         let mut stream = builder.connect().await.unwrap();

@@ -1,7 +1,7 @@
 //! The checks. Each returns the problems in a text, one line for each: `file: problem`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{anchors, one_line, prose, root, spans, texts};
 
@@ -133,11 +133,54 @@ pub(crate) fn unknown_tests(place: &Place<'_>, text: &str) -> Vec<String> {
 fn is_test(file: &str, test: &str) -> bool {
     let name = test.rsplit("::").next().unwrap();
     let begins = [format!("fn {name}"), format!("mod {name}")];
-    let tests = root().join("tests");
-    let mut sources = texts(&tests.join(format!("{file}.rs")), &["rs"]);
-    sources.extend(texts(&tests.join(file), &["rs"]));
-    let mut sources = sources.iter();
-    sources.any(|(_, source)| begins.iter().any(|begin| source.contains(begin)))
+    let sources = sources_of(&root().join("tests").join(file));
+    sources
+        .iter()
+        .any(|source| begins.iter().any(|begin| source.contains(begin)))
+}
+
+/// Returns the sources of a module, given as its path without the ending.
+fn sources_of(module: &Path) -> Vec<String> {
+    let mut sources = texts(&module.with_extension("rs"), &["rs"]);
+    sources.extend(texts(module, &["rs"]));
+    sources.into_iter().map(|(_, source)| source).collect()
+}
+
+/// Returns the tests of a table in the docs of a test file that do not exist. A test is written
+/// `` `file.rs::module::name` ``. Without a file it is in this file, or in the one that the row
+/// has named before. `*` stands for any end of the name, or for the tests of a module.
+pub(crate) fn unknown_tests_of_contract(place: &Place<'_>, text: &str) -> Vec<String> {
+    let rows = text.lines().filter(|line| line.starts_with("//! | "));
+    let cells = rows.filter_map(|row| row.trim_end_matches(['|', ' ']).rsplit(" | ").next());
+    let unknown = cells.flat_map(|cell| {
+        let mut files = vec![place.file.with_extension("")];
+        let tests = spans(cell).filter(move |test| !is_test_of_contract(test, &mut files));
+        tests.collect::<Vec<_>>()
+    });
+    unknown.map(|test| place.problem(test)).collect()
+}
+
+fn is_test_of_contract(test: &str, files: &mut Vec<PathBuf>) -> bool {
+    let (file, path) = match test.split_once(".rs") {
+        Some((file, path)) => (Some(file), path.trim_start_matches("::")),
+        None => (None, test),
+    };
+    if let Some(file) = file {
+        let folder = if file.contains('/') { "src" } else { "tests" };
+        files.push(root().join(folder).join(file));
+    }
+    let name = path.rsplit("::").next().unwrap();
+    let begin = match (name, name.strip_suffix('*')) {
+        ("", _) => return files.last().unwrap().with_extension("rs").exists(),
+        ("*", _) => match path.rsplit("::").nth(1) {
+            Some(module) => format!("mod {module}"),
+            None => "fn ".to_owned(),
+        },
+        (_, Some(begin)) => format!("fn {begin}"),
+        (_, None) => format!("fn {name}("),
+    };
+    let mut sources = files.iter().flat_map(|file| sources_of(file));
+    sources.any(|source| source.contains(&begin))
 }
 
 const FORBIDDEN: [&str; 9] = [

@@ -168,7 +168,7 @@ fn without_a_server_every_command_returns() {
 }
 
 #[test]
-fn a_drop_closes_a_connection_that_has_not_begun() {
+fn a_drop_of_the_proxy_closes_a_connection_that_has_not_begun() {
     on_both_runtimes(|| async {
         for _ in 0..ROUNDS / 10 {
             let lab = Lab::new([]).await;

@@ -46,7 +46,7 @@ fn on_a_runtime<T: Future<Output = ()>>(
 }
 
 #[test]
-fn with_connections_in_every_state_it_does_not_spin() {
+fn the_proxy_does_not_spin_with_connections_in_every_state() {
     on_a_runtime(false, || async {
         let lab = Lab::new([]).await;
         let mut pairs = Vec::new();
@@ -76,7 +76,7 @@ fn with_connections_in_every_state_it_does_not_spin() {
 }
 
 #[test]
-fn under_a_paused_clock_commands_last_until_they_are_revoked() {
+fn commands_under_a_paused_clock_last_until_they_are_revoked() {
     on_a_runtime(true, || async {
         let lab = Lab::new([]).await;
         for relayed in 0..10 {
@@ -114,10 +114,10 @@ mod out_of_descriptors {
 
     use super::*;
 
-    const NAME: &str = "idle::out_of_descriptors::it_does_not_spin_and_commands_return";
+    const NAME: &str = "idle::out_of_descriptors::the_proxy_does_not_spin_without_descriptors_and_its_commands_return";
 
     #[test]
-    fn it_does_not_spin_and_commands_return() {
+    fn the_proxy_does_not_spin_without_descriptors_and_its_commands_return() {
         if env::var_os("FEW_DESCRIPTORS").is_some() {
             for is_paused in [false, true] {
                 on_a_runtime(is_paused, move || use_a_proxy(is_paused));

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::lab::*;
 
 #[tokio::test]
-async fn what_is_scripted_comes_first_then_what_the_function_says() {
+async fn scripted_plans_come_first_then_those_of_the_function() {
     let lab = Lab::new([Fault::Reset.into(), Plan::new()]).await;
     let asked = Arc::new(Mutex::new(Vec::new()));
     let asking = Arc::clone(&asked);

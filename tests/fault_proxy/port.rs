@@ -41,7 +41,7 @@ async fn a_refusal_ends_after_its_time_or_by_command() {
 }
 
 #[tokio::test]
-async fn while_it_refuses_the_port_is_reserved_and_open_connections_stay() {
+async fn while_the_proxy_refuses_its_port_is_reserved_and_open_connections_stay() {
     let lab = Lab::new([]).await;
     let (mut client, mut peer) = lab.pair().await;
     for _ in 0..10 {
@@ -118,7 +118,7 @@ fn refusals_and_acceptances_at_the_same_time_all_return() {
 }
 
 #[test]
-fn a_drop_closes_the_port_before_it_returns() {
+fn a_drop_of_the_proxy_closes_the_port_before_it_returns() {
     on_both_runtimes(|| async {
         for _ in 0..ROUNDS / 10 {
             let lab = Lab::new([]).await;
@@ -152,7 +152,7 @@ fn at_no_time_another_socket_gets_the_port() {
 }
 
 #[test]
-fn child_processes_do_not_keep_it_listening() {
+fn child_processes_do_not_keep_the_proxy_listening() {
     on_both_runtimes(|| async {
         let lab = Lab::new([]).await;
         let is_over = Arc::new(AtomicBool::new(false));

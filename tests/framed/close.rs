@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn is_passed_on_if_the_policy_says_so() {
+async fn the_end_of_a_framed_connection_is_passed_on_if_the_policy_says_so() {
     let network = Network::new();
     let mut framed = lines_with(&network, Resend::Torn, policy().eof(Eof::Pass)).await;
     network.peer(1).send(b"whole\nrest");
@@ -20,7 +20,7 @@ async fn is_passed_on_if_the_policy_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_hands_everything_over_first() {
+async fn closing_sends_everything_first() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     framed.feed("last words").await.unwrap();
@@ -33,7 +33,7 @@ async fn closing_hands_everything_over_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_during_an_outage_with_nothing_to_say_ends_it() {
+async fn closing_during_an_outage_with_nothing_queued_ends_it() {
     let network = Network::new();
     network.script([Outcome::Accepts]).otherwise(Outcome::Hangs);
     let mut framed = lines(&network).await;
@@ -51,7 +51,7 @@ async fn closing_during_an_outage_with_nothing_to_say_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_go_on_after_closing_until_the_end() {
+async fn reads_continue_after_closing_until_the_end() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     SinkExt::<&str>::close(&mut framed).await.unwrap();
@@ -63,7 +63,7 @@ async fn reads_go_on_after_closing_until_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handle_closes_it_and_half_a_message_is_not_one() {
+async fn a_handle_closes_a_framed_stream_and_half_a_message_is_dropped() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     network.peer(1).send(b"whole\nhal");
@@ -74,7 +74,7 @@ async fn a_handle_closes_it_and_half_a_message_is_not_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn giving_up_is_answered_for_ever() {
+async fn giving_up_is_returned_by_every_later_call() {
     let network = Network::new();
     network
         .script([Outcome::Accepts])
@@ -114,7 +114,7 @@ async fn refusal<C: Connect<Io = Wire>>(framed: &mut Framed<C>) -> io::Error {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_accepted_after_a_handle_has_closed_it() {
+async fn no_message_is_accepted_after_a_handle_has_closed_the_stream() {
     let network = Network::new();
     let mut framed = of_one_attempt(&network).await;
     framed.handle().close();
@@ -123,7 +123,7 @@ async fn nothing_is_accepted_after_a_handle_has_closed_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_accepted_after_it_was_shut_down() {
+async fn no_message_is_accepted_after_a_shutdown() {
     let network = Network::new();
     let mut framed = of_one_attempt(&network).await;
     SinkExt::<&str>::close(&mut framed).await.unwrap();
@@ -133,7 +133,7 @@ async fn nothing_is_accepted_after_it_was_shut_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_accepted_after_it_gave_up() {
+async fn no_message_is_accepted_after_giving_up() {
     let network = Network::new();
     network
         .script([Outcome::Accepts])
@@ -146,7 +146,7 @@ async fn nothing_is_accepted_after_it_gave_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_on_a_fresh_connection_sends_again_what_was_not_confirmed() {
+async fn closing_on_a_new_connection_sends_again_what_was_not_confirmed() {
     let network = Network::new();
     let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new())
         .resend(Resend::Unconfirmed { max_bytes: 1000 })
@@ -162,7 +162,7 @@ async fn closing_on_a_fresh_connection_sends_again_what_was_not_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn goes_on_after_the_peers_end_if_the_end_is_passed() {
+async fn a_framed_stream_continues_after_the_peers_end_if_the_end_is_passed() {
     let network = Network::new();
     let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new())
         .policy(Policy::default().eof(Eof::Pass))
@@ -181,7 +181,7 @@ async fn goes_on_after_the_peers_end_if_the_end_is_passed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_goes_on_where_it_was_left() {
+async fn a_close_continues_where_it_was_dropped() {
     let network = Network::new();
     let mut framed = of_one_attempt(&network).await;
     network.peer(1).set_room(2);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_told_and_ends_the_connection() {
+async fn an_error_of_the_decoder_is_returned_and_ends_the_connection() {
     let network = Network::new();
     let codec = LinesCodec::new_with_max_length(4);
     let mut framed = ReconnectingFramed::builder(network.connector(), codec)
@@ -45,7 +45,7 @@ impl Encoder<&'static str> for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_passes_and_ends_the_connection() {
+async fn a_panic_of_the_decoder_passes_to_the_caller_and_ends_the_connection() {
     let network = Network::new();
     let mut framed = ReconnectingFramed::builder(network.connector(), Panics(Arc::default()))
         .policy(policy())
@@ -66,7 +66,7 @@ async fn a_panic_passes_and_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_while_encoding_leaves_nothing_of_the_message() {
+async fn a_panic_while_encoding_leaves_nothing_of_its_message() {
     let network = Network::new();
     let mut framed = ReconnectingFramed::builder(network.connector(), Panics(Arc::default()))
         .policy(policy())
@@ -87,7 +87,7 @@ async fn a_panic_while_encoding_leaves_nothing_of_the_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_go_through_as_they_come() {
+async fn a_bytes_codec_passes_bytes_as_they_arrive() {
     let network = Network::new();
     let mut framed = ReconnectingFramed::builder(network.connector(), BytesCodec::new())
         .policy(policy())
@@ -104,7 +104,7 @@ async fn bytes_go_through_as_they_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_dead_connection_had_brought_and_nobody_can_decode_is_one_error() {
+async fn bytes_of_a_dead_connection_that_can_not_be_decoded_are_one_error() {
     let network = Network::new();
     let codec = LengthDelimitedCodec::builder()
         .max_frame_length(8)

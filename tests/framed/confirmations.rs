@@ -5,7 +5,7 @@ use super::*;
 const KEPT: Resend = Resend::Unconfirmed { max_bytes: 20 };
 
 #[tokio::test(start_paused = true)]
-async fn decide_what_goes_again() {
+async fn confirmations_decide_what_is_sent_again() {
     for confirmed in 0..=4 {
         let network = Network::new();
         let mut framed = lines_with(&network, KEPT, policy()).await;
@@ -21,7 +21,7 @@ async fn decide_what_goes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn make_room_and_wake_the_sink() {
+async fn confirmations_make_room_and_wake_the_sink() {
     let network = Network::new();
     let (mut sink, stream) = {
         let framed = lines_with(&network, KEPT, policy()).await;
@@ -46,7 +46,7 @@ async fn make_room_and_wake_the_sink() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_window_notices_the_loss_and_sends_again() {
+async fn a_sender_whose_window_is_full_detects_the_loss_and_sends_again() {
     let network = Network::new();
     let mut framed = lines_with(&network, KEPT, policy()).await;
     framed.send("01234567890123456789").await.unwrap();
@@ -64,7 +64,7 @@ async fn a_full_window_notices_the_loss_and_sends_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_never_come_make_a_reader_send_again() {
+async fn a_reader_sends_again_what_is_never_confirmed() {
     let network = Network::new();
     network.greet(|generation, peer| peer.set_room(if generation == 2 { 3 } else { 99 }));
     let (mut sink, mut stream) = lines_with(&network, KEPT, policy()).await.split();
@@ -85,7 +85,7 @@ async fn that_never_come_make_a_reader_send_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_message_that_is_being_sent_again_tear_nothing() {
+async fn a_confirmation_of_a_message_that_is_being_sent_again_tears_nothing() {
     let network = Network::new();
     network.greet(|generation, peer| {
         if generation == 2 {
@@ -106,7 +106,7 @@ async fn of_a_message_that_is_being_sent_again_tear_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_more_than_was_handed_over_lose_nothing() {
+async fn confirming_more_than_was_sent_loses_nothing() {
     let network = Network::new();
     let mut framed = lines_with(&network, Resend::Unconfirmed { max_bytes: 1000 }, policy()).await;
     framed.send("sent").await.unwrap();
@@ -119,7 +119,7 @@ async fn of_more_than_was_handed_over_lose_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn are_applied_at_once() {
+async fn confirmations_are_applied_immediately() {
     for answers in [false, true] {
         let network = Network::new();
         let mut framed = lines_with(&network, KEPT, policy()).await;

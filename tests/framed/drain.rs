@@ -88,7 +88,7 @@ async fn heard(framed: &mut ReconnectingFramed<Connector, LinesCodec>) -> Vec<St
 }
 
 #[tokio::test(start_paused = true)]
-async fn are_delivered_if_the_sink_met_it() {
+async fn messages_that_arrived_before_a_reset_are_delivered_if_the_sink_meets_it() {
     let mut framed = connect().await;
     framed.send("x").await.unwrap_err();
     let lost = |n| format!("connection {n} was lost: connection reset");
@@ -97,7 +97,7 @@ async fn are_delivered_if_the_sink_met_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn are_delivered_if_the_reader_met_it() {
+async fn messages_that_arrived_before_a_reset_are_delivered_if_the_reader_meets_it() {
     let mut framed = connect().await;
     framed.feed("x").await.unwrap();
     framed.reconnect();

@@ -21,7 +21,7 @@ fn greeting(
 }
 
 #[tokio::test(start_paused = true)]
-async fn comes_before_anything_queued_on_every_connection() {
+async fn the_handshake_comes_before_anything_queued_on_every_connection() {
     let network = Network::new();
     network.greet(|_, peer| peer.send(b"welcome\nfirst\n"));
     let mut framed = greeting(&network).connect().await.unwrap();
@@ -38,7 +38,7 @@ async fn comes_before_anything_queued_on_every_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_fails_is_a_failed_attempt() {
+async fn a_handshake_that_fails_is_a_failed_attempt() {
     let network = Network::new();
     network.greet(|generation, peer| {
         peer.send(if generation < 3 {
@@ -54,7 +54,7 @@ async fn that_fails_is_a_failed_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_fails_for_good_ends_the_outage() {
+async fn a_handshake_that_fails_for_good_ends_the_outage() {
     let network = Network::new();
     network.greet(|_, peer| peer.send(b"wrong password\n"));
     let mut framed = greeting(&network).lazy();
@@ -67,7 +67,7 @@ async fn that_fails_for_good_ends_the_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_hangs_is_under_the_attempt_timeout() {
+async fn a_handshake_that_hangs_is_under_the_attempt_timeout() {
     let network = Network::new();
     network.greet(|generation, peer| {
         if generation == 2 {
@@ -82,7 +82,7 @@ async fn that_hangs_is_under_the_attempt_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_it_left_unflushed_is_written() {
+async fn what_a_handshake_left_unflushed_is_written() {
     let network = Network::new();
     let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new())
         .policy(policy())

@@ -73,7 +73,7 @@ async fn a_reader_flushes_the_question_that_it_has_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_that_goes_away_leaves_the_reader_its_write() {
+async fn a_sender_that_is_dropped_leaves_its_write_to_the_reader() {
     let mut framed = keeping(slow(20 * SECOND)).await;
     framed.send(QUESTION).await.unwrap();
     let (mut sink, mut stream) = framed.split::<&str>();
@@ -87,7 +87,7 @@ async fn a_sender_that_goes_away_leaves_the_reader_its_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_come_late_are_not_counted_for_the_next_connection() {
+async fn replies_that_arrive_late_are_not_counted_for_the_next_connection() {
     for sends_first in [false, true] {
         let network = Network::new();
         let mut framed = keeping(network.connector()).await;
@@ -120,7 +120,7 @@ async fn answers_that_come_late_are_not_counted_for_the_next_connection() {
 }
 
 #[tokio::test]
-async fn a_sender_that_never_reads_loses_nothing_though_each_peer_says_a_word_and_ends() {
+async fn a_sender_that_never_reads_loses_nothing_though_each_peer_sends_a_banner_and_ends() {
     const MESSAGES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

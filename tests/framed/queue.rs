@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn goes_on_in_order_on_the_next_connection() {
+async fn queued_messages_continue_in_order_on_the_next_connection() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     network.peer(1).set_room(0);
@@ -17,7 +17,7 @@ async fn goes_on_in_order_on_the_next_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accepts_messages_during_an_outage_until_it_is_full() {
+async fn the_queue_accepts_messages_during_an_outage_until_it_is_full() {
     let network = Network::new();
     network.script([Outcome::Accepts, Outcome::AcceptsAfter(5 * SECOND)]);
     let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new())
@@ -59,7 +59,7 @@ async fn a_message_that_cannot_be_encoded_is_refused_and_harms_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_sender_that_never_reads_waits_for_a_peer_that_is_there() {
+async fn messages_of_a_sender_that_never_reads_wait_for_a_peer_that_is_there() {
     for fault in [Fault::Eof, Fault::Reset] {
         let network = Network::new();
         let mut framed = lines(&network).await;
@@ -72,7 +72,7 @@ async fn of_a_sender_that_never_reads_waits_for_a_peer_that_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_sender_whose_reader_is_slow_waits_for_a_peer_that_is_there() {
+async fn messages_of_a_sender_whose_reader_is_slow_wait_for_a_peer_that_is_there() {
     for fault in [Fault::Eof, Fault::Reset] {
         let network = Network::new();
         let (mut sink, mut stream) = lines(&network).await.split();
@@ -89,7 +89,7 @@ async fn of_a_sender_whose_reader_is_slow_waits_for_a_peer_that_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_sender_whose_connection_was_read_by_hand_waits_for_a_peer_that_is_there() {
+async fn messages_of_a_sender_whose_connection_was_read_by_hand_wait_for_a_peer_that_is_there() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     framed.send("one").await.unwrap();
@@ -101,7 +101,7 @@ async fn of_a_sender_whose_connection_was_read_by_hand_waits_for_a_peer_that_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn goes_whole_to_the_next_connection_however_many_were_sent() {
+async fn messages_go_whole_to_the_next_connection_however_many_were_sent() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     for generation in 1..4 {
@@ -114,7 +114,7 @@ async fn goes_whole_to_the_next_connection_however_many_were_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looking_ahead_takes_nothing_from_the_reader() {
+async fn reading_ahead_takes_nothing_from_the_reader() {
     let network = Network::new();
     let (mut sink, mut stream) = lines(&network).await.split();
     let reader = Task::new();
@@ -144,7 +144,7 @@ async fn a_writer_that_has_finished_is_not_woken_by_what_comes_for_the_reader() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_ahead_no_further_than_its_bound() {
+async fn a_sender_reads_ahead_no_further_than_its_bound() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     network.peer(1).send(&vec![b'x'; 1 << 20]);
@@ -153,7 +153,7 @@ async fn looks_ahead_no_further_than_its_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sixty_four_kibibytes_wait_by_default() {
+async fn by_default_sixty_four_kibibytes_wait_in_the_queue() {
     let network = Network::new();
     let mut framed = lines(&network).await;
     network.peer(1).set_room(0);
@@ -167,7 +167,7 @@ async fn sixty_four_kibibytes_wait_by_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_that_is_full_is_not_ready() {
+async fn a_sink_that_is_full_is_ready_once_it_has_written() {
     let network = Network::new();
     let mut framed = ReconnectingFramed::builder(network.connector(), LinesCodec::new())
         .max_queued(1)

@@ -25,7 +25,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_are_read_before_the_loss_is_seen_decide_what_goes_again() {
+async fn replies_that_are_read_before_the_loss_is_seen_decide_what_is_sent_again() {
     let network = Network::new();
     let mut framed = two_of_three_are_answered(&network).await;
     for unconfirmed in [2, 1] {
@@ -46,7 +46,7 @@ async fn that_are_read_before_the_loss_is_seen_decide_what_goes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn to_what_is_being_sent_again_confirm_nothing_twice() {
+async fn replies_to_what_is_being_sent_again_confirm_nothing_twice() {
     let network = Network::new();
     let mut framed = two_of_three_are_answered(&network).await;
     // The sink finds the end of the connection, and with it the answers.
@@ -71,7 +71,7 @@ async fn to_what_is_being_sent_again_confirm_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn are_counted_for_the_connection_that_they_were_read_from() {
+async fn replies_are_counted_for_the_connection_that_they_were_read_from() {
     let network = Network::new();
     let mut framed = two_of_three_are_answered(&network).await;
     for _ in 0..2 {
@@ -90,7 +90,7 @@ async fn are_counted_for_the_connection_that_they_were_read_from() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_several_seams_are_counted_for_their_connections() {
+async fn replies_over_several_seams_are_counted_for_their_connections() {
     let network = Network::new();
     let mut framed = two_of_three_are_answered(&network).await;
     // Nobody reads, and three connections die.
@@ -118,7 +118,7 @@ async fn over_several_seams_are_counted_for_their_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn to_what_was_never_sent_confirm_nothing() {
+async fn replies_to_what_was_never_sent_confirm_nothing() {
     let network = Network::new();
     let mut framed = lines_with(&network, KEPT, policy()).await;
     framed.send("1").await.unwrap();

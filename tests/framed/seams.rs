@@ -15,7 +15,7 @@ async fn framed(
 }
 
 #[tokio::test(start_paused = true)]
-async fn error_is_one_item_and_then_the_application_can_resubscribe() {
+async fn seam_error_is_one_item_and_then_the_application_can_resubscribe() {
     let network = Network::new();
     let mut framed = framed(&network, Seam::Error).await;
     network.peer(1).reset();
@@ -27,7 +27,7 @@ async fn error_is_one_item_and_then_the_application_can_resubscribe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn are_no_business_of_the_sink() {
+async fn seams_are_not_reported_to_the_sink() {
     for seam in [Seam::Hidden, Seam::Error, Seam::Eof] {
         let network = Network::new();
         let mut framed = framed(&network, seam).await;
@@ -52,7 +52,7 @@ async fn are_no_business_of_the_sink() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_demand_keep_what_had_arrived() {
+async fn a_reconnect_on_demand_keeps_what_had_arrived() {
     let network = Network::new();
     let mut framed = framed(&network, Seam::Error).await;
     network.peer(1).send(b"\0\0\0\x01a\0\0\0\x01b\0\0\0\x01");

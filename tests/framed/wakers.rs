@@ -101,7 +101,7 @@ async fn case(end: End, order: u32, polls: u32, gone: Option<bool>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_halves_complete_in_every_order_whoever_goes() {
+async fn both_halves_of_a_framed_stream_complete_in_every_order_whichever_is_dropped() {
     let mut cases = 0;
     for end in [
         End::Connected,

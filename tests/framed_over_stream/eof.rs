@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn makes_half_a_frame_an_error_then_none_and_a_fresh_framed_goes_on() {
+async fn seam_eof_makes_half_a_frame_an_error_then_none_and_a_new_framed_continues() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Eof).await;
     deliver_and_die(&network, &mut framed, HALF).await;
@@ -16,7 +16,7 @@ async fn makes_half_a_frame_an_error_then_none_and_a_fresh_framed_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn leaves_half_a_frame_to_a_framed_that_is_not_replaced() {
+async fn seam_eof_leaves_half_a_frame_to_a_framed_that_is_not_replaced() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Eof).await;
     deliver_and_die(&network, &mut framed, HALF).await;
@@ -26,7 +26,7 @@ async fn leaves_half_a_frame_to_a_framed_that_is_not_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_head_of_a_frame_looks_clean_and_the_next_frame_is_torn() {
+async fn seam_eof_after_the_head_of_a_frame_is_a_clean_end_and_the_next_frame_is_torn() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Eof).await;
     deliver_and_die(&network, &mut framed, b"\0\0\0\x05").await;
@@ -36,7 +36,7 @@ async fn after_the_head_of_a_frame_looks_clean_and_the_next_frame_is_torn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn makes_half_a_line_a_whole_one() {
+async fn seam_eof_makes_half_a_line_a_whole_one() {
     let network = Network::new();
     let mut lines = Framed::new(stream(&network, Seam::Eof).await, LinesCodec::new());
     network.peer(1).send(b"delete all but o");
@@ -50,7 +50,7 @@ async fn makes_half_a_line_a_whole_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn is_an_error_for_the_writer_of_a_fresh_framed() {
+async fn seam_eof_is_an_error_for_the_writer_of_a_new_framed() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Eof).await;
     network.peer(1).reset();

@@ -39,7 +39,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn comes_once_then_none_once_and_half_the_old_frame_is_still_in_the_buffer() {
+async fn seam_error_comes_once_then_none_once_and_half_the_old_frame_is_still_in_the_buffer() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Error).await;
     deliver_and_die(&network, &mut framed, HALF).await;
@@ -56,7 +56,7 @@ async fn comes_once_then_none_once_and_half_the_old_frame_is_still_in_the_buffer
 }
 
 #[tokio::test(start_paused = true)]
-async fn leaves_the_tail_of_a_cut_frame_in_the_write_buffer_for_the_next_flush() {
+async fn seam_error_leaves_the_tail_of_a_cut_frame_in_the_write_buffer_for_the_next_flush() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Error).await;
     network.peer(1).reset_after_writing(7);
@@ -69,7 +69,7 @@ async fn leaves_the_tail_of_a_cut_frame_in_the_write_buffer_for_the_next_flush()
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_the_reader_got_comes_to_the_writer_of_a_fresh_framed_too() {
+async fn seam_error_that_the_reader_got_comes_to_the_writer_of_a_new_framed_too() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Error).await;
     deliver_and_die(&network, &mut framed, HALF).await;
@@ -87,7 +87,7 @@ async fn that_the_reader_got_comes_to_the_writer_of_a_fresh_framed_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_the_writer_got_takes_no_whole_frame_from_the_reader() {
+async fn seam_error_that_the_writer_got_takes_no_whole_frame_from_the_reader() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Error).await;
     network.peer(1).send(b"\0\0\0\x01a\0\0\0\x01b\0\0");
@@ -102,7 +102,7 @@ async fn that_the_writer_got_takes_no_whole_frame_from_the_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_recipe_gives_whole_frames_when_a_reply_is_cut() {
+async fn the_recipe_gives_whole_frames_when_a_reply_is_cut() {
     let network = Network::new();
     let framed = messages(&network, Seam::Error).await;
     network.peer(1).send(HALF);
@@ -117,7 +117,7 @@ async fn with_the_recipe_gives_whole_frames_when_a_reply_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_recipe_sends_a_request_that_was_cut_once_and_whole() {
+async fn the_recipe_sends_a_request_that_was_cut_once_and_whole() {
     let network = Network::new();
     let framed = messages(&network, Seam::Error).await;
     network.peer(1).reset_after_writing(7);
@@ -131,7 +131,7 @@ async fn with_the_recipe_sends_a_request_that_was_cut_once_and_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_recipe_gives_whole_frames_wherever_two_connections_in_a_row_are_cut() {
+async fn the_recipe_gives_whole_frames_wherever_two_connections_in_a_row_are_cut() {
     const REPLY: &[u8] = b"\0\0\0\x03new";
     const REQUEST: &[u8] = b"\0\0\0\x07request";
     for leaves in 0..=REQUEST.len() {
@@ -159,7 +159,7 @@ async fn with_the_recipe_gives_whole_frames_wherever_two_connections_in_a_row_ar
 }
 
 #[tokio::test(start_paused = true)]
-async fn loses_the_frames_that_a_framed_had_queued_when_it_is_replaced() {
+async fn a_framed_that_is_replaced_at_a_seam_loses_the_frames_that_it_had_queued() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Error).await;
     framed.feed(Bytes::from_static(b"queued")).await.unwrap();

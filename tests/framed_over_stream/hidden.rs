@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn makes_one_wrong_frame_of_half_an_old_one_and_the_beginning_of_the_next() {
+async fn a_hidden_seam_makes_one_wrong_frame_of_half_an_old_one_and_the_beginning_of_the_next() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Hidden).await;
     deliver_and_die(&network, &mut framed, HALF).await;
@@ -16,7 +16,7 @@ async fn makes_one_wrong_frame_of_half_an_old_one_and_the_beginning_of_the_next(
 }
 
 #[tokio::test(start_paused = true)]
-async fn continues_a_frame_that_was_cut_with_its_tail_on_the_next_connection() {
+async fn a_hidden_seam_continues_a_frame_that_was_cut_with_its_tail_on_the_next_connection() {
     let network = Network::new();
     let mut framed = messages(&network, Seam::Hidden).await;
     network.peer(1).reset_after_writing(7);

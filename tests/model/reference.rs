@@ -208,7 +208,7 @@ impl Reference {
         let now = self.attempts.now;
         match (op, &answer, self.attempts.rules.idle_timeout) {
             (Op::Read(_), PollOutcome::Read(bytes), _) if !bytes.is_empty() => {
-                self.idle_until = None
+                self.idle_until = None;
             }
             (Op::Read(_), PollOutcome::Pending, Some(limit)) => {
                 let until = *self.idle_until.get_or_insert(now + limit);

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use reconnecting_stream::{Phase, Verdict};
 
+use super::harness::Rig;
 use super::hook::Op;
-use super::world::Rig;
 
 /// What a read of a connection may fail with, and stay connected.
-pub const PASSING_READ: ErrorKind = ErrorKind::PermissionDenied;
-pub const PASSING_WRITE: ErrorKind = ErrorKind::OutOfMemory;
+pub const TRANSIENT_READ: ErrorKind = ErrorKind::PermissionDenied;
+pub const TRANSIENT_WRITE: ErrorKind = ErrorKind::OutOfMemory;
 /// What an attempt may fail with, and the caller gets.
-pub const PASSING_ATTEMPT: ErrorKind = ErrorKind::AddrInUse;
+pub const TRANSIENT_ATTEMPT: ErrorKind = ErrorKind::AddrInUse;
 
 pub const VERDICTS: [Verdict; 3] = [Verdict::Lost, Verdict::Surface, Verdict::Permanent];
 
@@ -51,9 +51,9 @@ pub const fn phase_of(op: Op) -> Phase {
 /// Returns an error whose verdict is scripted. Its kind tells whom it is for if it passes.
 pub fn error(rig: &Arc<Rig>, verdict: Verdict, phase: Phase) -> io::Error {
     let kind = match (verdict, phase) {
-        (Verdict::Surface, Phase::Read) => PASSING_READ,
-        (Verdict::Surface, Phase::Connect { .. }) => PASSING_ATTEMPT,
-        (Verdict::Surface, _) => PASSING_WRITE,
+        (Verdict::Surface, Phase::Read) => TRANSIENT_READ,
+        (Verdict::Surface, Phase::Connect { .. }) => TRANSIENT_ATTEMPT,
+        (Verdict::Surface, _) => TRANSIENT_WRITE,
         (Verdict::Lost | Verdict::Permanent, _) => ErrorKind::Other,
     };
     let rig = Arc::clone(rig);
@@ -76,12 +76,12 @@ pub fn classify(error: &io::Error, phase: Phase) -> Verdict {
     else {
         return Verdict::of(error, phase);
     };
-    let mut world = rig.world();
+    let mut harness = rig.harness();
     if phase != *expected {
-        world.fail(format!("phase: {phase:?} instead of {expected:?}"));
+        harness.fail(format!("phase: {phase:?} instead of {expected:?}"));
     }
-    world.stats.judged += 1;
-    world.is_permanent |= *verdict == Verdict::Permanent;
-    world.shutdown_is_permanent |= world.is_permanent && world.is_closing;
+    harness.stats.classified += 1;
+    harness.is_permanent |= *verdict == Verdict::Permanent;
+    harness.shutdown_is_permanent |= harness.is_permanent && harness.is_closing;
     *verdict
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::world::Rig;
+use super::harness::Rig;
 
 /// The kind, the length of the body, the number.
 pub const HEADER: usize = 7;
@@ -179,7 +179,7 @@ impl Encoder<Message> for Codec {
     type Error = CodecError;
 
     fn encode(&mut self, message: Message, dst: &mut BytesMut) -> Result<(), CodecError> {
-        self.rig.world().accept_message(message);
+        self.rig.harness().accept_message(message);
         match message {
             Message::Data { id, len } => put_frame(dst, DATA, id, len),
             Message::Transient { id, len } => put_frame(dst, TRANSIENT, id, len),

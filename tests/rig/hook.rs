@@ -5,8 +5,8 @@ use std::io;
 use reconnecting_stream::Verdict;
 use tokio::time::Instant;
 
+use super::harness::Rig;
 use super::run::trace;
-use super::world::Rig;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -64,7 +64,7 @@ pub struct Hook {
 impl Rig {
     pub fn run_hooks(&self, op: Op, when: When) {
         loop {
-            let due = self.world().take_hook(op, when);
+            let due = self.harness().take_hook(op, when);
             let Some(act) = due else { return };
             self.act(act);
         }
@@ -75,23 +75,23 @@ impl Rig {
         match act {
             Act::Confirm => self.confirm(),
             Act::ConfirmReached => {
-                self.world().learn_what_reached();
+                self.harness().learn_what_reached();
                 self.confirm();
             }
             Act::Reconnect => {
-                self.world().note_command();
+                self.harness().note_command();
                 if let Some(handle) = self.handle.get() {
                     handle.reconnect();
                 }
             }
             Act::MarkLost => {
-                self.world().note_loss();
+                self.harness().note_loss();
                 if let Some(handle) = self.handle.get() {
                     handle.mark_lost(io::Error::other("marked"));
                 }
             }
             Act::Close => {
-                self.world().note_end();
+                self.harness().note_end();
                 if let Some(handle) = self.handle.get() {
                     handle.close();
                 }
@@ -101,24 +101,28 @@ impl Rig {
     }
 
     fn act_as_peer(&self, act: Act) {
-        let mut world = self.world();
-        let epoch = world.epoch;
-        let Some(line) = world.lines.last_mut().filter(|line| line.is_alive()) else {
+        let mut harness = self.harness();
+        let epoch = harness.epoch;
+        let Some(connection) = harness
+            .connections
+            .last_mut()
+            .filter(|connection| connection.is_alive())
+        else {
             return;
         };
-        let before = line.arrived;
-        let wakes = line.act(act, epoch);
-        if line.arrived > before {
-            world.quiet_for = Some(Instant::now());
-            world.last_arrival = epoch;
+        let before = connection.arrived;
+        let wakes = connection.act(act, epoch);
+        if connection.arrived > before {
+            harness.silent_since = Some(Instant::now());
+            harness.last_arrival = epoch;
         }
-        drop(world);
+        drop(harness);
         wakes.wake();
     }
 
     /// Confirms what is known to have arrived.
     fn confirm(&self) {
-        let n = self.world().take_confirmable();
+        let n = self.harness().take_confirmable();
         if let Some(confirmations) = self.confirmations.get().filter(|_| n > 0) {
             confirmations.confirm(n);
         }

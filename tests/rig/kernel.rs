@@ -2,12 +2,12 @@
 
 use std::io::ErrorKind;
 
-use super::line::Line;
+use super::connection::Connection;
 
-impl Line {
+impl Connection {
     /// Returns `None` if there is nothing to read.
     pub fn read(&mut self, max: usize) -> Option<Result<Vec<u8>, ErrorKind>> {
-        if let Some(kind) = self.passing_read.take() {
+        if let Some(kind) = self.transient_read.take() {
             return Some(Err(kind));
         }
         if !self.arriving.is_empty() {
@@ -42,7 +42,7 @@ impl Line {
 
     /// Returns `None` if there is no room.
     pub fn write(&mut self, bytes: &[u8]) -> Option<Result<usize, ErrorKind>> {
-        if let Some(kind) = self.passing_write.take() {
+        if let Some(kind) = self.transient_write.take() {
             return Some(Err(kind));
         }
         let holds = self.habits.buffer;

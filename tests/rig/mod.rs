@@ -1,4 +1,4 @@
-//! A rig that drives the public API through random histories, and judges every answer by the
+//! A rig that drives the public API through random histories, and checks every result against the
 //! contract alone.
 //!
 //! The connections are scripted and behave as a socket of Tokio does: one waker for each
@@ -11,10 +11,11 @@ mod actor;
 pub mod bytes;
 pub mod classify;
 pub mod codec;
-pub mod dialer;
+pub mod connection;
+pub mod connector;
+pub mod harness;
 pub mod hook;
 mod kernel;
-pub mod line;
 pub mod messages;
 mod notes;
 mod observer;
@@ -28,7 +29,6 @@ pub mod socket;
 pub mod task;
 pub mod threads;
 pub mod unread;
-pub mod world;
 
 pub use random::Random;
 pub use task::Task;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::world::World;
+use super::harness::Harness;
 
-impl World {
+impl Harness {
     /// Before the client is commanded to drop its connection.
     pub fn note_command(&mut self) {
         self.commands += 1;
@@ -13,8 +13,12 @@ impl World {
 
     /// Before the client is told that its connection is bad: no attempt is allowed for it.
     pub fn note_loss(&mut self) {
-        if let Some(line) = self.lines.last_mut().filter(|line| line.is_alive()) {
-            line.note_arrived();
+        if let Some(connection) = self
+            .connections
+            .last_mut()
+            .filter(|connection| connection.is_alive())
+        {
+            connection.note_arrived();
         }
     }
 
@@ -26,9 +30,9 @@ impl World {
 
     /// Takes note of what the peer of the newest connection has got.
     pub fn learn_what_reached(&mut self) {
-        if let Some(line) = self.lines.last() {
-            let reached = line.whole_frames_that_left();
-            let upto = line.frames.data[..reached]
+        if let Some(connection) = self.connections.last() {
+            let reached = connection.whole_frames_that_left();
+            let upto = connection.frames.data[..reached]
                 .last()
                 .map_or(0, |id| *id as usize + 1);
             self.sending.known = self.sending.known.max(upto);

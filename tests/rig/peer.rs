@@ -1,11 +1,11 @@
 //! What the peer of a scripted connection does.
 
-use super::classify::{PASSING_READ, PASSING_WRITE};
+use super::classify::{TRANSIENT_READ, TRANSIENT_WRITE};
 use super::codec;
+use super::connection::{Connection, Wakes};
 use super::hook::Act;
-use super::line::{Line, Wakes};
 
-impl Line {
+impl Connection {
     pub fn act(&mut self, act: Act, epoch: u64) -> Wakes {
         match act {
             Act::Fin => return self.finish(epoch),
@@ -19,8 +19,8 @@ impl Line {
                 self.habits.chunk = bytes.max(1);
                 return Wakes::default();
             }
-            Act::PassingRead => self.passing_read = Some(PASSING_READ),
-            Act::PassingWrite => self.passing_write = Some(PASSING_WRITE),
+            Act::PassingRead => self.transient_read = Some(TRANSIENT_READ),
+            Act::PassingWrite => self.transient_write = Some(TRANSIENT_WRITE),
             Act::Fail(op, verdict) => self.failure = Some((op, verdict)),
             Act::StallShutdown(stalls) => self.stalls_shutdown = stalls,
             Act::Confirm | Act::ConfirmReached | Act::Reconnect | Act::MarkLost | Act::Close => {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use reconnecting_stream::{ConnectionLost, GaveUp, Seam};
 
-use super::classify::{PASSING_ATTEMPT, PASSING_READ};
+use super::classify::{TRANSIENT_ATTEMPT, TRANSIENT_READ};
 use super::codec::{CodecError, FIRST_TRAILER, Item};
-use super::line::Line;
+use super::connection::Connection;
 use super::unread::Unread;
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Reading {
     poison_excused: BTreeSet<u64>,
     /// Connections whose end the decoder could not read.
     eof_told: BTreeSet<u64>,
-    pub passing_told: usize,
+    pub transient_told: usize,
     pub delivered: u64,
     pub unread: Unread,
     /// The stream has ended for good.
@@ -47,7 +47,7 @@ impl Reading {
             poison_told: BTreeSet::new(),
             poison_excused: BTreeSet::new(),
             eof_told: BTreeSet::new(),
-            passing_told: 0,
+            transient_told: 0,
             delivered: 0,
             unread: Unread::new(max_unread),
             has_ended: false,
@@ -58,11 +58,11 @@ impl Reading {
     }
 
     /// Returns how many items of a connection the reader has got.
-    pub fn got(&self, line: &Line) -> usize {
+    pub fn got(&self, connection: &Connection) -> usize {
         let got = match self.next {
-            Some(next) if line.generation == self.generation => next,
-            _ if line.generation < self.generation => return usize::MAX,
-            _ => line.taken_by_handshake,
+            Some(next) if connection.generation == self.generation => next,
+            _ if connection.generation < self.generation => return usize::MAX,
+            _ => connection.taken_by_handshake,
         };
         got as usize
     }
@@ -73,36 +73,46 @@ impl Reading {
     }
 
     /// What waits now may have been more than the bound.
-    pub fn note_unread(&mut self, lines: &[&Line]) {
-        self.unread.note(lines, self.generation);
+    pub fn note_unread(&mut self, connections: &[&Connection]) {
+        self.unread.note(connections, self.generation);
     }
 
     /// The reader does not come back to this connection.
-    fn leave(&mut self, line: &Line) -> Verdict {
+    fn leave(&mut self, connection: &Connection) -> Verdict {
         // A seam that is hidden, or an end, says nothing.
-        if self.seam == Seam::Error && line.generation <= self.unread.excused() {
-            let (got, due) = (self.got(line), line.whole_items(line.must));
-            self.unread.leave(line, got, due)?;
+        if self.seam == Seam::Error && connection.generation <= self.unread.excused() {
+            let (got, due) = (
+                self.got(connection),
+                connection.whole_items(connection.must),
+            );
+            self.unread.leave(connection, got, due)?;
         }
-        self.check_left(line)
+        self.check_left(connection)
     }
 
     /// Checks that nothing of a connection is missing that is not read any further.
-    fn check_left(&self, line: &Line) -> Verdict {
-        if line.generation <= self.unread.excused() {
+    fn check_left(&self, connection: &Connection) -> Verdict {
+        if connection.generation <= self.unread.excused() {
             return Ok(());
         }
-        let (got, due) = (self.got(line), line.whole_items(line.must));
+        let (got, due) = (
+            self.got(connection),
+            connection.whole_items(connection.must),
+        );
         if got < due {
             return Err(format!(
                 "missing: {got} of {due} items of connection {}: \"Every whole message that had \
                  arrived before a loss is delivered\"",
-                line.generation
+                connection.generation
             ));
         }
-        let is_poisoned = line.poison.is_some_and(|(_, end)| end <= line.must);
+        let is_poisoned = connection
+            .poison
+            .is_some_and(|(_, end)| end <= connection.must);
         let may_be_told = [&self.poison_told, &self.poison_excused];
-        let is_told = may_be_told.iter().any(|set| set.contains(&line.generation));
+        let is_told = may_be_told
+            .iter()
+            .any(|set| set.contains(&connection.generation));
         if is_poisoned && !is_told {
             return Err("poison-untold: the decoder's error was not told".into());
         }
@@ -110,9 +120,11 @@ impl Reading {
     }
 
     /// Checks all connections that are gone: nothing of theirs will come any more.
-    pub fn leave_all_lost(&mut self, lines: &[&Line]) -> Verdict {
-        let mut lost = lines.iter().filter(|line| line.is_dropped);
-        lost.try_for_each(|line| self.check_left(line))
+    pub fn leave_all_lost(&mut self, connections: &[&Connection]) -> Verdict {
+        let mut lost = connections
+            .iter()
+            .filter(|connection| connection.is_dropped);
+        lost.try_for_each(|connection| self.check_left(connection))
     }
 
     /// Returns whether the reader has to be told of more seams, if the newest connection lives.
@@ -123,22 +135,25 @@ impl Reading {
     }
 
     /// Leaves all connections below `generation`.
-    fn go_to(&mut self, lines: &[&Line], generation: u64) -> Verdict {
+    fn go_to(&mut self, connections: &[&Connection], generation: u64) -> Verdict {
         for at in self.generation..generation {
-            let Some(line) = lines.iter().find(|line| line.generation == at) else {
+            let Some(connection) = connections
+                .iter()
+                .find(|connection| connection.generation == at)
+            else {
                 return Err(format!("future: there was no connection {at}"));
             };
-            if line.is_alive() {
+            if connection.is_alive() {
                 return Err(format!("future: connection {at} is alive"));
             }
-            self.leave(line)?;
+            self.leave(connection)?;
             self.generation = at + 1;
             self.next = None;
         }
         Ok(())
     }
 
-    pub fn item(&mut self, lines: &[&Line], item: Item) -> Verdict {
+    pub fn item(&mut self, connections: &[&Connection], item: Item) -> Verdict {
         let generation = u64::from(item.connection);
         self.delivered += 1;
         if item.index >= FIRST_TRAILER {
@@ -154,18 +169,21 @@ impl Reading {
                 self.generation
             ));
         }
-        let is_crossed = generation == self.seams + 1 || generation <= self.forgiven + 1;
-        if self.seam != Seam::Hidden && !is_crossed {
+        let is_past_seam = generation == self.seams + 1 || generation <= self.forgiven + 1;
+        if self.seam != Seam::Hidden && !is_past_seam {
             return Err(format!(
                 "seam-missing: an item of {generation} after {} seams",
                 self.seams
             ));
         }
-        self.go_to(lines, generation)?;
-        let Some(line) = lines.iter().find(|line| line.generation == generation) else {
+        self.go_to(connections, generation)?;
+        let Some(connection) = connections
+            .iter()
+            .find(|connection| connection.generation == generation)
+        else {
             return Err(format!("future: an item of {generation}"));
         };
-        let next = self.next.unwrap_or(line.taken_by_handshake);
+        let next = self.next.unwrap_or(connection.taken_by_handshake);
         if item.index != next {
             return Err(format!(
                 "item-order: item {} of {generation} instead of {next}: \"one ordered sequence\"",
@@ -176,37 +194,39 @@ impl Reading {
         Ok(())
     }
 
-    pub fn error(&mut self, lines: &[&Line], error: &CodecError) -> Verdict {
+    pub fn error(&mut self, connections: &[&Connection], error: &CodecError) -> Verdict {
         if let Some(lost) = ConnectionLost::find(error) {
             self.unread.add(lost.dropped_bytes)?;
-            return self.lost(lines, lost.generation);
+            return self.lost(connections, lost.generation);
         }
         if GaveUp::find(error).is_some() {
             // It may stand for the seams before it.
-            self.forgiven = lines.len() as u64;
+            self.forgiven = connections.len() as u64;
             return Ok(());
         }
         match error {
-            CodecError::Poison => self.poison(lines),
-            CodecError::Io(error) if error.kind() == PASSING_READ => {
-                self.passing_told += 1;
+            CodecError::Poison => self.poison(connections),
+            CodecError::Io(error) if error.kind() == TRANSIENT_READ => {
+                self.transient_told += 1;
                 Ok(())
             }
-            CodecError::Io(error) if error.kind() == PASSING_ATTEMPT => Ok(()),
-            CodecError::Io(_) if self.passes || self.may_end => self.decode_eof(lines),
+            CodecError::Io(error) if error.kind() == TRANSIENT_ATTEMPT => Ok(()),
+            CodecError::Io(_) if self.passes || self.may_end => self.decode_eof(connections),
             other => Err(format!("strange-item: {other}")),
         }
     }
 
     /// `decode_eof` of the connection that has ended last has failed.
-    fn decode_eof(&mut self, lines: &[&Line]) -> Verdict {
-        let last = lines.last().map_or(0, |line| line.generation);
+    fn decode_eof(&mut self, connections: &[&Connection]) -> Verdict {
+        let last = connections
+            .last()
+            .map_or(0, |connection| connection.generation);
         let is_first = self.eof_told.insert(last);
         let why = "decode-eof: \"an error of it is one error, then the end\"";
         is_first.then_some(()).ok_or_else(|| why.into())
     }
 
-    fn lost(&mut self, lines: &[&Line], generation: u64) -> Verdict {
+    fn lost(&mut self, connections: &[&Connection], generation: u64) -> Verdict {
         if self.seam != Seam::Error {
             return if self.may_end {
                 self.seams = generation;
@@ -225,50 +245,57 @@ impl Reading {
                 self.seams
             ));
         }
-        self.go_to(lines, generation + 1)?;
+        self.go_to(connections, generation + 1)?;
         self.seams = generation;
         self.unread.check_most()
     }
 
-    fn poison(&mut self, lines: &[&Line]) -> Verdict {
-        let candidates = lines.iter().filter(|line| {
-            line.generation >= self.generation
-                && line.poison.is_some_and(|(_, end)| end <= line.consumed)
-                && !self.poison_told.contains(&line.generation)
+    fn poison(&mut self, connections: &[&Connection]) -> Verdict {
+        let candidates = connections.iter().filter(|connection| {
+            connection.generation >= self.generation
+                && connection
+                    .poison
+                    .is_some_and(|(_, end)| end <= connection.consumed)
+                && !self.poison_told.contains(&connection.generation)
         });
         // The first one, but rather one of which no panic has told.
-        let line = candidates.min_by_key(|line| self.poison_excused.contains(&line.generation));
-        let Some(line) = line else {
+        let connection = candidates
+            .min_by_key(|connection| self.poison_excused.contains(&connection.generation));
+        let Some(connection) = connection else {
             return Err("poison-surplus: \"A decode error ends the connection, once\"".into());
         };
-        let is_crossed = line.generation == self.seams + 1 || line.generation <= self.forgiven + 1;
-        if self.seam != Seam::Hidden && !is_crossed {
+        let is_past_seam =
+            connection.generation == self.seams + 1 || connection.generation <= self.forgiven + 1;
+        if self.seam != Seam::Hidden && !is_past_seam {
             return Err("seam-missing: a later connection's error before the seam".into());
         }
-        self.go_to(lines, line.generation)?;
-        self.poison_told.insert(line.generation);
-        self.check_left(line)
+        self.go_to(connections, connection.generation)?;
+        self.poison_told.insert(connection.generation);
+        self.check_left(connection)
     }
 
     /// A panic has taken the place of what the decoder had to say, which has just lost the
     /// connection.
-    pub fn forgive_poison(&mut self, lines: &[&Line], epoch: u64) {
-        let lost = lines.iter().filter(|line| line.dropped == Some(epoch));
-        self.poison_excused.extend(lost.map(|line| line.generation));
+    pub fn forgive_poison(&mut self, connections: &[&Connection], epoch: u64) {
+        let lost = connections
+            .iter()
+            .filter(|connection| connection.dropped == Some(epoch));
+        self.poison_excused
+            .extend(lost.map(|connection| connection.generation));
     }
 
     /// The stream has answered `None`.
-    pub fn end(&mut self, lines: &[&Line], passes: bool) -> Verdict {
+    pub fn end(&mut self, connections: &[&Connection], passes: bool) -> Verdict {
         let seam = self.seams.max(self.generation - 1) + 1;
-        let is_lost = lines
+        let is_lost = connections
             .iter()
-            .any(|line| line.generation == seam && line.is_dropped);
+            .any(|connection| connection.generation == seam && connection.is_dropped);
         if self.seam == Seam::Eof && is_lost && !self.has_ended {
-            self.go_to(lines, seam + 1)?;
+            self.go_to(connections, seam + 1)?;
             self.seams = seam;
             if self.forgiven > 0 {
                 // Which of the seams around giving up this is cannot be told.
-                self.forgiven = lines.len() as u64;
+                self.forgiven = connections.len() as u64;
             }
             return Ok(());
         }
@@ -278,20 +305,30 @@ impl Reading {
         if self.may_end {
             self.has_ended = true;
         }
-        let line = lines.iter().find(|line| line.generation == self.generation);
-        line.map_or(Ok(()), |line| self.check_left(line))
+        let connection = connections
+            .iter()
+            .find(|connection| connection.generation == self.generation);
+        connection.map_or(Ok(()), |connection| self.check_left(connection))
     }
 
     /// Everything is over: nothing may be missing.
-    pub fn is_complete(&self, lines: &[&Line]) -> bool {
-        let lost = lines.iter().filter(|line| line.is_dropped).count() as u64;
+    pub fn is_complete(&self, connections: &[&Connection]) -> bool {
+        let lost = connections
+            .iter()
+            .filter(|connection| connection.is_dropped)
+            .count() as u64;
         let seams_are_told = self.seam == Seam::Hidden || self.seams.max(self.forgiven) >= lost;
-        let live = lines.iter().find(|line| line.is_alive());
-        let has_all = live.is_none_or(|line| self.got(line) >= line.whole_items(line.arrived));
-        let last = lines.iter().filter(|line| line.is_dropped).all(|line| {
-            line.generation <= self.unread.excused()
-                || self.got(line) >= line.whole_items(line.must)
+        let live = connections.iter().find(|connection| connection.is_alive());
+        let has_all = live.is_none_or(|connection| {
+            self.got(connection) >= connection.whole_items(connection.arrived)
         });
+        let last = connections
+            .iter()
+            .filter(|connection| connection.is_dropped)
+            .all(|connection| {
+                connection.generation <= self.unread.excused()
+                    || self.got(connection) >= connection.whole_items(connection.must)
+            });
         seams_are_told && has_all && last
     }
 }

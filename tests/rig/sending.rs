@@ -6,7 +6,7 @@ use std::ops::Range;
 use reconnecting_stream::Resend;
 
 use super::codec::{self, HEADER};
-use super::line::Line;
+use super::connection::Connection;
 
 #[derive(Debug)]
 pub struct Sending {
@@ -44,8 +44,8 @@ impl Sending {
         }
     }
 
-    /// Returns the first message that is still owed to a connection other than `line`.
-    pub fn first_owed(&self) -> usize {
+    /// Returns the first message that a connection other than `connection` has yet to get.
+    pub fn backlog_start(&self) -> usize {
         if self.keeps_unconfirmed {
             self.confirmed
         } else {
@@ -53,9 +53,9 @@ impl Sending {
         }
     }
 
-    /// Returns how many messages would be owed if there was no connection now.
-    pub fn owed(&self) -> usize {
-        let first = self.first_owed();
+    /// Returns how many messages would be the backlog if there was no connection now.
+    pub fn backlog(&self) -> usize {
+        let first = self.backlog_start();
         let gone = self.dropped.range(first..).count() + self.unseen();
         (self.accepted.len() - first).saturating_sub(gone)
     }
@@ -102,17 +102,17 @@ impl Sending {
         Ok(())
     }
 
-    /// Returns the encoded bytes of the messages that are owed.
-    pub fn owed_bytes(&self) -> usize {
-        self.bytes_from(self.first_owed())
+    /// Returns the encoded bytes of the backlog.
+    pub fn backlog_bytes(&self) -> usize {
+        self.bytes_from(self.backlog_start())
     }
 
     /// Returns the encoded bytes that may take room while this connection lives. What is confirmed
     /// before it was given whole still is: replies count "in the order in which each connection
     /// was given its messages", so nothing between them can be left out.
-    pub fn kept_bytes(&self, line: &Line) -> usize {
-        let next = line.frames.data.last().map(|id| *id as usize + 1);
-        self.bytes_from(next.unwrap_or(usize::MAX).min(self.first_owed()))
+    pub fn kept_bytes(&self, connection: &Connection) -> usize {
+        let next = connection.frames.data.last().map(|id| *id as usize + 1);
+        self.bytes_from(next.unwrap_or(usize::MAX).min(self.backlog_start()))
     }
 
     fn bytes_from(&self, first: usize) -> usize {
@@ -126,34 +126,38 @@ impl Sending {
 
     /// Returns whether everything up to message `upto` was given to this connection, or needs
     /// not be.
-    pub fn is_given(&self, line: &Line, upto: usize) -> bool {
-        let next = line.frames.data.last().map_or(0, |id| *id as usize + 1);
-        upto <= self.first_owed().max(next) || self.unseen() > 0
+    pub fn is_given(&self, connection: &Connection, upto: usize) -> bool {
+        let next = connection
+            .frames
+            .data
+            .last()
+            .map_or(0, |id| *id as usize + 1);
+        upto <= self.backlog_start().max(next) || self.unseen() > 0
     }
 
-    /// The client has handed bytes over: judges the frames that have become whole.
-    pub fn classify(&mut self, line: &mut Line) -> Result<(), String> {
-        while let Some((kind, id, len)) = codec::header(&line.given[line.parsed..]) {
-            let end = line.parsed + HEADER + len;
-            if end > line.given.len() {
+    /// The client has handed bytes over: checks the frames that have become whole.
+    pub fn classify(&mut self, connection: &mut Connection) -> Result<(), String> {
+        while let Some((kind, id, len)) = codec::header(&connection.given[connection.parsed..]) {
+            let end = connection.parsed + HEADER + len;
+            if end > connection.given.len() {
                 break;
             }
-            if !codec::is_whole(id, &line.given[line.parsed + HEADER..end]) {
+            if !codec::is_whole(id, &connection.given[connection.parsed + HEADER..end]) {
                 return Err("torn: \"No frame is ever torn\"".into());
             }
-            line.parsed = end;
+            connection.parsed = end;
             match kind {
-                codec::DATA => self.judge_data(line, id)?,
-                codec::TRANSIENT => self.judge_transient(line, id)?,
-                codec::HELLO => Self::judge_hello(line, id)?,
+                codec::DATA => self.check_data(connection, id)?,
+                codec::TRANSIENT => self.check_transient(connection, id)?,
+                codec::HELLO => Self::check_hello(connection, id)?,
                 _ => return Err(format!("torn: a frame of kind {kind} on the connection")),
             }
         }
         Ok(())
     }
 
-    fn judge_hello(line: &mut Line, id: u32) -> Result<(), String> {
-        let frames = &mut line.frames;
+    fn check_hello(connection: &mut Connection, id: u32) -> Result<(), String> {
+        let frames = &mut connection.frames;
         if !frames.data.is_empty() {
             return Err("hello: \"a handshake ... before anything queued\"".into());
         }
@@ -165,41 +169,46 @@ impl Sending {
     }
 
     /// "Belongs to this connection alone: never sent again, dropped at a seam".
-    fn judge_transient(&self, line: &mut Line, id: u32) -> Result<(), String> {
+    fn check_transient(&self, connection: &mut Connection, id: u32) -> Result<(), String> {
         let (generation, next) = self.transients[id as usize];
-        if generation != Some(line.generation) {
+        if generation != Some(connection.generation) {
             return Err(format!(
-                "transient-crossed: accepted on {generation:?}, sent on {}",
-                line.generation
+                "transient-resent: accepted on {generation:?}, sent on {}",
+                connection.generation
             ));
         }
-        if line.frames.transient.last().is_some_and(|last| *last >= id) {
+        if connection
+            .frames
+            .transient
+            .last()
+            .is_some_and(|last| *last >= id)
+        {
             return Err("transient-again: \"never sent again\", and in order".into());
         }
-        let overtaken = line
+        let overtaken = connection
             .frames
             .data
             .last()
             .is_some_and(|last| *last as usize >= next);
-        if overtaken || !self.is_given(line, next) {
+        if overtaken || !self.is_given(connection, next) {
             return Err("transient-order: it left before or after its neighbours".into());
         }
-        line.frames.transient.push(id);
+        connection.frames.transient.push(id);
         Ok(())
     }
 
     /// Returns whether a transient message of this connection was not given to it yet.
-    pub fn has_transients_to_write(&self, line: &Line) -> bool {
+    pub fn has_transients_to_write(&self, connection: &Connection) -> bool {
         let of_line = self.transients.iter();
         let accepted = of_line
-            .filter(|(generation, _)| *generation == Some(line.generation))
+            .filter(|(generation, _)| *generation == Some(connection.generation))
             .count();
-        line.frames.transient.len() < accepted
+        connection.frames.transient.len() < accepted
     }
 
-    fn judge_data(&mut self, line: &mut Line, id: u32) -> Result<(), String> {
+    fn check_data(&mut self, connection: &mut Connection, id: u32) -> Result<(), String> {
         let index = id as usize;
-        let frames = &mut line.frames;
+        let frames = &mut connection.frames;
         if index >= self.accepted.len() {
             return Err(format!("invented: message {id} was never accepted"));
         }
@@ -212,7 +221,7 @@ impl Sending {
             ));
         }
         if self.keeps_unconfirmed {
-            self.judge_resent(line, index)?;
+            self.check_resent(connection, index)?;
         } else if index > self.handed {
             self.leave_out(self.handed..index)?;
         } else if index < self.handed {
@@ -222,15 +231,15 @@ impl Sending {
             ));
         }
         self.handed = self.handed.max(index + 1);
-        line.frames.data.push(id);
-        if index < line.frames.owed {
-            line.frames.owed_end = line.parsed;
+        connection.frames.data.push(id);
+        if index < connection.frames.backlog {
+            connection.frames.backlog_end = connection.parsed;
         }
         Ok(())
     }
 
-    fn judge_resent(&mut self, line: &Line, index: usize) -> Result<(), String> {
-        let frames = &line.frames;
+    fn check_resent(&mut self, connection: &Connection, index: usize) -> Result<(), String> {
+        let frames = &connection.frames;
         if let Some(last) = frames.data.last().filter(|last| index <= **last as usize) {
             return Err(format!(
                 "reordered: {index} after {last}: \"no reordering\""

@@ -2,7 +2,7 @@
 
 use reconnecting_stream::{Eof, Resend, Seam};
 
-use super::line::Habits;
+use super::connection::Habits;
 
 /// What becomes of messages that are accepted while there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Settings {
     pub banner: usize,
     pub faulty_attempts: bool,
     /// Errors say what the classifier is to say of them.
-    pub has_judge: bool,
+    pub has_classifier: bool,
 }
 
 /// How much has happened.
@@ -56,7 +56,7 @@ pub struct Stats {
     pub dropped_bytes: u64,
     pub idle_losses: u64,
     /// Errors whose verdict was scripted.
-    pub judged: u64,
+    pub classified: u64,
     pub gave_up: u64,
     /// Closes that were called again after they had given up.
     pub closed_again: u64,
@@ -76,7 +76,7 @@ impl Stats {
         self.dropped += other.dropped;
         self.dropped_bytes += other.dropped_bytes;
         self.idle_losses += other.idle_losses;
-        self.judged += other.judged;
+        self.classified += other.classified;
         self.gave_up += other.gave_up;
         self.closed_again += other.closed_again;
         self.observer_panics += other.observer_panics;

@@ -9,35 +9,35 @@ use reconnecting_stream::Verdict;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::classify;
-use super::classify::{PASSING_READ, PASSING_WRITE};
+use super::classify::{TRANSIENT_READ, TRANSIENT_WRITE};
+use super::connection::Connection;
+use super::harness::{Harness, Rig};
 use super::hook::{Op, When};
-use super::line::Line;
 use super::run::trace;
-use super::world::{Rig, World};
 
 pub struct Socket {
     rig: Arc<Rig>,
-    line: usize,
+    connection: usize,
 }
 
 impl Socket {
-    pub fn new(rig: Arc<Rig>, line: usize) -> Self {
-        Self { rig, line }
+    pub fn new(rig: Arc<Rig>, connection: usize) -> Self {
+        Self { rig, connection }
     }
 
-    pub const fn line(&self) -> usize {
-        self.line
+    pub const fn connection(&self) -> usize {
+        self.connection
     }
 
     /// Returns the scripted error of this operation.
-    fn fail(&self, op: Op, world: &mut World) -> Option<io::Error> {
-        let verdict = world.lines[self.line].failure_of(op)?;
-        world.lines[self.line].failure = None;
+    fn fail(&self, op: Op, harness: &mut Harness) -> Option<io::Error> {
+        let verdict = harness.connections[self.connection].failure_of(op)?;
+        harness.connections[self.connection].failure = None;
         if op != Op::Read {
-            world.forbid_dead(self.line, "used");
+            harness.forbid_dead(self.connection, "used");
         }
         if verdict == Verdict::Surface {
-            world.note_passing(self.line, op);
+            harness.note_passing(self.connection, op);
         }
         Some(classify::error(&self.rig, verdict, classify::phase_of(op)))
     }
@@ -47,69 +47,74 @@ impl Socket {
         &self,
         op: Op,
         cx: &Context<'_>,
-        run: impl FnOnce(&mut World, usize) -> Option<io::Result<T>>,
+        run: impl FnOnce(&mut Harness, usize) -> Option<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         self.rig.run_hooks(op, When::Before);
-        let mut world = self.rig.world();
-        world.stats.operations += 1;
+        let mut harness = self.rig.harness();
+        harness.stats.operations += 1;
         let answer = self
-            .fail(op, &mut world)
+            .fail(op, &mut harness)
             .map(Err)
-            .or_else(|| run(&mut world, self.line));
-        let line = &mut world.lines[self.line];
-        trace(|| describe(self.line, line, op, answer.as_ref()));
+            .or_else(|| run(&mut harness, self.connection));
+        let connection = &mut harness.connections[self.connection];
+        trace(|| describe(self.connection, connection, op, answer.as_ref()));
         if answer.is_none() {
             let slot = match op {
-                Op::Read => &mut line.reader,
-                Op::Write | Op::Flush | Op::Shutdown => &mut line.writer,
+                Op::Read => &mut connection.reader,
+                Op::Write | Op::Flush | Op::Shutdown => &mut connection.writer,
             };
             *slot = Some(cx.waker().clone());
         }
         if let Some(Err(error)) = &answer {
             if is_loss(error.kind()) {
-                line.notice();
+                connection.notice();
             }
         }
-        drop(world);
+        drop(harness);
         self.rig.run_hooks(op, When::After);
         answer.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
-fn describe<T>(at: usize, line: &Line, op: Op, answer: Option<&io::Result<T>>) -> String {
+fn describe<T>(
+    at: usize,
+    connection: &Connection,
+    op: Op,
+    answer: Option<&io::Result<T>>,
+) -> String {
     let answered = match answer {
         None => "Pending".into(),
         Some(Ok(_)) => "Ok".into(),
         Some(Err(error)) => format!("{:?}", error.kind()),
     };
     format!(
-        "    line {at} {op:?}: {answered}; consumed {} of {}, given {}, left {}, room {}",
-        line.consumed,
-        line.arrived,
-        line.given.len(),
-        line.left,
-        line.habits.room
+        "    connection {at} {op:?}: {answered}; consumed {} of {}, given {}, left {}, room {}",
+        connection.consumed,
+        connection.arrived,
+        connection.given.len(),
+        connection.left,
+        connection.habits.room
     )
 }
 
 fn is_loss(kind: ErrorKind) -> bool {
-    kind != PASSING_READ && kind != PASSING_WRITE
+    kind != TRANSIENT_READ && kind != TRANSIENT_WRITE
 }
 
-impl World {
+impl Harness {
     fn read(&mut self, at: usize, buf: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
         let ends_are_losses = self.ends_are_losses();
         if self.is_of_bytes {
             self.forbid_dead(at, "read");
         }
-        let line = &mut self.lines[at];
-        match line.read(buf.remaining())? {
+        let connection = &mut self.connections[at];
+        match connection.read(buf.remaining())? {
             Ok(bytes) => {
-                if bytes.is_empty() && (ends_are_losses || line.reset) {
-                    line.notice();
+                if bytes.is_empty() && (ends_are_losses || connection.reset) {
+                    connection.notice();
                 }
                 buf.put_slice(&bytes);
-                self.last_read = (at, line.consumed - bytes.len(), bytes.len());
+                self.last_read = (at, connection.consumed - bytes.len(), bytes.len());
                 Some(Ok(()))
             }
             Err(kind) => {
@@ -124,13 +129,13 @@ impl World {
     /// An operation fails, and the connection stays.
     fn note_passing(&mut self, at: usize, op: Op) {
         if op == Op::Read {
-            let line = &mut self.lines[at];
-            if line.passing_epoch != self.epoch {
-                line.passing_untaken = 0;
+            let connection = &mut self.connections[at];
+            if connection.transient_epoch != self.epoch {
+                connection.transient_untaken = 0;
             }
-            line.passing_epoch = self.epoch;
-            line.passing_untaken += 1;
-            self.passing_met += 1;
+            connection.transient_epoch = self.epoch;
+            connection.transient_untaken += 1;
+            self.transient_met += 1;
         } else {
             self.has_write_error = true;
         }
@@ -138,16 +143,16 @@ impl World {
 
     fn write(&mut self, at: usize, bytes: &[u8]) -> Option<io::Result<usize>> {
         self.forbid_dead(at, "written");
-        let before = self.lines[at].given.len();
-        let answer = self.lines[at].write(bytes)?;
-        if answer == Err(PASSING_WRITE) {
+        let before = self.connections[at].given.len();
+        let answer = self.connections[at].write(bytes)?;
+        if answer == Err(TRANSIENT_WRITE) {
             self.note_passing(at, Op::Write);
         }
         if self.is_of_bytes {
-            self.last_write = (at, before, self.lines[at].given.len() - before);
+            self.last_write = (at, before, self.connections[at].given.len() - before);
         } else if answer.is_ok() {
             self.forbid_after_end(at, before);
-            self.judge_sending(at);
+            self.check_sending(at);
         }
         Some(answer.map_err(io::Error::from))
     }
@@ -155,7 +160,7 @@ impl World {
     /// "The connection is dropped at once": no operation follows its error but reads of what has
     /// arrived.
     fn forbid_dead(&mut self, at: usize, what: &str) {
-        if self.lines[at].noticed && self.lines[at].is_adopted {
+        if self.connections[at].noticed && self.connections[at].is_installed {
             self.fail(format!(
                 "dead: a connection is {what} after its loss was seen"
             ));
@@ -166,11 +171,11 @@ impl World {
     /// frame".
     fn forbid_after_end(&mut self, at: usize, before: usize) {
         let epoch = self.epoch;
-        let line = &self.lines[at];
-        let begins_one = before == line.parsed || starts_another(line);
-        let was_there = line.ended.is_some_and(|ended| ended < epoch);
-        let is_judged = self.judges_epochs && self.ends_are_losses() && line.is_adopted;
-        if is_judged && was_there && begins_one && !line.hides_its_end() && line.fin {
+        let connection = &self.connections[at];
+        let begins_one = before == connection.parsed || starts_another(connection);
+        let was_there = connection.ended.is_some_and(|ended| ended < epoch);
+        let is_checked = self.checks_epochs && self.ends_are_losses() && connection.is_installed;
+        if is_checked && was_there && begins_one && !connection.hides_its_end() && connection.fin {
             self.fail(
                 "after-end: a frame begins on a connection whose end had arrived: \"learns of \
                  every connection's end before it writes the next frame\"",
@@ -180,9 +185,10 @@ impl World {
 }
 
 /// Whether the bytes that were written go beyond the frame that was cut.
-fn starts_another(line: &Line) -> bool {
-    super::codec::header(&line.given[line.parsed..])
-        .is_some_and(|(_, _, len)| line.parsed + super::codec::HEADER + len < line.given.len())
+fn starts_another(connection: &Connection) -> bool {
+    super::codec::header(&connection.given[connection.parsed..]).is_some_and(|(_, _, len)| {
+        connection.parsed + super::codec::HEADER + len < connection.given.len()
+    })
 }
 
 impl AsyncRead for Socket {
@@ -194,7 +200,7 @@ impl AsyncRead for Socket {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        self.operate(Op::Read, cx, |world, at| world.read(at, buf))
+        self.operate(Op::Read, cx, |harness, at| harness.read(at, buf))
     }
 }
 
@@ -207,21 +213,21 @@ impl AsyncWrite for Socket {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        self.operate(Op::Write, cx, |world, at| world.write(at, buf))
+        self.operate(Op::Write, cx, |harness, at| harness.write(at, buf))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.operate(Op::Flush, cx, |world, at| {
-            world.forbid_dead(at, "flushed");
-            let flushed = world.lines[at].flush()?;
+        self.operate(Op::Flush, cx, |harness, at| {
+            harness.forbid_dead(at, "flushed");
+            let flushed = harness.connections[at].flush()?;
             Some(flushed.map_err(io::Error::from))
         })
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.operate(Op::Shutdown, cx, |world, at| {
-            world.forbid_dead(at, "shut down");
-            let shut = world.lines[at].shut_down()?;
+        self.operate(Op::Shutdown, cx, |harness, at| {
+            harness.forbid_dead(at, "shut down");
+            let shut = harness.connections[at].shut_down()?;
             Some(shut.map_err(io::Error::from))
         })
     }
@@ -229,18 +235,18 @@ impl AsyncWrite for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        trace(|| format!("    line {} dropped", self.line));
-        let mut world = self.rig.world();
-        world.stats.losses += 1;
-        let epoch = world.epoch;
-        let line = &mut world.lines[self.line];
-        (line.is_dropped, line.dropped) = (true, Some(epoch));
-        if !line.noticed {
-            line.must = line.must.max(line.consumed);
+        trace(|| format!("    connection {} dropped", self.connection));
+        let mut harness = self.rig.harness();
+        harness.stats.losses += 1;
+        let epoch = harness.epoch;
+        let connection = &mut harness.connections[self.connection];
+        (connection.is_dropped, connection.dropped) = (true, Some(epoch));
+        if !connection.noticed {
+            connection.must = connection.must.max(connection.consumed);
         }
         // A reactor forgets the tasks that it would have woken.
-        let forgotten = line.wake_all();
-        drop(world);
+        let forgotten = connection.wake_all();
+        drop(harness);
         drop(forgotten);
     }
 }

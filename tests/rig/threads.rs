@@ -1,19 +1,19 @@
 //! The same histories with a second thread that injects what happens meanwhile.
 //!
 //! Each round has a few acts. The second thread does them while the first polls; then it is
-//! quiet, and a task that waits for something that is there was not woken.
+//! silence, and a task that waits for something that is there was not woken.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::harness::Rig;
 use super::hook::Act;
 use super::messages::{Client, Plan, pass};
 use super::random::Random;
 use super::run::Failure;
 use super::settings::Stats;
-use super::world::Rig;
 
 /// Without progress for so long, the threads have locked each other out.
 const WATCHDOG: Duration = Duration::from_secs(120);
@@ -115,7 +115,7 @@ pub async fn history(seed: u64, injector: &Injector) -> Result<Stats, Failure> {
     let mut plan = Plan::of(&mut random);
     (plan.has_hooks, plan.may_burst) = (false, false);
     let mut client = Client::new(plan, random);
-    client.rig.world().judges_epochs = false;
+    client.rig.harness().checks_epochs = false;
     let rounds = 10 + client.random.below(30);
     for _ in 0..rounds {
         client.round(injector);
@@ -124,7 +124,7 @@ pub async fn history(seed: u64, injector: &Injector) -> Result<Stats, Failure> {
             pass(1 + client.random.below(20) as u64).await;
         }
     }
-    client.settle().await?;
+    client.tear_down().await?;
     Ok(client.stats())
 }
 

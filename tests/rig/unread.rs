@@ -1,6 +1,6 @@
 //! The oracle of what may be dropped because it waits for the reader.
 
-use super::line::Line;
+use super::connection::Connection;
 
 /// What waits for the reader is bounded, "and the reader's seam says so (how many bytes)".
 #[derive(Debug)]
@@ -44,11 +44,13 @@ impl Unread {
     }
 
     /// Takes note of what may have been more than the bound.
-    pub fn note(&mut self, lines: &[&Line], reader: u64) {
-        let waiting = lines.iter().filter(|line| line.generation >= reader);
-        let bytes: usize = waiting.map(|line| line.arrived).sum();
+    pub fn note(&mut self, connections: &[&Connection], reader: u64) {
+        let waiting = connections
+            .iter()
+            .filter(|connection| connection.generation >= reader);
+        let bytes: usize = waiting.map(|connection| connection.arrived).sum();
         if bytes > self.bounds.0 {
-            self.excused = self.excused.max(lines.len() as u64);
+            self.excused = self.excused.max(connections.len() as u64);
         }
     }
 
@@ -64,20 +66,20 @@ impl Unread {
     }
 
     /// The seam of a connection of which `got` items came was told, and `due` were to come.
-    pub fn leave(&mut self, line: &Line, got: usize, due: usize) -> Result<(), String> {
-        let from = line.end_of(got);
-        self.most += line.consumed.saturating_sub(from) as u64;
-        let read = due.min(line.whole_items(line.consumed));
-        self.least += line.end_of(read).saturating_sub(from) as u64;
+    pub fn leave(&mut self, connection: &Connection, got: usize, due: usize) -> Result<(), String> {
+        let from = connection.end_of(got);
+        self.most += connection.consumed.saturating_sub(from) as u64;
+        let read = due.min(connection.whole_items(connection.consumed));
+        self.least += connection.end_of(read).saturating_sub(from) as u64;
         // The codec that a handshake returns may hold items, of which no bytes are left to count.
-        let by_handshake = got > 0 && line.taken_by_handshake as usize == got;
-        let is_held = by_handshake && line.end_of(due) == from;
+        let by_handshake = got > 0 && connection.taken_by_handshake as usize == got;
+        let is_held = by_handshake && connection.end_of(due) == from;
         let is_silent = got < due && !is_held && self.said == 0;
         if is_silent || self.said < self.least {
             return Err(format!(
                 "unread-silent: {got} of {due} items of connection {}, and the seams say {} bytes, \
                  not {}: \"the reader's seam says so (how many bytes)\"",
-                line.generation, self.said, self.least
+                connection.generation, self.said, self.least
             ));
         }
         Ok(())

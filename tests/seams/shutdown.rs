@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_of_the_next_connection_tells_of_the_last_one_first() {
+async fn a_shutdown_on_the_next_connection_reports_the_loss_first() {
     let network = Network::new();
     let (mut reader, mut writer) = split(&network, Seam::Error).await;
     writer.write_all(b"lost").await.unwrap();
@@ -42,7 +42,7 @@ async fn a_shutdown_during_an_outage_hides_the_loss_from_neither_half() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loss_after_a_shutdown_is_told_once() {
+async fn a_loss_after_a_shutdown_is_reported_once() {
     let network = Network::new();
     let (mut reader, mut writer) = split(&network, Seam::Error).await;
     writer.shutdown().await.unwrap();

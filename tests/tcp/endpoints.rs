@@ -76,7 +76,7 @@ async fn a_name_is_tried_at_all_of_its_addresses() {
 }
 
 #[tokio::test]
-async fn every_address_that_was_tried_is_told() {
+async fn an_error_lists_every_address_that_was_tried() {
     let (_one, first) = refusing();
     let (_two, second) = refusing();
     let mut connector = TcpConnector::any_of([first, second]);
@@ -107,7 +107,7 @@ async fn no_endpoint_at_all_gives_up_with_a_typed_error() {
 }
 
 #[tokio::test]
-async fn an_endpoint_without_a_port_gives_up_at_once() {
+async fn an_endpoint_without_a_port_gives_up_immediately() {
     let mut stream = ReconnectingStream::builder(TcpConnector::new("db.example")).lazy();
     let error = soon(stream.connected()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);

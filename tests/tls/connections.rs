@@ -31,7 +31,7 @@ async fn count_resumed(server: &Server, config: ClientConfig, resets: usize) -> 
 }
 
 #[tokio::test]
-async fn have_a_handshake_each_and_resume_the_session_after_20_resets() {
+async fn each_connection_has_a_handshake_and_resumes_the_session_after_20_resets() {
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let authority = Authority::new();
         let server = Server::new(authority.server(NOW)).await;
@@ -44,7 +44,7 @@ async fn have_a_handshake_each_and_resume_the_session_after_20_resets() {
 
 /// The control of the test above.
 #[tokio::test]
-async fn do_not_resume_if_the_configuration_says_so() {
+async fn sessions_are_not_resumed_if_the_configuration_says_so() {
     let authority = Authority::new();
     let server = Server::new(authority.server(NOW)).await;
     let mut config = authority.client();
@@ -67,7 +67,7 @@ async fn connect_with(policy: Policy, seam: Seam) -> (Server, Stream, Accepted) 
 }
 
 #[tokio::test]
-async fn that_end_without_a_close_notify_are_lost_even_if_the_end_is_passed() {
+async fn a_connection_that_ends_without_a_close_notify_is_lost_even_if_the_end_is_passed() {
     for eof in [Eof::Reconnect, Eof::Pass] {
         let (server, mut stream, mut io) = connect(quick().eof(eof)).await;
         io.write_all(b"half").await.unwrap();
@@ -84,7 +84,7 @@ async fn that_end_without_a_close_notify_are_lost_even_if_the_end_is_passed() {
 }
 
 #[tokio::test]
-async fn that_end_with_a_close_notify_have_ended_if_the_end_is_passed() {
+async fn a_connection_that_ends_with_a_close_notify_has_ended_if_the_end_is_passed() {
     let (_server, mut stream, mut io) = connect(quick().eof(Eof::Pass)).await;
     io.write_all(b"all").await.unwrap();
     io.shutdown().await.unwrap();
@@ -101,7 +101,7 @@ async fn that_end_with_a_close_notify_have_ended_if_the_end_is_passed() {
 }
 
 #[tokio::test]
-async fn that_end_with_a_close_notify_are_replaced_otherwise() {
+async fn a_connection_that_ends_with_a_close_notify_is_replaced_by_default() {
     let (server, mut stream, mut io) = connect(quick()).await;
     io.shutdown().await.unwrap();
     let error = soon(stream.read_u8()).await.unwrap_err();
@@ -111,7 +111,7 @@ async fn that_end_with_a_close_notify_are_replaced_otherwise() {
 }
 
 #[tokio::test]
-async fn with_a_record_that_was_changed_on_the_way_are_lost() {
+async fn a_connection_with_a_record_that_was_changed_on_the_way_is_lost() {
     let (server, mut stream, mut io) = connect(quick()).await;
     let record = [&[0x17, 3, 3, 0, 32][..], &[0; 32]].concat();
     io.get_mut().0.write_all(&record).await.unwrap();
@@ -127,7 +127,7 @@ async fn with_a_record_that_was_changed_on_the_way_are_lost() {
 }
 
 #[tokio::test]
-async fn of_which_a_peer_resets_one_in_a_write_get_the_message_again_and_whole() {
+async fn a_message_whose_write_met_a_reset_goes_again_whole_to_the_next_tls_connection() {
     const MESSAGE: usize = 1 << 20;
     let message: Vec<u8> = (0..MESSAGE).map(|i| (i % 251).to_le_bytes()[0]).collect();
     let (server, mut stream, mut io) = connect(quick()).await;
@@ -153,7 +153,7 @@ async fn of_which_a_peer_resets_one_in_a_write_get_the_message_again_and_whole()
 }
 
 #[tokio::test]
-async fn that_are_reset_wake_a_writer_that_is_stuck() {
+async fn a_reset_of_a_tls_connection_wakes_a_writer_that_is_stuck() {
     let (server, mut stream, io) = connect_with(quick(), Seam::Hidden).await;
     let (stuck, mut is_stuck) = mpsc::channel(1);
     let writing = tokio::spawn(async move {
@@ -182,7 +182,7 @@ async fn that_are_reset_wake_a_writer_that_is_stuck() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn that_are_reset_let_both_halves_go_on_in_their_own_tasks() {
+async fn after_resets_of_tls_connections_both_halves_continue_in_their_own_tasks() {
     let (server, stream, first) = connect_with(quick(), Seam::Hidden).await;
     let (mut reading, mut writing) = split(stream);
     let reader = tokio::spawn(async move {

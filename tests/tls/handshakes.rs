@@ -4,7 +4,7 @@ use super::*;
 
 /// The server's half of a handshake, and the client's, are cut after so many bytes.
 #[tokio::test]
-async fn that_are_reset_in_the_middle_are_retried() {
+async fn a_handshake_that_is_reset_in_the_middle_is_retried() {
     let authority = Authority::new();
     let server = Server::new(authority.server(NOW)).await;
     let mut config = authority.client();
@@ -72,7 +72,7 @@ async fn cut(server: &Server, up: usize, down: usize) -> [usize; 2] {
 
 /// A peer that accepts, and says nothing.
 #[tokio::test(start_paused = true)]
-async fn that_hang_are_over_with_the_attempt() {
+async fn a_tls_handshake_that_hangs_ends_with_the_attempt() {
     let (dialed, mut arriving) = mpsc::unbounded_channel();
     let authority = Authority::new();
     let dial = move || {
@@ -104,7 +104,7 @@ async fn that_hang_are_over_with_the_attempt() {
 }
 
 #[tokio::test]
-async fn go_on_if_whoever_waits_for_them_is_cancelled_at_every_poll() {
+async fn a_handshake_continues_if_the_task_that_waits_is_canceled_at_every_poll() {
     let authority = Authority::new();
     let server = Server::new(authority.server(NOW)).await;
     let (mut stream, errors) = patient(server.connector(authority.client()));
@@ -121,7 +121,7 @@ async fn go_on_if_whoever_waits_for_them_is_cancelled_at_every_poll() {
 }
 
 #[tokio::test]
-async fn that_are_dropped_in_the_middle_leave_no_connection() {
+async fn a_handshake_that_is_dropped_in_the_middle_leaves_no_connection() {
     let authority = Authority::new();
     let server = Server::new(authority.server(NOW)).await;
     let (mut stream, _) = patient(server.connector(authority.client()));
@@ -152,7 +152,7 @@ async fn that_are_dropped_in_the_middle_leave_no_connection() {
 }
 
 #[tokio::test]
-async fn leave_the_errors_of_the_other_connector_as_they_are() {
+async fn a_tls_connector_leaves_the_errors_of_its_connector_as_they_are() {
     let config = Arc::new(Authority::new().client());
     let errors = [
         io::Error::from(ErrorKind::ConnectionRefused),
@@ -173,7 +173,7 @@ async fn leave_the_errors_of_the_other_connector_as_they_are() {
 }
 
 #[tokio::test]
-async fn are_debug() {
+async fn the_debug_of_a_tls_connector_and_its_attempt_shows_name_and_step() {
     let config = Authority::new().client();
     let dial = || pending::<io::Result<DuplexStream>>();
     let mut connector = TlsConnector::new(dial, name(), config);

@@ -26,7 +26,7 @@ async fn serve(server: Server) {
 }
 
 #[tokio::test]
-async fn are_never_torn() {
+async fn messages_over_tls_are_never_torn() {
     let authority = Authority::new();
     let server = Server::new(authority.server(NOW)).await;
     let connector = server.connector(authority.client());

@@ -11,7 +11,7 @@ async fn final_error(server: Server, connector: TlsConnector<ToAddress>) -> rust
 }
 
 #[tokio::test]
-async fn with_a_certificate_of_an_unknown_issuer_are_final() {
+async fn a_handshake_with_a_certificate_of_an_unknown_issuer_is_final() {
     let server = Server::new(Authority::new().server(NOW)).await;
     let connector = server.connector(Authority::new().client());
     let error = final_error(server, connector).await;
@@ -19,7 +19,7 @@ async fn with_a_certificate_of_an_unknown_issuer_are_final() {
 }
 
 #[tokio::test]
-async fn with_a_certificate_for_another_name_are_final() {
+async fn a_handshake_with_a_certificate_for_another_name_is_final() {
     let authority = Authority::new();
     let server = Server::new(authority.server(NOW)).await;
     let address = ToAddress(server.listener.local_addr().unwrap());
@@ -33,7 +33,7 @@ async fn with_a_certificate_for_another_name_are_final() {
 }
 
 #[tokio::test]
-async fn with_a_wrong_certificate_are_final_in_the_middle_of_a_streams_life_too() {
+async fn a_handshake_with_a_wrong_certificate_is_final_after_the_first_connection_too() {
     let authority = Authority::new();
     let mut server = Server::new(authority.server(NOW)).await;
     let (mut stream, _) = patient(server.connector(authority.client()));
@@ -48,7 +48,7 @@ async fn with_a_wrong_certificate_are_final_in_the_middle_of_a_streams_life_too(
 }
 
 #[tokio::test]
-async fn with_a_certificate_out_of_its_time_are_retried_until_it_is_renewed() {
+async fn a_handshake_with_a_certificate_out_of_its_time_is_retried_until_it_is_renewed() {
     for years in [PAST, FUTURE] {
         let authority = Authority::new();
         let mut server = Server::new(authority.server(years)).await;
@@ -74,7 +74,7 @@ async fn with_a_certificate_out_of_its_time_are_retried_until_it_is_renewed() {
 }
 
 #[tokio::test]
-async fn are_retried_as_the_users_own_judge_says() {
+async fn a_handshake_is_retried_if_retry_if_says_so() {
     let authority = Authority::new();
     let mut server = Server::new(Authority::new().server(NOW)).await;
     let connector = server
@@ -98,7 +98,7 @@ async fn are_retried_as_the_users_own_judge_says() {
 }
 
 #[tokio::test]
-async fn that_our_own_verifier_fails_are_final() {
+async fn a_handshake_that_the_verifier_of_the_user_refuses_is_final() {
     let server = Server::new(Authority::new().server(NOW)).await;
     let mut config = Authority::new().client();
     config.dangerous().set_certificate_verifier(Arc::new(Pins));
@@ -148,7 +148,7 @@ impl rustls::client::danger::ServerCertVerifier for Pins {
 
 /// In TLS 1.3 the server sees our certificate after we have finished.
 #[tokio::test]
-async fn whose_client_is_refused_are_final_in_both_versions() {
+async fn a_handshake_whose_client_is_refused_is_final_in_both_versions() {
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let authority = Authority::new();
         let server = Server::new(authority.strict_server()).await;
@@ -172,7 +172,7 @@ async fn whose_client_is_refused_are_final_in_both_versions() {
 }
 
 #[tokio::test]
-async fn with_something_else_than_tls_or_an_accident_are_retried() {
+async fn a_handshake_that_is_answered_by_something_else_than_tls_is_retried() {
     let internal_error = [0x15, 3, 3, 0, 2, 2, 80];
     for answer in [
         &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
@@ -199,7 +199,7 @@ async fn with_something_else_than_tls_or_an_accident_are_retried() {
 }
 
 #[tokio::test]
-async fn that_the_peer_refuses_are_final() {
+async fn a_handshake_that_the_peer_refuses_is_final() {
     let server = Server::new(Authority::new().server(NOW)).await;
     let (mut stream, _) = patient(server.connector(Authority::new().client()));
     let refusing = async {

@@ -92,7 +92,7 @@ fn check_arrival_meets_halves(pump: fn(&Connection, &Readiness) -> bool, waits: 
 }
 
 #[test]
-fn data_that_arrives_while_a_half_looks_is_found_or_wakes_both_halves() {
+fn data_that_arrives_while_a_half_polls_is_found_or_wakes_both_halves() {
     check_arrival_meets_halves(pump, waits);
 }
 
@@ -104,6 +104,6 @@ fn control_a_direction_that_is_cleared_late_is_never_read() {
 
 #[test]
 #[should_panic(expected = "a half was stranded")]
-fn control_a_half_that_looks_before_it_registers_misses_the_data() {
+fn control_a_half_that_checks_before_it_registers_misses_the_data() {
     check_arrival_meets_halves(pump, waits_unseen);
 }

@@ -40,6 +40,6 @@ fn a_confirmation_wakes_a_sink_that_was_about_to_wait_for_room() {
 
 #[test]
 #[should_panic(expected = "a confirmation left a full sink waiting")]
-fn control_a_sink_that_looks_before_it_registers_is_left_waiting() {
+fn control_a_sink_that_checks_before_it_registers_is_left_waiting() {
     check_confirmation_meets_sink(poll_room_unseen, ConfirmHandle::confirm);
 }

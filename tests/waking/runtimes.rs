@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::*;
 
 /// A peer that resets every other connection after its first byte, and echoes on the rest.
-async fn moody_echo(listener: TcpListener) {
+async fn flaky_echo(listener: TcpListener) {
     for n in 0.. {
         let (mut socket, _) = listener.accept().await.unwrap();
         if n % 2 == 0 {
@@ -41,7 +41,7 @@ async fn connect(
 async fn both_halves_complete(abort_first_reader: bool) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let peer = tokio::spawn(moody_echo(listener));
+    let peer = tokio::spawn(flaky_echo(listener));
     let (reader, mut writer) = tokio::io::split(connect(address).await);
     let reader = Arc::new(Mutex::new(reader));
     let read = || {
@@ -71,14 +71,14 @@ async fn both_halves_complete(abort_first_reader: bool) {
 }
 
 #[tokio::test]
-async fn current_thread() {
+async fn both_halves_complete_on_a_current_thread_runtime() {
     for run in 0..40 {
         both_halves_complete(run % 2 == 0).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn multi_thread() {
+async fn both_halves_complete_on_a_multi_thread_runtime() {
     for run in 0..40 {
         both_halves_complete(run % 2 == 0).await;
     }

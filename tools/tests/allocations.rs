@@ -100,7 +100,7 @@ fn bytes_kept<S, Io>(_stream: &S, allocations: AllocationInfo) -> usize {
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_counter_counts_allocations() {
     let allocations = measure(|| drop(black_box(Box::new([0_u8; 24]))));
     assert_eq!(allocations.count_total, 1);
     assert_eq!(allocations.bytes_total, 24);

@@ -43,7 +43,7 @@ mod reading {
     use super::*;
 
     #[test]
-    fn every_field() {
+    fn every_field_is_read() {
         assert_reads(
             r#"
             attempt_timeout = "3s"
@@ -131,7 +131,7 @@ mod reading {
     }
 
     #[test]
-    fn backoff_none_and_constant() {
+    fn a_backoff_may_be_none_or_constant() {
         let with = |backoff| Policy::default().backoff(backoff);
         assert_reads("backoff = 'none'", &with(Backoff::none()));
         assert_reads(
@@ -262,7 +262,7 @@ mod refusing {
     }
 
     #[test]
-    fn other_wrong_types() {
+    fn values_of_other_types_are_refused() {
         for (text, reason) in [
             ("max_attempts = -1", "expected u32, or \"none\""),
             ("max_attempts = 4294967296", "expected u32, or \"none\""),

@@ -274,22 +274,22 @@ fn vanishes(test: &str, limit: Duration) {
 }
 
 #[test]
-fn the_user_timeout_sees_a_peer_that_vanished_while_the_stream_only_writes() {
+fn the_user_timeout_detects_a_peer_that_vanished_while_the_stream_only_writes() {
     vanishes("writes", Duration::from_secs(2));
 }
 
 #[test]
-fn keepalive_sees_a_peer_that_vanished_while_the_stream_only_reads() {
+fn keepalive_detects_a_peer_that_vanished_while_the_stream_only_reads() {
     vanishes("reads", Duration::from_secs(3));
 }
 
 #[test]
-fn a_name_is_looked_up_anew_at_every_attempt() {
+fn a_name_is_resolved_again_at_every_attempt() {
     vanishes("name", Duration::from_secs(3));
 }
 
 #[test]
-fn without_the_options_nobody_would_notice() {
+fn without_the_options_a_peer_that_vanished_is_not_detected() {
     let Some(namespaces) = Namespaces::new("u") else {
         return;
     };

@@ -86,7 +86,7 @@ fn server_process_on(port: u16) -> Program {
 }
 
 #[tokio::test]
-async fn answers_belong_to_their_requests_though_the_server_is_killed_and_cruel() {
+async fn responses_belong_to_their_requests_though_the_server_is_killed_and_injects_faults() {
     const REQUESTS: u32 = 2000;
     let mut program = server_process_on(free_port());
     let (client, worker) = start(program.address());
@@ -124,7 +124,7 @@ async fn answers_belong_to_their_requests_though_the_server_is_killed_and_cruel(
 }
 
 #[tokio::test]
-async fn a_post_is_not_repeated_and_goes_on_if_it_never_left() {
+async fn a_post_is_not_repeated_and_continues_if_it_never_left() {
     let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let stats = Arc::new(server::Stats::default());
@@ -149,7 +149,7 @@ async fn a_post_is_not_repeated_and_goes_on_if_it_never_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_was_closed_while_nobody_asked_costs_no_request() {
+async fn a_connection_that_was_closed_between_requests_costs_no_request() {
     let (connector, mut peers) = duplexes();
     let stream = ReconnectingStream::builder(connector)
         .policy(quick())
@@ -228,7 +228,7 @@ async fn hyper_over(seam: Seam, cuts: &str) -> (Answer, mpsc::UnboundedReceiver<
 
 /// Why `Seam::Hidden` is not for hyper.
 #[tokio::test(start_paused = true)]
-async fn with_a_hidden_seam_a_lost_answer_is_waited_for_for_ever() {
+async fn with_a_hidden_seam_a_lost_response_is_waited_for_for_ever() {
     let (answer, mut peers) = hyper_over(Seam::Hidden, "").await;
     let mut next = peers.recv().await.unwrap();
     assert!(timeout(1000 * HOUR, answer).await.is_err());
@@ -241,7 +241,7 @@ async fn with_a_hidden_seam_a_lost_answer_is_waited_for_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_hidden_seam_a_cut_answer_goes_on_with_the_next_connections_bytes() {
+async fn with_a_hidden_seam_a_cut_response_continues_with_the_next_connections_bytes() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n";
     let (answer, mut peers) = hyper_over(Seam::Hidden, &format!("{head}half")).await;
     // As servers say to a connection that has asked nothing for too long.
@@ -261,7 +261,7 @@ async fn with_a_hidden_seam_a_cut_answer_goes_on_with_the_next_connections_bytes
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_an_error_at_the_seam_a_lost_answer_is_an_error_at_once() {
+async fn with_seam_error_a_lost_response_is_an_error_immediately() {
     let (answer, _peers) = hyper_over(Seam::Error, "").await;
     let error = timeout(HOUR, answer).await.unwrap().unwrap().unwrap_err();
     let inner = std::error::Error::source(&error).unwrap();
@@ -327,7 +327,7 @@ http {
 
 /// It closes each connection after 20 answers, is reloaded, and is killed.
 #[tokio::test]
-async fn nginx_is_asked_through_reloads_and_kills() {
+async fn requests_to_nginx_succeed_through_reloads_and_kills() {
     const REQUESTS: u32 = 1000;
     if !are_installed(&["nginx"]) {
         return;

@@ -69,7 +69,7 @@ impl Drop for Peer {
 }
 
 #[tokio::test]
-async fn the_idle_timeout_sees_a_server_that_was_stopped() {
+async fn the_idle_timeout_detects_a_server_that_was_stopped() {
     let (peer, address) = Peer::start();
     let mut stream = ReconnectingStream::builder(move || TcpStream::connect(address))
         .policy(Policy::default().idle_timeout(200 * MS))
@@ -98,7 +98,7 @@ async fn the_idle_timeout_sees_a_server_that_was_stopped() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_killed_is_seen_at_once() {
+async fn a_server_that_was_killed_is_detected_immediately() {
     let (peer, address) = Peer::start();
     let mut stream = ReconnectingStream::builder(move || TcpStream::connect(address))
         .seam(Seam::Error)

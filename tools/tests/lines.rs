@@ -111,7 +111,7 @@ fn socat(path: &Path) -> Program {
 }
 
 #[tokio::test]
-async fn socat_is_killed_and_no_line_is_torn() {
+async fn no_line_is_torn_when_socat_is_killed() {
     if !are_installed(&["socat"]) {
         return;
     }
@@ -127,7 +127,7 @@ async fn socat_is_killed_and_no_line_is_torn() {
 }
 
 #[tokio::test]
-async fn nc_is_killed_and_no_line_is_torn() {
+async fn no_line_is_torn_when_nc_is_killed() {
     if !are_installed(&["nc", "sh"]) {
         return;
     }
@@ -175,7 +175,7 @@ async fn a_plain_framed_tears_lines_when_socat_is_killed() {
 
 /// The control, cut where the test wants it.
 #[tokio::test(start_paused = true)]
-async fn half_a_line_is_joined_to_a_strangers_by_a_plain_framed_and_dropped_by_the_recipe() {
+async fn half_a_line_is_joined_to_another_one_by_a_plain_framed_and_dropped_by_the_recipe() {
     for is_plain in [true, false] {
         // The first connection ends in the middle of a line, the second one stays open.
         let mut servers = VecDeque::from([&b"buy 1\nbuy 2\nbuy 3"[..], b"buy 1\nbuy 2\n"]);

@@ -163,7 +163,7 @@ mod controls {
     }
 
     #[tokio::test]
-    async fn a_client_that_does_not_see_the_seam_gets_the_replies_of_other_commands() {
+    async fn a_client_with_a_hidden_seam_gets_the_replies_of_other_commands() {
         if !are_installed(&["memcached"]) {
             return;
         }

@@ -116,12 +116,12 @@ async fn with_resets(ahead: u32) {
 }
 
 #[tokio::test]
-async fn nothing_is_missing_and_nothing_stalls_under_resets() {
+async fn an_mqtt_client_misses_nothing_and_never_stalls_under_resets() {
     with_resets(1).await;
 }
 
 #[tokio::test]
-async fn nothing_is_missing_and_nothing_stalls_under_resets_if_it_publishes_ahead() {
+async fn an_mqtt_client_that_publishes_ahead_misses_nothing_and_never_stalls_under_resets() {
     with_resets(AS_THE_WINDOW_ALLOWS).await;
 }
 
@@ -245,7 +245,7 @@ mod controls {
     }
 
     #[tokio::test]
-    async fn a_plain_framed_that_goes_on_after_what_it_has_written_loses_messages() {
+    async fn a_plain_framed_that_continues_after_what_it_has_written_loses_messages() {
         if !are_installed(&["mosquitto"]) {
             return;
         }

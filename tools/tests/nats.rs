@@ -91,7 +91,7 @@ where
 }
 
 #[tokio::test]
-async fn what_is_delivered_between_resets_is_whole_and_in_order() {
+async fn messages_of_nats_between_resets_are_whole_and_in_order() {
     if are_installed(&["nats-server"]) {
         soon(receive_under_resets()).await;
     }
@@ -117,7 +117,7 @@ async fn receive_under_resets() {
 }
 
 #[tokio::test]
-async fn nothing_is_missing_without_resets() {
+async fn a_nats_client_misses_nothing_without_resets() {
     if are_installed(&["nats-server"]) {
         soon(receive_without_resets()).await;
     }
@@ -174,7 +174,7 @@ async fn receive_all(mut nats: Nats) -> u32 {
 }
 
 #[tokio::test]
-async fn nothing_that_is_published_is_missing_if_the_server_answers_it() {
+async fn nothing_that_is_published_is_missing_if_the_server_confirms_it() {
     if are_installed(&["nats-server"]) {
         soon(publish_under_resets()).await;
     }

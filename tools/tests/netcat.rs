@@ -140,7 +140,7 @@ async fn kill(listener: TcpListener, io: BufReader<TcpStream>) -> TcpSocket {
 }
 
 #[tokio::test]
-async fn netcat_goes_on_after_its_server_was_killed_and_restarted() {
+async fn netcat_continues_after_its_server_was_killed_and_restarted() {
     let (listener, address) = listen().await;
     let mut netcat = Netcat::start(address, &[]);
     let mut io = accept(&listener).await;
@@ -397,7 +397,7 @@ async fn netcat_explains_a_wrong_command_line() {
 }
 
 #[tokio::test]
-async fn netcat_helps() {
+async fn netcat_prints_its_help() {
     let output = soon(netcat().arg("--help").output()).await.unwrap();
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();

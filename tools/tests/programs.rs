@@ -76,7 +76,7 @@ async fn the_redis_recipe_misses_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn tls_resumes_its_sessions_and_loses_no_line_and_says_so() {
+async fn the_tls_recipe_resumes_its_sessions_and_loses_no_line_and_says_so() {
     let rows = [
         (9, "connections"),
         (3, "full handshakes"),
@@ -88,7 +88,7 @@ async fn tls_resumes_its_sessions_and_loses_no_line_and_says_so() {
 }
 
 #[tokio::test]
-async fn http_answers_are_right_and_it_says_so() {
+async fn the_http_recipe_gets_the_right_responses_and_says_so() {
     let rows = [
         (1000, "requests, one in 4 of them a POST"),
         (0, "answered wrong"),
@@ -97,7 +97,7 @@ async fn http_answers_are_right_and_it_says_so() {
 }
 
 #[tokio::test]
-async fn the_websocket_misses_nothing_and_says_so() {
+async fn the_websocket_recipe_misses_nothing_and_says_so() {
     let rows = [(
         2000,
         "messages received, all of them whole, once, and in order",
@@ -116,7 +116,7 @@ async fn the_proxy_mixes_nothing_up_and_says_so() {
 }
 
 #[tokio::test]
-async fn the_lines_are_whole_and_it_says_so() {
+async fn the_lines_recipe_gets_whole_lines_and_says_so() {
     let rows = [(2000, "of them new"), (0, "missing"), (0, "torn")];
     counts(&run(env!("CARGO_BIN_EXE_lines")).await, &rows);
 }

@@ -186,7 +186,7 @@ async fn an_upstream_that_finishes_first_ends_the_conversation() {
 
 /// Why the seam is not hidden.
 #[tokio::test(start_paused = true)]
-async fn with_a_hidden_seam_the_bytes_go_on_in_the_middle() {
+async fn with_a_hidden_seam_the_bytes_continue_in_the_middle() {
     let (accepted, mut connections) = mpsc::unbounded_channel();
     let mut upstream = ReconnectingStream::builder(move || {
         let (near, far) = duplex("transfer ".len());
@@ -225,7 +225,7 @@ fn closed_after(answer: &str) -> DuplexStream {
 
 /// Why the end of the stream is passed.
 #[tokio::test(start_paused = true)]
-async fn without_eof_pass_the_end_of_an_answer_is_taken_for_a_loss() {
+async fn without_eof_pass_the_end_of_a_response_is_taken_for_a_loss() {
     for (eof, is_lost) in [(Eof::Reconnect, true), (Eof::Pass, false)] {
         let connector = || ready(Ok(closed_after("all there is")));
         let mut upstream = ReconnectingStream::builder(connector)
@@ -255,7 +255,7 @@ async fn without_eof_pass_the_end_of_an_answer_is_taken_for_a_loss() {
 
 /// It has closed its side before there is an upstream.
 #[tokio::test(start_paused = true)]
-async fn a_client_with_nothing_to_say_gets_its_answer_too() {
+async fn a_client_that_sends_nothing_gets_its_response_too() {
     let connector = async || {
         sleep(SECOND).await;
         Ok(closed_after("the time of day"))

@@ -255,14 +255,14 @@ mod subscribing {
     }
 
     #[tokio::test]
-    async fn every_message_that_was_published_meanwhile_arrives_once() {
+    async fn every_message_that_was_published_during_outages_arrives_once() {
         if are_installed(&["redis-server"]) {
             soon(every_message_arrives(Seam::Hidden)).await;
         }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn every_message_that_was_published_meanwhile_arrives_once_on_two_threads() {
+    async fn every_message_that_was_published_during_outages_arrives_once_on_two_threads() {
         if are_installed(&["redis-server"]) {
             soon(every_message_arrives(Seam::Error)).await;
         }
@@ -282,7 +282,7 @@ mod subscribing {
     }
 
     #[tokio::test]
-    async fn a_message_that_was_cut_is_never_seen() {
+    async fn a_subscriber_never_gets_a_message_that_was_cut() {
         const ROUNDS: usize = 5;
         if !are_installed(&["redis-server"]) {
             return;
@@ -320,7 +320,7 @@ mod subscribing {
 
     /// What the test above shows is not shown by itself.
     #[tokio::test]
-    async fn a_plain_framed_over_a_hidden_seam_sees_what_was_cut() {
+    async fn a_plain_framed_over_a_hidden_seam_gets_what_was_cut() {
         use reconnecting_stream::ReconnectingStream;
         use tokio::io::AsyncWriteExt;
 
@@ -447,14 +447,14 @@ mod writing {
     }
 
     #[tokio::test]
-    async fn nothing_is_missing() {
+    async fn no_command_of_a_writer_is_missing() {
         if are_installed(&["redis-server"]) {
             soon(kill_and_restart()).await;
         }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nothing_is_missing_on_two_threads() {
+    async fn no_command_of_a_writer_is_missing_on_two_threads() {
         if are_installed(&["redis-server"]) {
             soon(kill_and_restart()).await;
         }
@@ -511,7 +511,7 @@ mod writing {
 
     /// Without the product: a client that dials again and continues after what it has written.
     #[tokio::test]
-    async fn what_a_plain_framed_has_written_may_be_missing() {
+    async fn commands_that_a_plain_framed_has_written_may_be_missing() {
         if !are_installed(&["redis-server"]) {
             return;
         }
@@ -561,7 +561,7 @@ mod stopped {
     /// The server's kernel answers for it, so nothing but silence tells. A heartbeat sees to it
     /// that silence means something.
     #[tokio::test]
-    async fn is_noticed_by_the_idle_timeout_of_a_subscriber() {
+    async fn a_stopped_redis_is_detected_by_the_idle_timeout_of_a_subscriber() {
         if !are_installed(&["redis-server"]) {
             return;
         }
@@ -634,7 +634,7 @@ mod stopped {
     }
 
     #[tokio::test]
-    async fn is_noticed_by_nobody_without_an_idle_timeout() {
+    async fn a_stopped_redis_is_not_detected_without_an_idle_timeout() {
         if !are_installed(&["redis-server"]) {
             return;
         }
@@ -652,7 +652,7 @@ mod stopped {
 
     /// No idle timeout: what is not acknowledged is the kernel's to notice.
     #[tokio::test]
-    async fn is_noticed_under_writes_by_the_user_timeout() {
+    async fn a_stopped_redis_is_detected_under_writes_by_the_user_timeout() {
         if are_installed(&["redis-server"]) {
             soon(write_to_a_stopped_server()).await;
         }

@@ -101,13 +101,13 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn backon_exponential() {
+async fn an_exponential_schedule_of_backon_is_followed() {
     let delays = assert_follows_backon(ExponentialBuilder::default(), 3).await;
     assert_eq!(delays, [1, 2, 4].map(|n| n * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
-async fn backon_exponential_with_jitter() {
+async fn an_exponential_schedule_of_backon_with_jitter_is_followed() {
     let builder = ExponentialBuilder::default()
         .with_factor(3.0)
         .with_min_delay(100 * MS)
@@ -125,14 +125,14 @@ async fn backon_exponential_with_jitter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn backon_fibonacci() {
+async fn a_fibonacci_schedule_of_backon_is_followed() {
     let builder = FibonacciBuilder::default().with_max_times(6);
     let delays = assert_follows_backon(builder, 6).await;
     assert_eq!(delays, [1, 1, 2, 3, 5, 8].map(|n| n * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
-async fn backon_constant() {
+async fn a_constant_schedule_of_backon_is_followed() {
     let builder = ConstantBuilder::default()
         .with_delay(250 * MS)
         .with_max_times(4);
@@ -141,7 +141,7 @@ async fn backon_constant() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_schedule_gives_up_at_once() {
+async fn an_empty_schedule_gives_up_immediately() {
     assert_follows_backon(ConstantBuilder::default().with_max_times(0), 0).await;
 }
 
@@ -170,7 +170,7 @@ mod backoff_crate {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn exponential_until_it_ends_and_anew() {
+    async fn an_exponential_schedule_of_backoff_ends_and_begins_again_at_the_next_outage() {
         let schedule = ExponentialBackoff {
             initial_interval: 100 * MS,
             multiplier: 2.0,

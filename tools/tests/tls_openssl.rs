@@ -115,7 +115,7 @@ where
 }
 
 #[tokio::test]
-async fn lines_go_on_when_the_server_is_killed_and_started_again() {
+async fn lines_continue_when_the_server_is_killed_and_started_again() {
     if !are_installed(&["openssl"]) {
         return;
     }
@@ -212,7 +212,7 @@ fn number(answer: &str) -> Option<usize> {
 }
 
 #[tokio::test]
-async fn sessions_are_resumed_until_the_server_starts_anew() {
+async fn sessions_are_resumed_until_the_server_is_restarted() {
     if !are_installed(&["openssl"]) {
         return;
     }

@@ -126,7 +126,7 @@ impl Events {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_final_and_503_is_not() {
+async fn a_wrong_password_is_permanent_and_a_503_is_transient() {
     let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let endings = [Ending::Refuse, Ending::Refuse, Ending::Drop];
@@ -220,7 +220,7 @@ async fn a_publisher_that_is_killed_and_stopped_costs_no_message() {
 }
 
 #[test]
-fn errors_are_judged() {
+fn errors_of_a_websocket_are_classified() {
     let too_long = CapacityError::MessageTooLong {
         size: 2,
         max_size: 1,

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_families_alternate() {
+    fn the_address_families_alternate() {
         let given = addresses(&[
             "[2001:db8::1]:1",
             "[2001:db8::2]:1",
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_family_of_the_first_address_is_first() {
+    fn the_family_of_the_first_address_comes_first() {
         let given = addresses(&["192.0.2.1:1", "192.0.2.2:1", "[2001:db8::1]:1"]);
         let order = addresses(&["192.0.2.1:1", "[2001:db8::1]:1", "192.0.2.2:1"]);
         assert_eq!(interleaved(given), order);

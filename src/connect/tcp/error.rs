@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_lists_all_failures() {
+    fn the_message_of_unreachable_lists_all_failures() {
         let failures = vec![
             failure("a:1", Some("127.0.0.1:1"), io::ErrorKind::ConnectionRefused),
             failure("127.0.0.1:2", Some("127.0.0.1:2"), io::ErrorKind::TimedOut),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_is_permanent_only_if_all_failures_are() {
+    fn the_kind_of_unreachable_is_permanent_only_if_all_failures_are() {
         let failures = vec![failure("c", None, io::ErrorKind::InvalidInput)];
         let error = io::Error::from(Unreachable { failures });
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);

@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_the_first_starts_if_it_succeeds_before_the_delay() {
+    async fn only_the_first_candidate_starts_if_it_succeeds_before_the_delay() {
         let candidates = [(249 * MS, Ok(1)), (Duration::ZERO, Ok(2))];
         assert_eq!(run(&candidates).await, (Ok(1), vec![0]));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_next_starts_after_the_delay_and_may_win() {
+    async fn the_next_candidate_starts_after_the_delay_and_may_win() {
         let candidates = [(900 * MS, Ok(1)), (900 * MS, Ok(2)), (100 * MS, Ok(3))];
         assert_eq!(run(&candidates).await, (Ok(3), vec![0, 250, 500]));
         let candidates = [(400 * MS, Ok(1)), (900 * MS, Ok(2))];
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_starts_the_next_immediately() {
+    async fn a_failed_candidate_starts_the_next_one_immediately() {
         let candidates = [
             (10 * MS, Err(vec![1])),
             (20 * MS, Err(vec![2])),
@@ -166,14 +166,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_race_that_all_have_lost_returns_all_errors() {
+    async fn a_race_whose_candidates_all_failed_returns_all_errors() {
         let candidates = [(300 * MS, Err(vec![1])), (10 * MS, Err(vec![2, 3]))];
         assert_eq!(run(&candidates).await, (Err(vec![2, 3, 1]), vec![0, 250]));
         assert_eq!(run(&[]).await, (Err(vec![]), vec![]));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_restarts_at_each_start() {
+    async fn the_delay_restarts_at_each_start_of_a_candidate() {
         let candidates = [
             (100 * MS, Err(vec![1])),
             (900 * MS, Ok(2)),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn with_an_endless_delay_the_next_waits_for_a_failure() {
+    async fn with_an_endless_delay_the_next_candidate_waits_for_a_failure() {
         let first = Box::pin(pending::<Answer>()) as Pin<Box<dyn Future<Output = Answer>>>;
         let second = Box::pin(ready(Ok(2)));
         let race = race([first, second], Duration::MAX).run();

@@ -96,7 +96,7 @@ fn pending_confirmations_count_immediately_and_together() {
 }
 
 #[test]
-fn more_than_there_are_count_as_all_of_those_and_for_nothing_later() {
+fn more_confirmations_than_messages_confirm_all_of_those_and_nothing_later() {
     for count in [Sender::confirm, Sender::confirm_replies] {
         for n in [4, 7, usize::MAX] {
             let mut sender = sender(3);
@@ -140,7 +140,7 @@ fn a_confirmation_comes_on_top_of_replies() {
 }
 
 #[test]
-fn of_both_kinds_at_once_the_further_one_counts() {
+fn of_confirmations_and_replies_together_the_further_one_counts() {
     let sender = sender(4);
     sender.confirmations.confirm(1);
     sender.confirmations.confirm_replies(3);

@@ -223,7 +223,7 @@ fn a_sender_is_on_its_fast_path_only_with_a_connection_and_without_an_error() {
 }
 
 #[test]
-fn what_was_confirmed_before_a_loss_or_during_an_outage_is_not_owed() {
+fn what_was_confirmed_before_a_loss_or_during_an_outage_is_not_sent_again() {
     for is_lost_first in [false, true] {
         let mut core = core(Options {
             resend: unconfirmed(1000),

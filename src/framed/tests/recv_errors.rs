@@ -16,7 +16,7 @@ fn with_eof(items: &[u8], fails: bool) -> Queue {
 }
 
 #[test]
-fn the_end_of_a_stream_is_told_once_after_the_last_items() {
+fn the_end_of_a_stream_is_reported_once_after_the_last_items() {
     let mut queue = with_eof(&[7, 8], false);
     read(&mut queue, &frame(&[1, 2]));
     end_of_stream(&mut queue);

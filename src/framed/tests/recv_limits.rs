@@ -71,7 +71,7 @@ fn a_limit_of_no_connections_keeps_one() {
 }
 
 #[test]
-fn a_connection_from_which_everything_was_read_does_not_count() {
+fn a_connection_from_which_everything_was_read_does_not_count_for_the_limit() {
     let mut queue = queue(1000, 1);
     come_and_go(&mut queue, 1, &frame(&[7]));
     begin(&mut queue);
@@ -116,7 +116,7 @@ fn many_seams_without_items_become_one_and_no_dropped_byte_is_forgotten() {
 }
 
 #[test]
-fn what_the_reader_was_in_the_middle_of_is_not_merged_away() {
+fn the_seam_of_a_message_that_the_reader_was_in_the_middle_of_is_not_merged() {
     let mut queue = queue(1000, 1);
     begin(&mut queue);
     read(&mut queue, &frame(&[1, 2, 3]));
@@ -170,7 +170,7 @@ fn the_rest_of_a_connection_that_was_closed_in_order_is_never_dropped() {
 }
 
 #[test]
-fn a_connection_that_has_brought_nothing_does_not_count() {
+fn a_connection_that_has_brought_nothing_does_not_count_for_the_limit() {
     let mut queue = queue(1000, 1);
     come_and_go(&mut queue, 1, &frame(&[7]));
     for generation in 2..=20 {

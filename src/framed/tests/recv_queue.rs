@@ -203,7 +203,7 @@ fn a_reader_that_came_to_no_connection_is_told_of_the_first_past_one() {
 }
 
 #[test]
-fn a_loss_that_nothing_replaces_is_told_last() {
+fn a_loss_that_nothing_replaces_is_reported_last() {
     let mut queue = connected();
     read(&mut queue, &frame(&[1]));
     lose(&mut queue, 1);
@@ -215,7 +215,7 @@ fn a_loss_that_nothing_replaces_is_told_last() {
 }
 
 #[test]
-fn a_seam_that_waits_tells_of_a_loss_that_nothing_replaces() {
+fn a_seam_that_waits_reports_a_loss_that_nothing_replaces() {
     for has_passed in [false, true] {
         let mut queue = connected();
         lose(&mut queue, 1);
@@ -233,7 +233,7 @@ fn a_seam_that_waits_tells_of_a_loss_that_nothing_replaces() {
 }
 
 #[test]
-fn there_is_more_exactly_while_the_reader_need_not_wait() {
+fn the_queue_has_more_exactly_while_the_reader_need_not_wait() {
     let mut queue = RecvQueue::new(Limits::default());
     assert!(!queue.has_more() && queue.is_empty());
     begin(&mut queue);

@@ -95,7 +95,7 @@ fn a_message_without_bytes_is_complete_with_the_bytes_before_it() {
 }
 
 #[test]
-fn it_is_flushed_when_everything_was_written_and_then_flushed() {
+fn a_send_buffer_is_flushed_when_everything_was_written_and_then_flushed() {
     for resend in [Resend::Torn, unconfirmed(1000)] {
         let mut buffer = connected(resend, 1000);
         assert!(buffer.is_flushed());
@@ -109,7 +109,7 @@ fn it_is_flushed_when_everything_was_written_and_then_flushed() {
 }
 
 #[test]
-fn a_flush_that_a_loss_has_overtaken_is_not_owed_by_the_next_connection() {
+fn a_flush_that_a_loss_has_overtaken_is_not_due_on_the_next_connection() {
     let mut buffer = connected(Resend::Torn, 1000);
     push_all(&mut buffer, 0..1);
     take(&mut buffer, 10);
@@ -201,7 +201,7 @@ fn the_fast_path_of_a_sender_is_open_while_there_is_room_and_it_is_not_blocked()
 }
 
 #[test]
-fn a_backlog_that_was_confirmed_before_it_was_written_is_none() {
+fn a_backlog_that_was_confirmed_before_it_was_written_is_empty() {
     let mut buffer = connected(unconfirmed(1000), 1000);
     push_all(&mut buffer, 0..2);
     take_all(&mut buffer);

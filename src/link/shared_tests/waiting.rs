@@ -95,7 +95,7 @@ fn a_half_is_waiting_while_its_own_waker_is_registered_and_no_command_is_pending
 }
 
 #[test]
-fn a_task_that_finds_something_to_do_does_not_wait() {
+fn a_task_whose_condition_is_met_does_not_wait() {
     for role in ROLES {
         let mut link = Link::new();
         for _ in 0..2 {
@@ -113,7 +113,7 @@ fn a_task_that_finds_something_to_do_does_not_wait() {
 }
 
 #[test]
-fn it_looks_after_it_has_registered() {
+fn a_task_checks_its_condition_after_it_has_registered() {
     for role in ROLES {
         let mut link = Link::new();
         let shared = link.guard.share();

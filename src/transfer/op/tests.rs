@@ -49,14 +49,14 @@ fn every_operation_belongs_to_one_half_and_fails_in_one_phase() {
 }
 
 #[test]
-fn a_half_is_told_of_the_losses_that_it_has_not_been_told_of() {
+fn a_half_gets_the_losses_that_were_not_reported_to_it() {
     let table = OPS.map(Op::loss_flag);
     let (read, write) = (READ_LOSS, WRITE_LOSS);
     assert_eq!(table, [read, write, write, read, write]);
 }
 
 #[test]
-fn an_operation_leaves_the_fast_path_for_whatever_concerns_it() {
+fn an_operation_leaves_the_fast_path_for_each_flag_that_concerns_it() {
     let flags = [
         COMMANDS,
         CHANGED,

@@ -11,16 +11,16 @@ use tokio::io::{ReadHalf, WriteHalf, split};
 use tokio::time::Instant;
 
 use super::super::actor::Actor;
-use super::super::dialer::Dialer;
-use super::super::line::Habits;
+use super::super::connection::Habits;
+use super::super::connector::Connector;
+use super::super::harness::{IDLE, Rig};
 use super::super::observer::observer;
 use super::super::random::Random;
 use super::super::run::{Failure, trace};
 use super::super::settings::{MAX_UNREAD, Offline, Settings, Stats};
 use super::super::task::WakerWasDropped;
-use super::super::world::{IDLE, Rig};
 
-pub type Bytes = ReconnectingStream<Dialer>;
+pub type Bytes = ReconnectingStream<Connector>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -31,11 +31,11 @@ pub enum Op {
     /// Waits for a connection.
     Connected,
     /// Waits for a connection, and takes the losses before it from both halves.
-    Crossed,
+    Resync,
 }
 
 #[derive(Debug)]
-pub enum Answer {
+pub enum PollOutcome {
     Read(io::Result<Vec<u8>>),
     Wrote(io::Result<usize>),
     Flushed(io::Result<()>),
@@ -119,7 +119,7 @@ impl Plan {
             has_handshake: false,
             banner: random.pick(&[0, 1, 3]),
             faulty_attempts: random.one_in(2),
-            has_judge: false,
+            has_classifier: false,
         };
         let is_split = random.one_in(2);
         Self {
@@ -143,7 +143,7 @@ impl Plan {
             .eof(self.settings.eof)
             .idle_timeout(self.has_idle_timeout.then_some(IDLE))
             .max_attempts(self.settings.max_attempts);
-        let builder = ReconnectingStream::builder(Dialer(Arc::clone(rig)))
+        let builder = ReconnectingStream::builder(Connector(Arc::clone(rig)))
             .policy(policy)
             .seam(self.settings.seam)
             .on_event(observer(rig));
@@ -152,7 +152,7 @@ impl Plan {
         } else {
             builder.lazy()
         };
-        rig.world().observer_panics = self.observer_panics;
+        rig.harness().observer_panics = self.observer_panics;
         stream
     }
 }
@@ -161,7 +161,7 @@ impl Client {
     pub fn new(mut random: Random) -> Self {
         let plan = Plan::of(&mut random);
         let rig = Rig::new(plan.settings, Random::new(random.next()));
-        rig.world().is_of_bytes = true;
+        rig.harness().is_of_bytes = true;
         let stream = plan.build(&rig);
         let _ = rig.handle.set(stream.handle());
         let halves = if plan.is_split {
@@ -188,10 +188,10 @@ impl Client {
 
     /// Polls the reader, or the writer, once.
     pub fn poll(&mut self, reads: bool) {
-        let mut world = self.rig.world();
-        world.epoch += 1;
-        (world.last_read.2, world.last_write.2) = (0, 0);
-        drop(world);
+        let mut harness = self.rig.harness();
+        harness.epoch += 1;
+        (harness.last_read.2, harness.last_write.2) = (0, 0);
+        drop(harness);
         let actor = if reads {
             &mut self.reader
         } else {
@@ -202,7 +202,7 @@ impl Client {
         trace(|| format!("polls {op:?}"));
         let (halves, task) = (&mut self.halves, &mut actor.task);
         let polled = catch_unwind(AssertUnwindSafe(|| task.poll(|cx| halves.poll(op, cx))));
-        let polled = polled.unwrap_or(Ok(Poll::Ready(Answer::Panicked)));
+        let polled = polled.unwrap_or(Ok(Poll::Ready(PollOutcome::Panicked)));
         trace(|| format!("{op:?}: {polled:?}"));
         match polled {
             Ok(Poll::Pending) if reads => {
@@ -219,7 +219,7 @@ impl Client {
             }
             Err(WakerWasDropped) => {
                 let why = format!("waker: {op:?} is Pending, and its waker was dropped");
-                self.rig.world().fail(why);
+                self.rig.harness().fail(why);
             }
         }
     }
@@ -227,23 +227,23 @@ impl Client {
     pub fn run(&mut self) {
         for _ in 0..400 {
             let (reads, writes) = (self.reader.is_due(), self.writer.is_due());
-            if !reads && !writes || self.rig.world().violation().is_some() {
+            if !reads && !writes || self.rig.harness().violation().is_some() {
                 return;
             }
             let first = self.random.one_in(2);
             self.poll(if reads && writes { first } else { reads });
         }
-        self.rig.world().fail("busy: 400 polls without an event");
+        self.rig.harness().fail("busy: 400 polls without an event");
     }
 
     pub fn check(&mut self) -> Result<(), Failure> {
         if !self.reader.is_due() && !self.writer.is_due() {
-            self.check_quiet();
+            self.check_waiting();
         }
-        let world = self.rig.world();
-        match world.violation() {
+        let harness = self.rig.harness();
+        match harness.violation() {
             Some(why) => Err(Failure {
-                size: world.stats.operations,
+                size: harness.stats.operations,
                 why: why.to_owned(),
                 context: format!("{:#?}", self.plan),
             }),
@@ -255,7 +255,7 @@ impl Client {
         Stats {
             histories: 1,
             steps: self.steps,
-            ..self.rig.world().stats
+            ..self.rig.harness().stats
         }
     }
 }

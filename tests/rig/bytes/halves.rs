@@ -5,10 +5,10 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::client::{Answer, Bytes, Halves, Op};
+use super::client::{Bytes, Halves, Op, PollOutcome};
 
 impl Halves {
-    pub fn poll(&mut self, op: Op, cx: &mut Context<'_>) -> Poll<Answer> {
+    pub fn poll(&mut self, op: Op, cx: &mut Context<'_>) -> Poll<PollOutcome> {
         match op {
             Op::Read(room) => {
                 let mut bytes = vec![0; room];
@@ -19,23 +19,25 @@ impl Halves {
                         Pin::new(half.as_mut().unwrap()).poll_read(cx, &mut buf)
                     }
                 };
-                polled.map(|read| Answer::Read(read.map(|()| buf.filled().to_vec())))
+                polled.map(|read| PollOutcome::Read(read.map(|()| buf.filled().to_vec())))
             }
             Op::Write(len) => {
                 let bytes: Vec<u8> = (0..len).map(|n| n.to_le_bytes()[0]).collect();
                 let polled = self.writer(|half| half.poll_write(cx, &bytes));
-                polled.map(Answer::Wrote)
+                polled.map(PollOutcome::Wrote)
             }
             Op::Connected => self
                 .whole(|stream| pin!(stream.connected()).poll(cx))
-                .map(Answer::Generation),
-            Op::Crossed => self
+                .map(PollOutcome::Generation),
+            Op::Resync => self
                 .whole(|stream| pin!(stream.resync()).poll(cx))
-                .map(Answer::Generation),
-            Op::Flush => self.writer(|half| half.poll_flush(cx)).map(Answer::Flushed),
+                .map(PollOutcome::Generation),
+            Op::Flush => self
+                .writer(|half| half.poll_flush(cx))
+                .map(PollOutcome::Flushed),
             Op::Shutdown => self
                 .writer(|half| half.poll_shutdown(cx))
-                .map(Answer::ShutDown),
+                .map(PollOutcome::ShutDown),
         }
     }
 

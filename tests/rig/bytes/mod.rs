@@ -18,6 +18,6 @@ pub async fn history(seed: u64) -> Result<Stats, Failure> {
         client.step().await;
         client.check()?;
     }
-    client.settle().await?;
+    client.tear_down().await?;
     Ok(client.stats())
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use reconnecting_stream::State;
 use tokio::time::advance;
 
+use super::super::harness::Rig;
 use super::super::hook::{Act, Hook, Op as SocketOp, When};
 use super::super::run::{Failure, trace};
-use super::super::world::Rig;
 use super::client::{Bytes, Client, Halves, Op};
 
 /// Loses the connection by a call on the whole. The observer may panic.
@@ -16,14 +16,14 @@ fn lose(rig: &Rig, stream: &mut Bytes, marks: bool) {
     trace(|| format!("stream: {}", if marks { "mark_lost" } else { "reconnect" }));
     let _ = catch_unwind(AssertUnwindSafe(|| {
         if marks {
-            rig.world().note_loss();
+            rig.harness().note_loss();
             stream.mark_lost(std::io::Error::other("marked"));
         } else {
-            rig.world().note_command();
+            rig.harness().note_command();
             stream.reconnect();
         }
     }));
-    rig.world().panics_due = 0;
+    rig.harness().panics_due = 0;
 }
 
 impl Client {
@@ -49,7 +49,7 @@ impl Client {
             return;
         }
         let shuts = self.plan.may_shut_down && self.random.one_in(15);
-        if shuts || self.rig.world().is_closing {
+        if shuts || self.rig.harness().is_closing {
             self.begin_shutdown();
             return;
         }
@@ -63,7 +63,7 @@ impl Client {
     }
 
     fn begin_shutdown(&mut self) {
-        self.rig.world().is_closing = true;
+        self.rig.harness().is_closing = true;
         self.writer.begin(Op::Shutdown);
     }
 
@@ -72,7 +72,7 @@ impl Client {
             let is_whole = matches!(self.halves, Halves::Whole(_));
             let op = match self.random.below(if is_whole { 12 } else { 6 }) {
                 10 => Op::Connected,
-                11 => Op::Crossed,
+                11 => Op::Resync,
                 _ => Op::Read(self.random.pick(&[1, 8, 100])),
             };
             self.reader.begin(op);
@@ -95,7 +95,7 @@ impl Client {
                 *reader = None;
                 self.reader.cancel();
                 self.reader.is_stopped = true;
-            } else if of == 1 && reader.is_some() && !self.rig.world().is_closing {
+            } else if of == 1 && reader.is_some() && !self.rig.harness().is_closing {
                 *writer = None;
                 self.writer.cancel();
                 self.writer.is_stopped = true;
@@ -107,7 +107,7 @@ impl Client {
         if self.plan.may_be_killed && self.random.one_in(3) {
             return self.rig.act(Act::Close);
         }
-        if self.rig.world().is_closing {
+        if self.rig.harness().is_closing {
             return;
         }
         match &mut self.halves {
@@ -120,7 +120,7 @@ impl Client {
     }
 
     fn revive(&mut self) {
-        if self.rig.world().is_killed {
+        if self.rig.harness().is_killed {
             return;
         }
         let (reads, writes) = match &self.halves {
@@ -148,7 +148,7 @@ impl Client {
             skip: self.random.pick(&[0, 0, 1, 3]),
             act,
         };
-        self.rig.world().hooks.push(hook);
+        self.rig.harness().hooks.push(hook);
     }
 
     fn act_of_the_peer(&mut self) -> Act {
@@ -163,13 +163,15 @@ impl Client {
             65..85 => Act::Room(random.pick(&[1, 10, 1000])),
             85..90 => Act::Chunk(random.pick(&[1, 1000])),
             90..94 => Act::StallShutdown(random.one_in(2)),
-            94..97 if !self.rig.world().is_closing => random.pick(&[Act::Reconnect, Act::MarkLost]),
+            94..97 if !self.rig.harness().is_closing => {
+                random.pick(&[Act::Reconnect, Act::MarkLost])
+            }
             _ => Act::PassingRead,
         }
     }
 
-    pub async fn settle(&mut self) -> Result<(), Failure> {
-        self.rig.world().settle();
+    pub async fn tear_down(&mut self) -> Result<(), Failure> {
+        self.rig.harness().make_healthy();
         for _ in 0..200 {
             self.rig.act(Act::StallShutdown(false));
             self.rig.act(Act::Room(usize::MAX));
@@ -180,7 +182,7 @@ impl Client {
                 return Ok(());
             }
             let state = self.rig.handle.get().expect("set").state();
-            let is_final = self.rig.world().is_closing || self.rig.world().is_killed;
+            let is_final = self.rig.harness().is_closing || self.rig.harness().is_killed;
             if !is_final {
                 if matches!(state, State::GaveUp) {
                     self.rig.act(Act::Reconnect);
@@ -193,7 +195,7 @@ impl Client {
             if self.reader.op.is_none() && !self.reader.is_stopped {
                 self.reader.begin(Op::Read(64));
             }
-            if self.rig.world().is_closing && self.writer.op.is_none() {
+            if self.rig.harness().is_closing && self.writer.op.is_none() {
                 self.rig.act(Act::Fin);
             }
             self.run();
@@ -204,14 +206,14 @@ impl Client {
             "hang: reader {:?}, writer {:?}",
             self.reader.op, self.writer.op
         );
-        self.rig.world().fail(why);
+        self.rig.harness().fail(why);
         self.check()
     }
 
     /// The writer has shut down, and the reader has met the end. Without a writer there is none.
     fn is_finished(&self) -> bool {
         let has_writer = !matches!(self.halves, Halves::Split(_, None));
-        let is_killed = self.rig.world().is_killed;
+        let is_killed = self.rig.harness().is_killed;
         let has_shut = self.shut.is_some() || self.writer.is_stopped;
         let has_read = self.reader.is_stopped || !has_writer;
         (has_shut && has_read && self.writer.op.is_none())

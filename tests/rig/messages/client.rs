@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use super::super::actor::Actor;
 use super::super::codec::{CodecError, Item, Message};
+use super::super::harness::Rig;
 use super::super::random::Random;
 use super::super::run::{Failure, trace};
 use super::super::settings::Stats;
 use super::super::task::WakerWasDropped;
-use super::super::world::Rig;
 use super::newer;
 use super::plan::{Framed, Plan};
 
@@ -61,7 +61,7 @@ pub struct Client {
     pub next_id: u32,
     /// The message that a `SplitSink` holds back.
     pub slot: Option<Message>,
-    pub close_answered: bool,
+    pub close_returned: bool,
     /// A close has given up, and may be called again.
     pub close_gave_up: bool,
     /// Answers were counted through the handle, and the sink was not polled since.
@@ -72,7 +72,7 @@ pub struct Client {
 
 /// What a poll has answered.
 #[derive(Debug)]
-pub enum Answer {
+pub enum PollOutcome {
     Item(Option<Result<Item, CodecError>>),
     Generation(std::io::Result<u64>),
     Fed(Result<(), CodecError>),
@@ -103,7 +103,7 @@ impl Client {
             steps: 0,
             next_id: 0,
             slot: None,
-            close_answered: false,
+            close_returned: false,
             close_gave_up: false,
             has_pending_answers: false,
             waits_since: None,
@@ -119,7 +119,7 @@ impl Client {
 
     /// Polls one task once.
     pub fn poll(&mut self, role: Role) {
-        self.rig.world().epoch += 1;
+        self.rig.harness().epoch += 1;
         let (halves, rig) = (&mut self.halves, &self.rig);
         let actor = match role {
             Role::Reader => &mut self.reader,
@@ -132,7 +132,7 @@ impl Client {
         let polled = catch_unwind(AssertUnwindSafe(|| {
             task.poll(|cx| halves.poll(op, is_inherent, rig, cx))
         }));
-        let polled = polled.unwrap_or(Ok(Poll::Ready(Answer::Panicked)));
+        let polled = polled.unwrap_or(Ok(Poll::Ready(PollOutcome::Panicked)));
         trace(|| format!("{role:?} {op:?}: {polled:?}"));
         if let Halves::Whole(framed) = &self.halves {
             newer::note_dropped(&self.rig, framed);
@@ -150,11 +150,11 @@ impl Client {
             Ok(Poll::Ready(answer)) => {
                 actor.op = None;
                 self.take(op, answer);
-                self.rig.world().check_surfaced();
+                self.rig.harness().check_surfaced();
             }
             Err(WakerWasDropped) => {
                 let why = format!("waker: {op:?} is Pending, and its waker was dropped");
-                self.rig.world().fail(why);
+                self.rig.harness().fail(why);
             }
         }
     }
@@ -162,7 +162,7 @@ impl Client {
     /// Polls the tasks that were woken until none is.
     pub fn run(&mut self) {
         let mut polls = 0;
-        let before = self.rig.world().reading.delivered;
+        let before = self.rig.harness().reading.delivered;
         loop {
             let role = match (self.reader.is_due(), self.writer.is_due()) {
                 (false, false) => return,
@@ -172,10 +172,10 @@ impl Client {
             };
             self.poll(role);
             polls += 1;
-            let delivered = self.rig.world().reading.delivered - before;
-            if polls > 300 + 2 * delivered || self.rig.world().violation().is_some() {
+            let delivered = self.rig.harness().reading.delivered - before;
+            if polls > 300 + 2 * delivered || self.rig.harness().violation().is_some() {
                 self.rig
-                    .world()
+                    .harness()
                     .fail(format!("busy: {polls} polls without an event"));
                 return;
             }
@@ -183,31 +183,31 @@ impl Client {
     }
 
     pub fn stats(&self) -> Stats {
-        let world = self.rig.world();
+        let harness = self.rig.harness();
         Stats {
             histories: 1,
             steps: self.steps,
-            items: world.reading.delivered,
-            messages: world.sending.accepted.len() as u64,
-            dropped: world.sending.said_dropped as u64,
-            dropped_bytes: world.reading.unread.said(),
-            closed_again: u64::from(self.close_gave_up && self.close_answered),
-            ..world.stats
+            items: harness.reading.delivered,
+            messages: harness.sending.accepted.len() as u64,
+            dropped: harness.sending.said_dropped as u64,
+            dropped_bytes: harness.reading.unread.said(),
+            closed_again: u64::from(self.close_gave_up && self.close_returned),
+            ..harness.stats
         }
     }
 
     pub fn check(&mut self) -> Result<(), Failure> {
-        if self.rig.world().violation().is_none() && self.is_quiet() {
-            self.check_quiet();
+        if self.rig.harness().violation().is_none() && self.is_quiet() {
+            self.check_waiting();
         }
         if let Halves::Whole(framed) = &self.halves {
             newer::check_unconfirmed(&self.rig, framed);
         }
-        self.rig.world().check_read_ahead();
-        let world = self.rig.world();
-        match world.violation() {
+        self.rig.harness().check_read_ahead();
+        let harness = self.rig.harness();
+        match harness.violation() {
             Some(why) => Err(Failure {
-                size: world.stats.operations,
+                size: harness.stats.operations,
                 why: why.to_owned(),
                 context: format!("{:#?}", self.plan),
             }),
@@ -221,18 +221,24 @@ impl Client {
 }
 
 impl Halves {
-    fn poll(&mut self, op: Op, is_inherent: bool, rig: &Rig, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(
+        &mut self,
+        op: Op,
+        is_inherent: bool,
+        rig: &Rig,
+        cx: &mut Context<'_>,
+    ) -> Poll<PollOutcome> {
         match op {
-            Op::Next => self.poll_next(cx).map(Answer::Item),
+            Op::Next => self.poll_next(cx).map(PollOutcome::Item),
             Op::Connected => self.poll_connected(cx),
             Op::Feed { message, .. } => self.poll_feed(message, cx),
             Op::FeedTransient(message) => self.poll_transient(message, rig, cx),
-            Op::Flush => self.poll_flush(is_inherent, cx).map(Answer::Flushed),
+            Op::Flush => self.poll_flush(is_inherent, cx).map(PollOutcome::Flushed),
             Op::Close => {
-                let mut world = rig.world();
-                (world.is_closing, world.reading.may_end) = (true, true);
-                drop(world);
-                self.poll_close(is_inherent, cx).map(Answer::Closed)
+                let mut harness = rig.harness();
+                (harness.is_closing, harness.reading.may_end) = (true, true);
+                drop(harness);
+                self.poll_close(is_inherent, cx).map(PollOutcome::Closed)
             }
         }
     }
@@ -244,9 +250,11 @@ impl Halves {
         }
     }
 
-    fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<PollOutcome> {
         match self {
-            Self::Whole(framed) => pin!(framed.connected()).poll(cx).map(Answer::Generation),
+            Self::Whole(framed) => pin!(framed.connected())
+                .poll(cx)
+                .map(PollOutcome::Generation),
             Self::Split(..) => unreachable!("only the whole can be waited for"),
         }
     }
@@ -287,13 +295,13 @@ impl Halves {
         }
     }
 
-    fn poll_feed(&mut self, message: Message, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll_feed(&mut self, message: Message, cx: &mut Context<'_>) -> Poll<PollOutcome> {
         match self.sink(|sink| sink.poll_ready(cx)) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(Answer::Fed(Err(error))),
+            Poll::Ready(Err(error)) => return Poll::Ready(PollOutcome::Fed(Err(error))),
             Poll::Ready(Ok(())) => {}
         }
         let sent = self.sink(|sink| sink.start_send(message));
-        Poll::Ready(Answer::Fed(sent))
+        Poll::Ready(PollOutcome::Fed(sent))
     }
 }

@@ -1,13 +1,13 @@
 //! Random histories of a `ReconnectingFramed`.
 
-mod answers;
 mod checks;
 mod client;
 mod handshake;
 mod newer;
+mod outcomes;
 mod plan;
-mod settle;
 mod steps;
+mod teardown;
 
 pub use client::Client;
 pub use plan::Plan;
@@ -32,7 +32,7 @@ pub async fn history(seed: u64) -> Result<Stats, Failure> {
         client.step().await;
         client.check()?;
     }
-    client.settle().await?;
+    client.tear_down().await?;
     Ok(client.stats())
 }
 

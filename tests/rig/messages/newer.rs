@@ -10,16 +10,16 @@ use futures::Sink;
 use reconnecting_stream::{Builder, FramedOptions, OfflineQueue};
 
 use super::super::codec::{Codec, Message};
-use super::super::dialer::Dialer;
+use super::super::connector::Connector;
+use super::super::harness::Rig;
 use super::super::random::Random;
 use super::super::run::trace;
 use super::super::settings::{Offline, Settings};
 use super::super::socket::Socket;
-use super::super::world::Rig;
-use super::client::{Answer, Client, Halves, Op};
+use super::client::{Client, Halves, Op, PollOutcome};
 use super::plan::Framed;
 
-type FramedBuilder = Builder<Dialer, FramedOptions<Socket, Codec>>;
+type FramedBuilder = Builder<Connector, FramedOptions<Socket, Codec>>;
 
 pub fn vary(settings: &mut Settings, random: &mut Random) {
     settings.offline = random.pick(&[
@@ -57,35 +57,35 @@ pub fn lose(rig: &Rig, framed: &mut Framed, marks: bool) {
     // The observer may panic.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         if marks {
-            rig.world().note_loss();
+            rig.harness().note_loss();
             framed.mark_lost(io::Error::other("marked"));
         } else {
-            rig.world().note_command();
+            rig.harness().note_command();
             framed.reconnect();
         }
     }));
-    rig.world().panics_due = 0;
+    rig.harness().panics_due = 0;
 }
 
 /// Takes note of how many messages the client says to have dropped.
 pub fn note_dropped(rig: &Rig, framed: &Framed) {
     let dropped = usize::try_from(framed.dropped_messages()).unwrap();
-    let mut world = rig.world();
-    world.sending.said_dropped = dropped;
-    if dropped > 0 && !world.sending.may_drop {
-        world.fail("drop-count: messages were dropped, and no setting says so");
+    let mut harness = rig.harness();
+    harness.sending.said_dropped = dropped;
+    if dropped > 0 && !harness.sending.may_drop {
+        harness.fail("drop-count: messages were dropped, and no setting says so");
     }
 }
 
 /// "Confirming is immediate (`unconfirmed()` counts it)", also by the handle.
 pub fn check_unconfirmed(rig: &Rig, framed: &Framed) {
     note_dropped(rig, framed);
-    let (said, mut world) = (framed.unconfirmed(), rig.world());
-    let sending = &world.sending;
-    let gone = sending.said_dropped + sending.not_dropped(0..sending.first_owed());
+    let (said, mut harness) = (framed.unconfirmed(), rig.harness());
+    let sending = &harness.sending;
+    let gone = sending.said_dropped + sending.not_dropped(0..sending.backlog_start());
     let expected = sending.accepted.len().checked_sub(gone);
     if expected != Some(said) {
-        world.fail(format!("unconfirmed: {said} instead of {expected:?}"));
+        harness.fail(format!("unconfirmed: {said} instead of {expected:?}"));
     }
 }
 
@@ -95,7 +95,7 @@ impl Client {
         if !is_whole || !self.random.one_in(5) {
             return None;
         }
-        let id = u32::try_from(self.rig.world().sending.transients.len()).unwrap();
+        let id = u32::try_from(self.rig.harness().sending.transients.len()).unwrap();
         let len = self.random.pick(&[0, 5, 20]);
         Some(Op::FeedTransient(Message::Transient { id, len }))
     }
@@ -107,23 +107,23 @@ impl Halves {
         message: Message,
         rig: &Rig,
         cx: &mut Context<'_>,
-    ) -> Poll<Answer> {
+    ) -> Poll<PollOutcome> {
         let Self::Whole(framed) = self else {
             unreachable!("only the whole has transient messages");
         };
         let mut framed = Pin::new(framed.as_mut());
         if let Err(error) = ready!(Sink::<Message>::poll_ready(framed.as_mut(), cx)) {
-            return Poll::Ready(Answer::Fed(Err(error)));
+            return Poll::Ready(PollOutcome::Fed(Err(error)));
         }
-        let mut world = rig.world();
-        let generation = world.live().map(|line| line.generation);
-        let next = world.sending.accepted.len();
-        world.sending.transients.push((generation, next));
-        drop(world);
+        let mut harness = rig.harness();
+        let generation = harness.live().map(|connection| connection.generation);
+        let next = harness.sending.accepted.len();
+        harness.sending.transients.push((generation, next));
+        drop(harness);
         let fed = framed.start_send_transient(message);
         if fed.is_err() {
-            rig.world().sending.transients.pop();
+            rig.harness().sending.transients.pop();
         }
-        Poll::Ready(Answer::Fed(fed))
+        Poll::Ready(PollOutcome::Fed(fed))
     }
 }

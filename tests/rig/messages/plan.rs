@@ -7,16 +7,16 @@ use reconnecting_stream::{Backoff, Eof, Policy, ReconnectingFramed, Resend, Seam
 
 use super::super::classify::classify;
 use super::super::codec::Codec;
-use super::super::dialer::Dialer;
-use super::super::line::Habits;
+use super::super::connection::Habits;
+use super::super::connector::Connector;
+use super::super::harness::{IDLE, Rig};
 use super::super::observer::observer;
 use super::super::random::Random;
 use super::super::settings::{MAX_UNREAD, Offline, Settings};
-use super::super::world::{IDLE, Rig};
 use super::handshake::shake;
 use super::newer;
 
-pub type Framed = ReconnectingFramed<Dialer, Codec>;
+pub type Framed = ReconnectingFramed<Connector, Codec>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirming {
@@ -43,7 +43,7 @@ pub struct Plan {
     pub may_poison: bool,
     pub may_panic: bool,
     pub may_burst: bool,
-    pub passing_errors: bool,
+    pub transient_errors: bool,
     pub has_idle_timeout: bool,
     /// The client flushes and closes by its own methods, not those of the sink.
     pub is_inherent: bool,
@@ -73,7 +73,7 @@ impl Plan {
             may_poison: random.one_in(5),
             may_panic: random.one_in(10),
             may_burst: random.one_in(30),
-            passing_errors: random.one_in(8),
+            transient_errors: random.one_in(8),
             has_idle_timeout: random.one_in(6),
             is_inherent: random.one_in(2),
             // What a `SplitSink` holds back would be lost with the panic.
@@ -91,7 +91,7 @@ impl Plan {
             .classify(classify)
             .max_attempts(settings.max_attempts);
         let codec = Codec::new(Arc::clone(rig), settings.trailers);
-        let mut builder = ReconnectingFramed::builder(Dialer(Arc::clone(rig)), codec)
+        let mut builder = ReconnectingFramed::builder(Connector(Arc::clone(rig)), codec)
             .policy(policy)
             .seam(settings.seam)
             .resend(settings.resend)
@@ -103,11 +103,11 @@ impl Plan {
             builder = builder.on_connect(move |framed| shake(Arc::clone(&rig), framed));
         }
         if !self.begins_connected {
-            rig.world().observer_panics = self.observer_panics;
+            rig.harness().observer_panics = self.observer_panics;
             return builder.lazy();
         }
         let framed = builder.wrap(rig.accept(1));
-        rig.world().observer_panics = self.observer_panics;
+        rig.harness().observer_panics = self.observer_panics;
         framed
     }
 }
@@ -129,7 +129,7 @@ fn settings(random: &mut Random) -> Settings {
         has_handshake: random.one_in(4),
         banner: random.pick(&[0, 0, 1, 4]),
         faulty_attempts: random.one_in(2),
-        has_judge: random.one_in(6),
+        has_classifier: random.one_in(6),
     }
 }
 

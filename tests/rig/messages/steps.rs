@@ -49,7 +49,7 @@ impl Client {
             }
             return;
         }
-        if self.plan.may_close && self.random.one_in(25) || self.rig.world().is_closing {
+        if self.plan.may_close && self.random.one_in(25) || self.rig.harness().is_closing {
             self.writer.begin(Op::Close);
             return;
         }
@@ -117,19 +117,19 @@ impl Client {
     fn has_given_up(&self) -> bool {
         let state = self.rig.handle.get().expect("set").state();
         let has_sink = !matches!(self.halves, Halves::Split(None, _));
-        has_sink && matches!(state, State::GaveUp) && !self.close_answered
+        has_sink && matches!(state, State::GaveUp) && !self.close_returned
     }
 
     fn command(&mut self) {
         if self.plan.may_be_killed && self.random.one_in(4) {
             return self.rig.act(Act::Close);
         }
-        if self.rig.world().is_closing && !self.has_given_up() {
+        if self.rig.harness().is_closing && !self.has_given_up() {
             return;
         }
         let is_whole = matches!(self.halves, Halves::Whole(_));
         if is_whole && self.random.one_in(2) {
-            self.rig.world().epoch += 1;
+            self.rig.harness().epoch += 1;
             let marks = self.random.one_in(2);
             if let Halves::Whole(framed) = &mut self.halves {
                 newer::lose(&self.rig, framed, marks);
@@ -142,9 +142,9 @@ impl Client {
 
     /// After a reconnect that was asked for, what had given up goes on.
     pub fn revive(&mut self) {
-        let world = self.rig.world();
-        let is_final = world.is_killed || self.close_answered;
-        drop(world);
+        let harness = self.rig.harness();
+        let is_final = harness.is_killed || self.close_returned;
+        drop(harness);
         let (has_sink, has_stream) = match &self.halves {
             Halves::Whole(_) => (true, true),
             Halves::Split(sink, stream) => (sink.is_some(), stream.is_some()),
@@ -169,7 +169,7 @@ impl Client {
                 skip: self.random.pick(&[0, 0, 1, 3]),
                 act: self.act_of_the_peer(),
             };
-            return self.rig.world().hooks.push(hook);
+            return self.rig.harness().hooks.push(hook);
         }
         let act = self.act_of_the_peer();
         self.rig.act(act);
@@ -189,7 +189,7 @@ impl Client {
             60..75 => Act::Room(random.pick(&[1, 10, 40, 1000])),
             75..78 => Act::Chunk(random.pick(&[1, 5, 1000])),
             78..82 if self.plan.may_poison => Act::Poison,
-            80..84 if self.plan.settings.has_judge => {
+            80..84 if self.plan.settings.has_classifier => {
                 let ops = [
                     SocketOp::Read,
                     SocketOp::Write,
@@ -198,14 +198,16 @@ impl Client {
                 ];
                 Act::Fail(random.pick(&ops), random.pick(&classify::VERDICTS))
             }
-            82..84 if self.plan.passing_errors => Act::PassingRead,
-            84..86 if self.plan.passing_errors => Act::PassingWrite,
+            82..84 if self.plan.transient_errors => Act::PassingRead,
+            84..86 if self.plan.transient_errors => Act::PassingWrite,
             86..88 if self.plan.may_burst => Act::Burst {
                 frames: random.pick(&[20, 70, 150]),
             },
             88..90 => Act::StallShutdown(random.one_in(2)),
             90..94 if confirms_elsewhere => Act::ConfirmReached,
-            94..97 if !self.rig.world().is_closing => random.pick(&[Act::Reconnect, Act::MarkLost]),
+            94..97 if !self.rig.harness().is_closing => {
+                random.pick(&[Act::Reconnect, Act::MarkLost])
+            }
             _ if confirms_elsewhere => Act::Confirm,
             _ => Act::Reply,
         }

@@ -130,7 +130,7 @@ async fn outcome(
 }
 
 #[tokio::test]
-async fn a_client_that_hides_a_seam_is_caught() {
+async fn the_checker_detects_a_client_that_hides_a_seam() {
     let in_request = Plan::new().after(50, Direction::ToServer, Fault::Reset);
     let (client, server) = outcome(in_request, Seam::Error, OPTIONS).await;
     let client = client.expect_err("the answers of two connections, and the client was not told");
@@ -147,7 +147,7 @@ async fn a_client_that_hides_a_seam_is_caught() {
 }
 
 #[tokio::test]
-async fn the_same_client_is_right_where_seams_are_hidden_or_there_are_none() {
+async fn the_checker_accepts_the_same_client_where_seams_are_hidden_or_there_are_none() {
     let hidden = ServerOptions {
         shape: Shape::Part,
         ..OPTIONS
@@ -164,7 +164,7 @@ async fn the_same_client_is_right_where_seams_are_hidden_or_there_are_none() {
 }
 
 #[tokio::test]
-async fn a_seam_that_is_told_of_twice_is_caught() {
+async fn the_checker_detects_a_seam_that_is_reported_twice() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let mut stream = ReconnectingStream::builder(move || TcpStream::connect(addr))
@@ -206,7 +206,7 @@ fn check(shape: Shape, bytes: &[u8]) -> Result<Checker, Failure> {
 }
 
 #[test]
-fn a_byte_that_is_wrong_missing_twice_or_out_of_place_is_caught() {
+fn the_checker_detects_a_byte_that_is_wrong_missing_twice_or_out_of_place() {
     let right = pattern(3, 500);
     for shape in [Shape::Whole, Shape::Part, Shape::Spliced] {
         assert_eq!(check(shape, &right).unwrap().run(), 500);
@@ -271,7 +271,7 @@ fn fragments_may_come_before_the_first_stream_where_seams_are_hidden() {
 }
 
 #[test]
-fn any_sixteen_bytes_tell_their_place() {
+fn any_sixteen_bytes_of_the_pattern_determine_their_offset() {
     for stream in [0, 1, 77, (1 << 24) - 1] {
         for position in (0..300).chain([1 << 20, (1 << 33) + 5]) {
             let place = Place { stream, position };

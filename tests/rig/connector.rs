@@ -10,11 +10,11 @@ use reconnecting_stream::{Attempt, Connect, Phase, Verdict};
 use tokio::time::sleep;
 
 use super::classify;
+use super::harness::{Harness, Rig};
 use super::run::trace;
 use super::socket::Socket;
-use super::world::{Rig, World};
 
-pub struct Dialer(pub Arc<Rig>);
+pub struct Connector(pub Arc<Rig>);
 
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
@@ -25,29 +25,31 @@ enum Outcome {
     Hangs,
 }
 
-impl World {
+impl Harness {
     fn outcome(&mut self) -> Outcome {
         self.stats.attempts += 1;
-        if !self.settings.faulty_attempts || self.is_settled {
+        if !self.settings.faulty_attempts || self.is_healthy {
             return Outcome::Accepts;
         }
         match self.random.below(10) {
             1 => Outcome::Refuses,
             2 => Outcome::Hangs,
             3 | 4 => Outcome::AcceptsAfter(1 + self.random.below(30) as u64),
-            5 if self.settings.has_judge => Outcome::Fails(self.random.pick(&classify::VERDICTS)),
+            5 if self.settings.has_classifier => {
+                Outcome::Fails(self.random.pick(&classify::VERDICTS))
+            }
             _ => Outcome::Accepts,
         }
     }
 }
 
-impl Connect for Dialer {
+impl Connect for Connector {
     type Io = Socket;
     type Future = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
 
     fn connect(&mut self, attempt: &Attempt) -> Self::Future {
         let (rig, generation) = (Arc::clone(&self.0), attempt.generation);
-        let outcome = rig.world().outcome();
+        let outcome = rig.harness().outcome();
         trace(|| format!("    attempt: {outcome:?}"));
         Box::pin(async move {
             match outcome {
@@ -63,9 +65,9 @@ impl Connect for Dialer {
 }
 
 fn fail(rig: &Arc<Rig>, verdict: Verdict) -> io::Error {
-    let mut world = rig.world();
-    world.passing_attempts += usize::from(verdict == Verdict::Surface);
-    let initial = world.generations.is_empty();
-    drop(world);
+    let mut harness = rig.harness();
+    harness.transient_attempts += usize::from(verdict == Verdict::Surface);
+    let initial = harness.generations.is_empty();
+    drop(harness);
     classify::error(rig, verdict, Phase::Connect { initial })
 }

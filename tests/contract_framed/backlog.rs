@@ -1,4 +1,4 @@
-//! What a connection owes, queued or unconfirmed before it began, leaves whichever half polls.
+//! The backlog of a connection leaves whichever half polls.
 
 use std::io::ErrorKind;
 
@@ -10,9 +10,9 @@ use super::contract::{Net, Op};
 use super::support::Task;
 use super::*;
 
-/// A stream that has lost its first connection and owes a message, from before the loss, to the
+/// A stream that has lost its first connection and has a backlog of one message for the
 /// second one. From there on bytes leave by a flush only.
-async fn owing(
+async fn with_backlog(
     net: &Net,
     resend: Resend,
 ) -> Framed<impl Connect<Io = Socket, Future: Send> + Send + Sync> {
@@ -23,9 +23,9 @@ async fn owing(
     });
     let mut framed = build(net).resend(resend).connect().await.unwrap();
     if resend == Resend::Torn {
-        framed.feed("owed").await.unwrap();
+        framed.feed("backlog").await.unwrap();
     } else {
-        framed.send("owed").await.unwrap();
+        framed.send("backlog").await.unwrap();
     }
     framed.mark_lost(io::Error::other("bad"));
     framed
@@ -44,17 +44,17 @@ async fn read_on<C: Connect<Io = Socket>>(framed: &mut Framed<C>, task: &Task) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_is_written_and_flushed_by_a_task_that_only_reads() {
+async fn the_backlog_is_written_and_flushed_by_a_task_that_only_reads() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         let net = Net::new();
-        let mut framed = owing(&net, resend).await;
+        let mut framed = with_backlog(&net, resend).await;
         read_on(&mut framed, &Task::new()).await;
-        assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}");
+        assert_eq!(net.peer(2).text(), "backlog\n", "{resend:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_is_written_and_flushed_by_a_sender_that_only_waits_for_room() {
+async fn the_backlog_is_written_and_flushed_by_a_sender_that_only_waits_for_room() {
     for resend in [Resend::Torn, Resend::Unconfirmed { max_bytes: 4 }] {
         let net = Net::new();
         net.greet(|generation, peer| {
@@ -64,20 +64,20 @@ async fn what_a_connection_owes_is_written_and_flushed_by_a_sender_that_only_wai
         });
         let builder = build(&net).resend(resend).max_queued(4);
         let mut framed = builder.connect().await.unwrap();
-        framed.feed("owed").await.unwrap();
+        framed.feed("backlog").await.unwrap();
         framed.mark_lost(io::Error::other("bad"));
         let ready = std::future::poll_fn(|cx| poll_ready(&mut framed, cx));
         let _ = timeout(3 * SECOND, ready).await;
-        assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}");
+        assert_eq!(net.peer(2).text(), "backlog\n", "{resend:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_continues_to_leave_when_the_senders_future_is_dropped() {
+async fn the_backlog_continues_to_leave_when_the_senders_future_is_dropped() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         for stalled in [Op::Write, Op::Flush] {
             let net = Net::new();
-            let mut framed = owing(&net, resend).await;
+            let mut framed = with_backlog(&net, resend).await;
             framed.connected().await.unwrap();
             net.peer(2).stall(stalled);
             let (reader, sender) = (Task::new(), Task::new());
@@ -88,16 +88,16 @@ async fn what_a_connection_owes_continues_to_leave_when_the_senders_future_is_dr
             net.peer(2).resume(stalled);
             assert!(reader.is_woken(), "{resend:?}, {stalled:?}");
             read_on(&mut framed, &reader).await;
-            assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}, {stalled:?}");
+            assert_eq!(net.peer(2).text(), "backlog\n", "{resend:?}, {stalled:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_continues_to_leave_when_the_sender_has_room() {
+async fn the_backlog_continues_to_leave_when_the_sender_has_room() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         let net = Net::new();
-        let mut framed = owing(&net, resend).await;
+        let mut framed = with_backlog(&net, resend).await;
         framed.connected().await.unwrap();
         net.peer(2).stall(Op::Flush);
         let (reader, sender) = (Task::new(), Task::new());
@@ -108,19 +108,19 @@ async fn what_a_connection_owes_continues_to_leave_when_the_sender_has_room() {
         net.peer(2).resume(Op::Flush);
         assert!(reader.is_woken(), "{resend:?}");
         read_on(&mut framed, &reader).await;
-        assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}");
+        assert_eq!(net.peer(2).text(), "backlog\n", "{resend:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_continues_to_leave_when_it_was_given_up_at_a_deadline() {
+async fn the_backlog_continues_to_leave_when_a_send_was_given_up_at_a_deadline() {
     for resend in [Resend::Torn, UNCONFIRMED] {
         let net = Net::new();
-        let mut framed = owing(&net, resend).await;
+        let mut framed = with_backlog(&net, resend).await;
         assert!(timeout(SECOND / 2, framed.flush()).await.is_err());
         assert_eq!(describe(framed.next().await), "lost 1");
         read_on(&mut framed, &Task::new()).await;
-        assert_eq!(net.peer(2).text(), "owed\n", "{resend:?}");
+        assert_eq!(net.peer(2).text(), "backlog\n", "{resend:?}");
     }
 }
 
@@ -138,9 +138,9 @@ async fn a_frame_that_was_cut_goes_whole_to_the_next_connection_by_a_task_that_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_only_reads_flushes_what_a_sender_that_is_gone_had_written_of_it() {
+async fn a_task_that_only_reads_flushes_what_a_dropped_sender_had_written_of_the_backlog() {
     let net = Net::new();
-    let mut framed = owing(&net, Resend::Torn).await;
+    let mut framed = with_backlog(&net, Resend::Torn).await;
     framed.connected().await.unwrap();
     // The sender has written it and waits for the flush.
     net.peer(2).stall(Op::Flush);
@@ -148,11 +148,11 @@ async fn a_task_that_only_reads_flushes_what_a_sender_that_is_gone_had_written_o
     assert!(sender.poll(|cx| poll_flush(&mut framed, cx)).is_pending());
     net.peer(2).resume(Op::Flush);
     read_on(&mut framed, &Task::new()).await;
-    assert_eq!(net.peer(2).text(), "owed\n");
+    assert_eq!(net.peer(2).text(), "backlog\n");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_gets_its_items_though_what_the_connection_owes_finds_no_room() {
+async fn a_reader_gets_its_items_though_the_backlog_finds_no_room() {
     let net = Net::new();
     net.greet(|generation, peer| {
         if generation == 2 {
@@ -160,7 +160,7 @@ async fn a_reader_gets_its_items_though_what_the_connection_owes_finds_no_room()
         }
     });
     let mut framed = connect(&net).await;
-    framed.feed("owed").await.unwrap();
+    framed.feed("backlog").await.unwrap();
     framed.mark_lost(io::Error::other("bad"));
     framed.connected().await.unwrap();
     let task = Task::new();
@@ -174,9 +174,9 @@ async fn a_reader_gets_its_items_though_what_the_connection_owes_finds_no_room()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_connection_owes_continues_to_leave_after_the_sender_took_an_error_of_a_write() {
+async fn the_backlog_continues_to_leave_after_the_sender_took_an_error_of_a_write() {
     let net = Net::new();
-    let mut framed = owing(&net, Resend::Torn).await;
+    let mut framed = with_backlog(&net, Resend::Torn).await;
     framed.connected().await.unwrap();
     net.peer(2).fail_once(Op::Write, ErrorKind::InvalidData);
     let reader = Task::new();
@@ -187,5 +187,5 @@ async fn what_a_connection_owes_continues_to_leave_after_the_sender_took_an_erro
     // The sender is gone.
     assert!(reader.is_woken());
     read_on(&mut framed, &reader).await;
-    assert_eq!(net.peer(2).text(), "owed\n");
+    assert_eq!(net.peer(2).text(), "backlog\n");
 }

@@ -14,18 +14,18 @@ const ROUNDS: usize = 300;
 const ROUND: u64 = 10;
 
 impl Client {
-    pub async fn settle(&mut self) -> Result<(), Failure> {
+    pub async fn tear_down(&mut self) -> Result<(), Failure> {
         self.heal();
         let (mut rounds, mut delivered) = (0, 0);
         while rounds < ROUNDS {
-            let before = std::mem::replace(&mut delivered, self.rig.world().reading.delivered);
+            let before = std::mem::replace(&mut delivered, self.rig.harness().reading.delivered);
             rounds = if delivered > before { 0 } else { rounds + 1 };
             self.begin_last_operations();
             self.run();
             self.check()?;
             if self.is_finished() {
-                let verdict = self.rig.world().sending.check_dropped();
-                self.rig.world().check(verdict);
+                let verdict = self.rig.harness().sending.check_dropped();
+                self.rig.harness().check(verdict);
                 return self.check();
             }
             self.act_as_well_peer();
@@ -34,24 +34,24 @@ impl Client {
             pass(ROUND).await;
         }
         let state = self.rig.handle.get().expect("set").state();
-        let mut world = self.rig.world();
-        world.judge_reading(Reading::leave_all_lost);
-        if world.reading.has_untold_seams(world.generations.len()) {
-            world.fail("seam-untold: a connection was lost, and the reader was not told");
+        let mut harness = self.rig.harness();
+        harness.check_reading(Reading::leave_all_lost);
+        if harness.reading.has_untold_seams(harness.generations.len()) {
+            harness.fail("seam-untold: a connection was lost, and the reader was not told");
         }
         let why = format!(
             "hang: reader {:?}, writer {:?} in {state:?}, all read: {}",
             self.reader.op,
             self.writer.op,
-            world.reader_has_all()
+            harness.reader_has_all()
         );
-        world.fail(why);
-        drop(world);
+        harness.fail(why);
+        drop(harness);
         self.check()
     }
 
     fn heal(&mut self) {
-        self.rig.world().settle();
+        self.rig.harness().make_healthy();
         self.rig.act(Act::StallShutdown(false));
         self.rig.act(Act::Room(usize::MAX));
         if matches!(self.reader.op, Some(Op::Connected)) {
@@ -62,8 +62,8 @@ impl Client {
     fn begin_last_operations(&mut self) {
         let state = self.rig.handle.get().expect("set").state();
         let (is_killed, is_closing) = {
-            let world = self.rig.world();
-            (world.is_killed, world.is_closing)
+            let harness = self.rig.harness();
+            (harness.is_killed, harness.is_closing)
         };
         if matches!(state, State::GaveUp) && !is_killed {
             self.rig.act(Act::Reconnect);
@@ -83,7 +83,7 @@ impl Client {
         for _ in 0..4 {
             self.rig.act(Act::Reply);
         }
-        if self.rig.world().is_closing && self.close_answered {
+        if self.rig.harness().is_closing && self.close_returned {
             self.rig.act(Act::Fin);
         }
         let has_reader = !matches!(self.halves, Halves::Split(_, None));
@@ -101,23 +101,23 @@ impl Client {
             Halves::Whole(_) => (true, true),
             Halves::Split(sink, stream) => (sink.is_some(), stream.is_some()),
         };
-        let world = self.rig.world();
+        let harness = self.rig.harness();
         // After a shutdown that has begun, no reconnect starts again.
-        let gave_up = matches!(state, State::GaveUp) && world.shutdown_is_permanent;
-        if world.is_killed || gave_up {
+        let gave_up = matches!(state, State::GaveUp) && harness.shutdown_is_permanent;
+        if harness.is_killed || gave_up {
             return self.reader.op.is_none() && self.writer.op.is_none();
         }
-        if world.is_closing && !has_sink && !self.close_answered {
+        if harness.is_closing && !has_sink && !self.close_returned {
             // A close that was begun and given up.
-            return self.reader.is_stopped || world.reader_has_all();
+            return self.reader.is_stopped || harness.reader_has_all();
         }
-        if world.is_closing {
-            return self.close_answered && (!has_stream || self.reader.is_stopped);
+        if harness.is_closing {
+            return self.close_returned && (!has_stream || self.reader.is_stopped);
         }
-        let passes = checks::passes(world.settings.eof);
-        let has_read = !has_stream || passes || world.reader_has_all();
-        // The sink has nothing to do when its last flush is Ok, which was judged.
-        has_read && world.sending_is_done(has_sink) && !self.writer_is_at_work()
+        let passes = checks::passes(harness.settings.eof);
+        let has_read = !has_stream || passes || harness.reader_has_all();
+        // The sink has nothing to do when its last flush is Ok, which was checked.
+        has_read && harness.sending_is_done(has_sink) && !self.writer_is_at_work()
     }
 
     fn writer_is_at_work(&self) -> bool {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use reconnecting_stream::{ConfirmHandle, Eof, Handle};
 use tokio::time::Instant;
 
+use super::connection::Connection;
 use super::hook::{Act, Hook, Op, When};
-use super::line::Line;
 use super::random::Random;
 use super::reading::Reading;
 use super::run::trace;
@@ -18,11 +18,11 @@ use super::socket::Socket;
 /// How long a read waits without a byte, in histories with an idle timeout.
 pub const IDLE: Duration = Duration::from_millis(25);
 
-pub struct World {
+pub struct Harness {
     pub settings: Settings,
     pub random: Random,
-    pub lines: Vec<Line>,
-    /// Which line each generation has.
+    pub connections: Vec<Connection>,
+    /// Which connection each generation has.
     pub generations: Vec<usize>,
     /// Polls of the client so far.
     pub epoch: u64,
@@ -31,21 +31,21 @@ pub struct World {
     pub hooks: Vec<Hook>,
     pub stats: Stats,
     /// Attempts succeed, and connections stay.
-    pub is_settled: bool,
+    pub is_healthy: bool,
     pub is_closing: bool,
     pub is_killed: bool,
     pub began: Instant,
     pub commands: u64,
-    /// Writes after an end that was there are judged: not if another thread brings it.
-    pub judges_epochs: bool,
-    pub passing_met: usize,
+    /// Writes after an end that was there are checked: not if another thread brings it.
+    pub checks_epochs: bool,
+    pub transient_met: usize,
     /// A write has failed, and the sink has not answered so yet: it waits for that.
     pub has_write_error: bool,
-    /// The last bytes that were read, and written: the line, where they begin, how many.
+    /// The last bytes that were read, and written: the connection, where they begin, how many.
     pub last_read: (usize, usize, usize),
     pub last_write: (usize, usize, usize),
     /// No byte has arrived, and no connection was made, since then.
-    pub quiet_for: Option<Instant>,
+    pub silent_since: Option<Instant>,
     /// The epoch in which a byte arrived last.
     pub last_arrival: u64,
     /// Bytes, not messages: a dead connection is not even read.
@@ -57,7 +57,7 @@ pub struct World {
     /// The observer may panic.
     pub observer_panics: bool,
     /// What passes of attempts, and was not told yet.
-    pub passing_attempts: usize,
+    pub transient_attempts: usize,
     /// The epoch in which a connection was lost by what can't be decoded.
     pub undecoded: Option<u64>,
     /// The encoder failed or panicked, and the sink has not answered so yet.
@@ -67,7 +67,7 @@ pub struct World {
 }
 
 pub struct Rig {
-    world: Mutex<World>,
+    harness: Mutex<Harness>,
     pub handle: OnceLock<Handle>,
     pub confirmations: OnceLock<ConfirmHandle>,
 }
@@ -75,28 +75,28 @@ pub struct Rig {
 impl Rig {
     pub fn new(settings: Settings, random: Random) -> Arc<Self> {
         Arc::new(Self {
-            world: Mutex::new(World::new(settings, random)),
+            harness: Mutex::new(Harness::new(settings, random)),
             handle: OnceLock::new(),
             confirmations: OnceLock::new(),
         })
     }
 
-    pub fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap()
+    pub fn harness(&self) -> MutexGuard<'_, Harness> {
+        self.harness.lock().unwrap()
     }
 
     pub fn accept(self: &Arc<Self>, generation: u64) -> Socket {
-        let line = self.world().accept(generation);
-        Socket::new(Arc::clone(self), line)
+        let connection = self.harness().accept(generation);
+        Socket::new(Arc::clone(self), connection)
     }
 }
 
-impl World {
+impl Harness {
     fn new(settings: Settings, random: Random) -> Self {
         Self {
             settings,
             random,
-            lines: Vec::new(),
+            connections: Vec::new(),
             generations: Vec::new(),
             epoch: 1,
             sending: Sending::new(
@@ -106,23 +106,23 @@ impl World {
             reading: Reading::new(settings.seam, settings.max_unread),
             hooks: Vec::new(),
             stats: Stats::default(),
-            is_settled: false,
+            is_healthy: false,
             is_closing: false,
             is_killed: false,
             began: Instant::now(),
             commands: 0,
-            judges_epochs: true,
-            passing_met: 0,
+            checks_epochs: true,
+            transient_met: 0,
             has_write_error: false,
             last_read: (0, 0, 0),
             last_write: (0, 0, 0),
-            quiet_for: None,
+            silent_since: None,
             last_arrival: 0,
             is_of_bytes: false,
             is_permanent: false,
             shutdown_is_permanent: false,
             observer_panics: false,
-            passing_attempts: 0,
+            transient_attempts: 0,
             undecoded: None,
             refusals_due: 0,
             panics_due: 0,
@@ -149,92 +149,100 @@ impl World {
     }
 
     /// The newest connection that the client has, if it is alive.
-    pub fn live(&self) -> Option<&Line> {
-        let line = &self.lines[*self.generations.last()?];
-        line.is_alive().then_some(line)
+    pub fn live(&self) -> Option<&Connection> {
+        let connection = &self.connections[*self.generations.last()?];
+        connection.is_alive().then_some(connection)
     }
 
     /// Calls `classify` with the oracle of the reader and the connections by generation.
-    pub fn judge_reading(
+    pub fn check_reading(
         &mut self,
-        classify: impl FnOnce(&mut Reading, &[&Line]) -> Result<(), String>,
+        classify: impl FnOnce(&mut Reading, &[&Connection]) -> Result<(), String>,
     ) {
-        let lines: Vec<&Line> = self.generations.iter().map(|at| &self.lines[*at]).collect();
-        let passes = |line: &&&Line| line.fin;
+        let connections: Vec<&Connection> = self
+            .generations
+            .iter()
+            .map(|at| &self.connections[*at])
+            .collect();
+        let passes = |connection: &&&Connection| connection.fin;
         self.reading.passes |=
-            self.settings.eof == Eof::Pass && lines.last().filter(passes).is_some();
-        self.reading.note_unread(&lines);
-        let verdict = classify(&mut self.reading, &lines);
+            self.settings.eof == Eof::Pass && connections.last().filter(passes).is_some();
+        self.reading.note_unread(&connections);
+        let verdict = classify(&mut self.reading, &connections);
         self.check(verdict);
     }
 
     pub fn reader_has_all(&self) -> bool {
-        let lines: Vec<&Line> = self.generations.iter().map(|at| &self.lines[*at]).collect();
-        self.reading.is_complete(&lines)
+        let connections: Vec<&Connection> = self
+            .generations
+            .iter()
+            .map(|at| &self.connections[*at])
+            .collect();
+        self.reading.is_complete(&connections)
     }
 
-    pub fn judge_sending(&mut self, line: usize) {
-        let verdict = self.sending.classify(&mut self.lines[line]);
+    pub fn check_sending(&mut self, connection: usize) {
+        let verdict = self.sending.classify(&mut self.connections[connection]);
         self.check(verdict);
     }
 
     fn accept(&mut self, generation: u64) -> usize {
-        let mut line = Line::new(self.settings.habits, generation);
-        line.frames.owed = self.sending.accepted.len();
-        line.frames.confirmed_before = self.sending.confirmed;
-        if self.is_settled {
-            line.habits.room = usize::MAX;
+        let mut connection = Connection::new(self.settings.habits, generation);
+        connection.frames.backlog = self.sending.accepted.len();
+        connection.frames.confirmed_before = self.sending.confirmed;
+        if self.is_healthy {
+            connection.habits.room = usize::MAX;
         } else {
-            line.habits.room = self
+            connection.habits.room = self
                 .settings
                 .habits
                 .room
                 .saturating_add(self.random.below(60));
-            self.greet(&mut line);
+            self.greet(&mut connection);
         }
         self.stats.connections += 1;
-        self.lines.push(line);
-        self.lines.len() - 1
+        self.connections.push(connection);
+        self.connections.len() - 1
     }
 
-    fn greet(&mut self, line: &mut Line) {
+    fn greet(&mut self, connection: &mut Connection) {
         for _ in 0..self.random.below(self.settings.banner + 1) {
-            let _ = line.send_items(1 + u8::from(self.random.one_in(3)), 3, None, 0);
+            let _ = connection.send_items(1 + u8::from(self.random.one_in(3)), 3, None, 0);
         }
         if !self.settings.faulty_attempts {
             return;
         }
         match self.random.below(12) {
-            0 => drop(line.finish(self.epoch - 1)),
-            1 => drop(line.reset(self.epoch - 1)),
-            2 => line.passing_read = Some(super::classify::PASSING_READ),
+            0 => drop(connection.finish(self.epoch - 1)),
+            1 => drop(connection.reset(self.epoch - 1)),
+            2 => connection.transient_read = Some(super::classify::TRANSIENT_READ),
             _ => {}
         }
     }
 
     /// The client says that it is connected: with the newest connection of this generation.
-    pub fn adopt(&mut self, generation: u64) {
+    pub fn install(&mut self, generation: u64) {
         let expected = self.generations.len() as u64 + 1;
         let at = self
-            .lines
+            .connections
             .iter()
-            .rposition(|line| line.generation == generation);
+            .rposition(|connection| connection.generation == generation);
         let Some(at) = at.filter(|_| generation == expected) else {
             return self.fail(format!("generation: {generation} instead of {expected}"));
         };
-        trace(|| format!("    line {at} adopted as {generation}"));
-        self.quiet_for = Some(Instant::now());
-        self.lines[at].is_adopted = true;
+        trace(|| format!("    connection {at} installed as {generation}"));
+        self.silent_since = Some(Instant::now());
+        self.connections[at].is_installed = true;
         // What the handshake has met, and has not minded, the client has not met.
-        self.lines[at].noticed = false;
+        self.connections[at].noticed = false;
         self.generations.push(at);
         self.reading.begin(generation);
-        self.judge_reading(|_, _| Ok(()));
+        self.check_reading(|_, _| Ok(()));
     }
 
     /// From now on the network is well.
-    pub fn settle(&mut self) {
-        self.is_settled = true;
+    pub fn make_healthy(&mut self) {
+        self.is_healthy = true;
         self.hooks.clear();
     }
 

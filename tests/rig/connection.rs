@@ -27,11 +27,11 @@ pub struct Habits {
 }
 
 #[derive(Debug)]
-pub struct Line {
+pub struct Connection {
     pub habits: Habits,
     /// The generation that the connection has once its handshake is done.
     pub generation: u64,
-    pub is_adopted: bool,
+    pub is_installed: bool,
     pub is_dropped: bool,
     /// The epoch in which it was dropped.
     pub dropped: Option<u64>,
@@ -53,13 +53,13 @@ pub struct Line {
     pub noticed: bool,
     /// Bytes that had arrived before the loss: their whole items have to be delivered.
     pub must: usize,
-    pub passing_read: Option<ErrorKind>,
-    pub passing_write: Option<ErrorKind>,
+    pub transient_read: Option<ErrorKind>,
+    pub transient_write: Option<ErrorKind>,
     /// The next operation of this kind fails, and the classifier says this.
     pub failure: Option<(Op, Verdict)>,
-    /// Passing errors of reads that the reader has not taken, of the last poll that met one.
-    pub passing_untaken: usize,
-    pub passing_epoch: u64,
+    /// Transient errors of reads that the reader has not taken, of the last poll that met one.
+    pub transient_untaken: usize,
+    pub transient_epoch: u64,
 
     /// Where item `n` ends in the bytes that the peer sends.
     pub ends: Vec<usize>,
@@ -96,9 +96,9 @@ pub struct Frames {
     /// How many of `data` the client has counted as answered.
     pub answered: usize,
     /// Messages that were accepted before this connection was made.
-    pub owed: usize,
+    pub backlog: usize,
     /// Where the last of them ends in what the client has handed over.
-    pub owed_end: usize,
+    pub backlog_end: usize,
     /// Messages that were confirmed before this connection was made.
     pub confirmed_before: usize,
 }
@@ -114,12 +114,12 @@ impl Wakes {
     }
 }
 
-impl Line {
+impl Connection {
     pub fn new(habits: Habits, generation: u64) -> Self {
         Self {
             habits,
             generation,
-            is_adopted: false,
+            is_installed: false,
             is_dropped: false,
             dropped: None,
             arriving: VecDeque::new(),
@@ -132,11 +132,11 @@ impl Line {
             ended: None,
             noticed: false,
             must: 0,
-            passing_read: None,
-            passing_write: None,
+            transient_read: None,
+            transient_write: None,
             failure: None,
-            passing_untaken: 0,
-            passing_epoch: 0,
+            transient_untaken: 0,
+            transient_epoch: 0,
             ends: Vec::new(),
             poison: None,
             tail: Vec::new(),
@@ -161,7 +161,7 @@ impl Line {
     }
 
     pub fn is_readable(&self) -> bool {
-        let fails = self.passing_read.is_some() || self.failure_of(Op::Read).is_some();
+        let fails = self.transient_read.is_some() || self.failure_of(Op::Read).is_some();
         !self.arriving.is_empty() || self.has_ended() || fails
     }
 
@@ -170,17 +170,17 @@ impl Line {
     /// can't wait for what it can't read, and the contract has no word for a connection that
     /// fails to be read again and again.
     pub const fn hides_its_end(&self) -> bool {
-        self.arrived >= HIDES_AN_END || self.passing_untaken >= 2
+        self.arrived >= HIDES_AN_END || self.transient_untaken >= 2
     }
 
     pub fn fails_to_write(&self) -> bool {
-        self.passing_write.is_some() || self.failure.is_some_and(|(op, _)| op != Op::Read)
+        self.transient_write.is_some() || self.failure.is_some_and(|(op, _)| op != Op::Read)
     }
 
     /// Returns the verdict that is scripted for this operation now. A handshake meets none, and
     /// what has arrived comes before a loss.
     pub fn failure_of(&self, op: Op) -> Option<Verdict> {
-        let (of, verdict) = self.failure.filter(|_| self.is_adopted)?;
+        let (of, verdict) = self.failure.filter(|_| self.is_installed)?;
         let comes_later =
             op == Op::Read && verdict != Verdict::Surface && !self.arriving.is_empty();
         (of == op && !comes_later).then_some(verdict)
