@@ -6,7 +6,6 @@ use std::task::Waker;
 
 use reconnecting_stream::Verdict;
 
-use super::codec;
 use super::hook::Op;
 
 /// How much may have arrived before its end is hidden behind it from a client that never reads.

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use reconnecting_stream::Verdict;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};

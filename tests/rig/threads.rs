@@ -151,7 +151,7 @@ impl Client {
             if extra < 3 {
                 self.step_writer();
             }
-            if self.is_quiet() {
+            if self.all_wait() {
                 // The wakers unpark this thread.
                 thread::park_timeout(Duration::from_micros(20));
             }

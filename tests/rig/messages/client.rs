@@ -1,12 +1,10 @@
 //! The client: two tasks that are polled by hand.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
-use futures::stream::{SplitSink, SplitStream, StreamExt};
-use futures::{Sink, Stream};
+use futures::stream::StreamExt;
 use tokio::time::Instant;
 
 use super::super::actor::Actor;
@@ -16,8 +14,9 @@ use super::super::random::Random;
 use super::super::run::{Failure, trace};
 use super::super::settings::Stats;
 use super::super::task::WakerWasDropped;
+use super::halves::Halves;
 use super::newer;
-use super::plan::{Framed, Plan};
+use super::plan::Plan;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -39,14 +38,6 @@ pub enum Op {
     FeedTransient(Message),
     Flush,
     Close,
-}
-
-pub enum Halves {
-    Whole(Box<Framed>),
-    Split(
-        Option<SplitSink<Framed, Message>>,
-        Option<SplitStream<Framed>>,
-    ),
 }
 
 pub struct Client {
@@ -197,7 +188,7 @@ impl Client {
     }
 
     pub fn check(&mut self) -> Result<(), Failure> {
-        if self.rig.harness().violation().is_none() && self.is_quiet() {
+        if self.rig.harness().violation().is_none() && self.all_wait() {
             self.check_waiting();
         }
         if let Halves::Whole(framed) = &self.halves {
@@ -215,93 +206,7 @@ impl Client {
         }
     }
 
-    pub fn is_quiet(&self) -> bool {
+    pub fn all_wait(&self) -> bool {
         !self.reader.is_due() && !self.writer.is_due()
-    }
-}
-
-impl Halves {
-    fn poll(
-        &mut self,
-        op: Op,
-        is_inherent: bool,
-        rig: &Rig,
-        cx: &mut Context<'_>,
-    ) -> Poll<PollOutcome> {
-        match op {
-            Op::Next => self.poll_next(cx).map(PollOutcome::Item),
-            Op::Connected => self.poll_connected(cx),
-            Op::Feed { message, .. } => self.poll_feed(message, cx),
-            Op::FeedTransient(message) => self.poll_transient(message, rig, cx),
-            Op::Flush => self.poll_flush(is_inherent, cx).map(PollOutcome::Flushed),
-            Op::Close => {
-                let mut harness = rig.harness();
-                (harness.is_closing, harness.reading.may_end) = (true, true);
-                drop(harness);
-                self.poll_close(is_inherent, cx).map(PollOutcome::Closed)
-            }
-        }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, CodecError>>> {
-        match self {
-            Self::Whole(framed) => Pin::new(framed).poll_next(cx),
-            Self::Split(_, stream) => Pin::new(stream.as_mut().unwrap()).poll_next(cx),
-        }
-    }
-
-    fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<PollOutcome> {
-        match self {
-            Self::Whole(framed) => pin!(framed.connected())
-                .poll(cx)
-                .map(PollOutcome::Generation),
-            Self::Split(..) => unreachable!("only the whole can be waited for"),
-        }
-    }
-
-    fn sink<T>(
-        &mut self,
-        f: impl FnOnce(Pin<&mut (dyn Sink<Message, Error = CodecError> + Unpin)>) -> T,
-    ) -> T {
-        match self {
-            Self::Whole(framed) => f(Pin::new(framed.as_mut())),
-            Self::Split(sink, _) => f(Pin::new(sink.as_mut().unwrap())),
-        }
-    }
-
-    fn poll_flush(
-        &mut self,
-        is_inherent: bool,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), CodecError>> {
-        match self {
-            Self::Whole(framed) if is_inherent => {
-                pin!(framed.flush()).poll(cx).map_err(CodecError::Io)
-            }
-            Self::Whole(_) | Self::Split(..) => self.sink(|sink| sink.poll_flush(cx)),
-        }
-    }
-
-    fn poll_close(
-        &mut self,
-        is_inherent: bool,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), CodecError>> {
-        match self {
-            Self::Whole(framed) if is_inherent => {
-                pin!(framed.close()).poll(cx).map_err(CodecError::Io)
-            }
-            Self::Whole(_) | Self::Split(..) => self.sink(|sink| sink.poll_close(cx)),
-        }
-    }
-
-    fn poll_feed(&mut self, message: Message, cx: &mut Context<'_>) -> Poll<PollOutcome> {
-        match self.sink(|sink| sink.poll_ready(cx)) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(PollOutcome::Fed(Err(error))),
-            Poll::Ready(Ok(())) => {}
-        }
-        let sent = self.sink(|sink| sink.start_send(message));
-        Poll::Ready(PollOutcome::Fed(sent))
     }
 }

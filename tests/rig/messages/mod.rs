@@ -2,7 +2,9 @@
 
 mod checks;
 mod client;
+mod halves;
 mod handshake;
+mod harness;
 mod newer;
 mod outcomes;
 mod plan;

@@ -16,7 +16,8 @@ use super::super::random::Random;
 use super::super::run::trace;
 use super::super::settings::{Offline, Settings};
 use super::super::socket::Socket;
-use super::client::{Client, Halves, Op, PollOutcome};
+use super::client::{Client, Op, PollOutcome};
+use super::halves::Halves;
 use super::plan::Framed;
 
 type FramedBuilder = Builder<Connector, FramedOptions<Socket, Codec>>;

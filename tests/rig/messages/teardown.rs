@@ -5,7 +5,8 @@ use reconnecting_stream::State;
 use super::super::hook::Act;
 use super::super::reading::Reading;
 use super::super::run::Failure;
-use super::client::{Client, Halves, Op};
+use super::client::{Client, Op};
+use super::halves::Halves;
 use super::plan::Confirming;
 use super::{checks, pass};
 
