@@ -5,7 +5,7 @@
 //!
 //! | sentence | test |
 //! |---|---|
-//! | an error of a lost kind drops the connection immediately, before the backoff | `behavior.rs::errors::an_error_of_a_lost_kind_drops_the_connection_immediately`, `sockets.rs::the_dead_socket_is_closed_before_the_backoff_begins` |
+//! | an error of a lost kind drops the connection immediately, before the backoff | `behavior.rs::errors::a_read_that_meets_a_reset_*`, `a_write_that_meets_a_reset_*`, `a_flush_that_meets_a_reset_*`, `sockets.rs::the_dead_socket_is_closed_before_the_backoff_begins` |
 //! | a loss wakes both halves | `waking.rs::a_loss_wakes_the_other_half_immediately` |
 //! | the outage begins or continues | `behavior.rs::attempts::a_connection_resets_the_backoff_only_once_it_is_stable` |
 //! | lost kinds | `behavior.rs::errors::errors_of_broken_connections_are_losses_by_default`, `policy/verdict.rs::lost_errnos_are_a_loss` |

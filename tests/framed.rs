@@ -142,7 +142,7 @@ async fn accessors_of_a_framed_stream_are_those_of_the_current_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_takes_nothing_is_lost() {
+async fn a_connection_that_takes_no_byte_of_a_message_is_lost() {
     let connector = || std::future::ready(Ok(TakesNothing));
     let mut framed = ReconnectingFramed::builder(connector, BytesCodec::new())
         .policy(Policy::default().max_attempts(2))

@@ -53,7 +53,7 @@ async fn send_all<S: Script>(
 fn received<S: Script>(network: &Network, generation: usize) -> Vec<S::Message> {
     let bytes = network.peer(generation).received();
     if std::any::type_name::<S>().ends_with("Numbers") {
-        // Numbers begin anew only at the peer's side: look at the bytes.
+        // Only a peer counts from 0 on each connection, so decode the bytes by hand.
         return whole_numbers::<S>(&bytes);
     }
     S::decoded(&bytes)
@@ -90,7 +90,7 @@ async fn torn<S: Script>() -> usize {
     cases
 }
 
-/// `Unconfirmed`, and nobody confirms: the next connection gets all of it again.
+/// `Unconfirmed`, without confirmations: the next connection gets all of it again.
 async fn unconfirmed<S: Script>() -> usize {
     let (all, ends) = (S::messages(), S::ends());
     let mut cases = 0;
@@ -127,7 +127,7 @@ async fn torn_twice<S: Script>() -> usize {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Finder {
     Reader,
-    /// The loss is found by somebody who writes, when everything has arrived.
+    /// A writer meets the loss, when everything has arrived.
     Writer,
 }
 

@@ -177,7 +177,7 @@ async fn resync_takes_the_errors_of_both_halves_away() {
     assert_eq!(stream.resync().await.unwrap(), 3);
     stream.write_u8(b'x').await.unwrap();
 
-    // A loss that comes after it is heard of by both.
+    // A later loss is reported to both.
     network.peer(3).reset();
     assert!(read(&mut stream).await.is_err());
     assert!(stream.write_u8(b'x').await.is_err());
@@ -226,7 +226,7 @@ async fn giving_up_is_no_seam() {
     assert_lost(read(&mut reader).await, 1, ErrorKind::ConnectionReset);
     let error = read(&mut reader).await.unwrap_err();
     assert!(support::gave_up(&error).is_some());
-    // There is nothing to go on with: the writer hears the end of it.
+    // There is no connection to continue on: the writer gets the same end.
     let error = writer.write(b"x").await.unwrap_err();
     assert!(support::gave_up(&error).is_some());
 

@@ -66,7 +66,7 @@ async fn a_reset_is_a_loss() {
         let lost: &ConnectionLost = error.get_ref().unwrap().downcast_ref().unwrap();
         assert_eq!(lost.generation, generation);
         assert_eq!(lost.cause.kind(), ErrorKind::ConnectionReset);
-        // The writer has its error, too, then both go on.
+        // The writer has its error, too, then both continue.
         assert!(stream.write_u8(b'x').await.is_err());
         assert_eq!(stream.connected().await.unwrap(), generation + 1);
     }
@@ -190,7 +190,7 @@ async fn a_stream_that_was_shut_down_reads_until_the_end() {
     let listener = server.await.unwrap();
     assert!(
         timeout(50 * MS, listener.accept()).await.is_err(),
-        "nobody dialed again"
+        "there was no other attempt"
     );
 }
 
@@ -214,7 +214,7 @@ fn a_stream_that_outlives_its_runtime_continues_after_a_reconnect() {
         assert_eq!(error.kind(), ErrorKind::Other);
         assert_eq!(stream.state(), State::Connected { generation: 1 });
         stream.reconnect();
-        stream.write_all(b"goes on").await.unwrap();
+        stream.write_all(b"continues").await.unwrap();
         assert_eq!(stream.generation(), 2);
     });
 }

@@ -1,4 +1,4 @@
-//! Both halves of a split stream complete, whoever polled last, and whoever is gone.
+//! Both halves of a split stream complete, whichever polled last, and whichever is gone.
 //!
 //! The halves are polled as an executor would: only when they were woken. A lost wake-up leaves
 //! one unfinished.
@@ -193,15 +193,15 @@ async fn a_command_that_comes_during_a_read_is_executed_by_that_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handle_keeps_no_task_alive_when_its_stream_is_gone() {
-    struct Nobody;
-    impl Wake for Nobody {
+    struct Ignored;
+    impl Wake for Ignored {
         fn wake(self: Arc<Self>) {}
     }
 
     let connector = || std::future::pending::<io::Result<Wire>>();
     let mut stream = ReconnectingStream::builder(connector).lazy();
     let handle = stream.handle();
-    let task = Arc::new(Nobody);
+    let task = Arc::new(Ignored);
     let waker = Waker::from(Arc::clone(&task));
     let mut bytes = [0; 4];
     let mut buf = ReadBuf::new(&mut bytes);

@@ -163,6 +163,6 @@ async fn a_connection_resets_the_backoff_only_once_it_is_stable() {
     sleep(10 * SECOND).await;
     network.peer(6).reset();
     stream.write_all(b"x").await.unwrap();
-    assert_eq!(seconds(6), [36], "stable: the backoff begins anew");
+    assert_eq!(seconds(6), [36], "stable: the backoff begins again");
     assert_eq!(network.attempts()[6].attempt.number, 1);
 }

@@ -30,6 +30,6 @@ async fn a_dropped_write_loses_nothing() {
     let start = Instant::now();
     while timeout(SECOND / 10, stream.write_all(b"x")).await.is_err() {}
     assert_eq!(start.elapsed().as_secs(), 4);
-    assert_eq!(network.attempts().len(), 2, "the attempt went on");
+    assert_eq!(network.attempts().len(), 2, "the attempt continued");
     assert_eq!(network.peer(2).received(), b"x");
 }

@@ -2,36 +2,42 @@
 
 use super::*;
 
+/// Asserts that the connection is dropped when the backoff begins, not when it ends.
+fn assert_dropped_before_the_backoff<F: Future>(network: &Network, operation: Pin<&mut F>) {
+    network.peer(1).reset();
+    assert!(Task::new().poll_future(operation).is_pending());
+    assert!(network.peer(1).is_dropped());
+    assert_eq!(network.attempts().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
-async fn an_error_of_a_lost_kind_drops_the_connection_immediately() {
-    for operation in ["read", "write", "flush"] {
-        let network = Network::new();
-        let mut stream = build(network.connector()).connect().await.unwrap();
-        network.peer(1).reset();
-        let mut task = pin!(async {
-            match operation {
-                "read" => read(&mut stream).await.map(drop),
-                "write" => stream.write_all(b"x").await,
-                _ => stream.flush().await,
-            }
-        });
-        assert!(Task::new().poll_future(task.as_mut()).is_pending());
-        assert!(
-            network.peer(1).is_dropped(),
-            "before the backoff: {operation}"
-        );
-        assert_eq!(
-            network.attempts().len(),
-            1,
-            "the backoff has begun: {operation}"
-        );
-        if operation == "read" {
-            sleep(SECOND + SECOND).await;
-            continue;
-        }
-        task.await.unwrap();
-        assert_eq!(network.connections(), 2, "{operation}");
-    }
+async fn a_read_that_meets_a_reset_drops_the_connection_immediately() {
+    let network = Network::new();
+    let mut stream = build(network.connector()).connect().await.unwrap();
+    let mut reading = pin!(read(&mut stream));
+    assert_dropped_before_the_backoff(&network, reading.as_mut());
+    assert!(timeout(2 * SECOND, reading).await.is_err());
+    assert_eq!(network.connections(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_meets_a_reset_drops_the_connection_immediately() {
+    let network = Network::new();
+    let mut stream = build(network.connector()).connect().await.unwrap();
+    let mut writing = pin!(stream.write_all(b"x"));
+    assert_dropped_before_the_backoff(&network, writing.as_mut());
+    writing.await.unwrap();
+    assert_eq!(network.connections(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_meets_a_reset_drops_the_connection_immediately() {
+    let network = Network::new();
+    let mut stream = build(network.connector()).connect().await.unwrap();
+    let mut flushing = pin!(stream.flush());
+    assert_dropped_before_the_backoff(&network, flushing.as_mut());
+    flushing.await.unwrap();
+    assert_eq!(network.connections(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -160,7 +160,7 @@ async fn messages_are_encoded_by_the_codec_of_the_connection_that_is_there() {
         .unwrap();
     framed.send(b'a').await.unwrap();
     network.peer(1).reset();
-    // Somebody else finds the loss, and waits for the next connection.
+    // A reader meets the loss, and waits for the next connection.
     assert!(timeout(9 * SECOND, framed.next()).await.is_err());
     framed.connected().await.unwrap();
     framed.reconnect();

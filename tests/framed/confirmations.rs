@@ -55,7 +55,7 @@ async fn a_sender_whose_window_is_full_detects_the_loss_and_sends_again() {
     let task = Task::new();
     assert!(task.poll_future(blocked.as_mut()).is_pending());
     network.peer(1).close();
-    assert!(task.is_woken(), "by the look ahead: nobody reads");
+    assert!(task.is_woken(), "by the read ahead: no task reads");
     assert!(timeout(2 * SECOND, blocked.as_mut()).await.is_err());
     assert_eq!(text(&network, 2), "01234567890123456789\n");
     confirmations.confirm(1);

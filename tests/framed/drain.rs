@@ -76,13 +76,13 @@ async fn connect() -> ReconnectingFramed<Connector, LinesCodec> {
         .unwrap()
 }
 
-async fn heard(framed: &mut ReconnectingFramed<Connector, LinesCodec>) -> Vec<String> {
-    let mut heard = Vec::new();
+async fn read_all(framed: &mut ReconnectingFramed<Connector, LinesCodec>) -> Vec<String> {
+    let mut items = Vec::new();
     loop {
         match framed.next().await.unwrap() {
-            Ok(line) => heard.push(line),
-            Err(LinesCodecError::Io(error)) if gave_up(&error).is_some() => return heard,
-            Err(error) => heard.push(error.to_string()),
+            Ok(line) => items.push(line),
+            Err(LinesCodecError::Io(error)) if gave_up(&error).is_some() => return items,
+            Err(error) => items.push(error.to_string()),
         }
     }
 }
@@ -93,7 +93,7 @@ async fn messages_that_arrived_before_a_reset_are_delivered_if_the_sink_meets_it
     framed.send("x").await.unwrap_err();
     let lost = |n| format!("connection {n} was lost: connection reset");
     let expected = ["whole", &lost(1), "whole", &lost(2), "whole"];
-    assert_eq!(heard(&mut framed).await, expected);
+    assert_eq!(read_all(&mut framed).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,10 +101,10 @@ async fn messages_that_arrived_before_a_reset_are_delivered_if_the_reader_meets_
     let mut framed = connect().await;
     framed.feed("x").await.unwrap();
     framed.reconnect();
-    let heard = heard(&mut framed).await;
+    let items = read_all(&mut framed).await;
     assert_eq!(
-        heard.iter().filter(|line| *line == "whole").count(),
+        items.iter().filter(|line| *line == "whole").count(),
         2,
-        "{heard:?}"
+        "{items:?}"
     );
 }

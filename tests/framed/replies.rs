@@ -16,8 +16,8 @@ async fn two_of_three_are_answered(
     framed
 }
 
-/// The reader's next item is an answer.
-async fn hear<S>(framed: &mut S)
+/// Asserts that the reader's next item is a reply.
+async fn read_reply<S>(framed: &mut S)
 where
     S: Stream<Item = Result<String, LinesCodecError>> + Unpin,
 {
@@ -29,7 +29,7 @@ async fn replies_that_are_read_before_the_loss_is_seen_decide_what_is_sent_again
     let network = Network::new();
     let mut framed = two_of_three_are_answered(&network).await;
     for unconfirmed in [2, 1] {
-        hear(&mut framed).await;
+        read_reply(&mut framed).await;
         framed.confirm_replies(1);
         assert_eq!(framed.unconfirmed(), unconfirmed);
     }
@@ -37,7 +37,7 @@ async fn replies_that_are_read_before_the_loss_is_seen_decide_what_is_sent_again
     framed.send("4").await.unwrap();
     assert_eq!(text(&network, 2), "3\n4\n");
     network.peer(2).send(b"yes\n");
-    hear(&mut framed).await;
+    read_reply(&mut framed).await;
     framed.confirm_replies(1);
     network.peer(2).reset();
     assert!(framed.next().await.unwrap().is_err(), "the seam");
@@ -53,7 +53,7 @@ async fn replies_to_what_is_being_sent_again_confirm_nothing_twice() {
     framed.send("4").await.unwrap();
     assert_eq!(text(&network, 2), "1\n2\n3\n4\n");
     for _ in 0..2 {
-        hear(&mut framed).await;
+        read_reply(&mut framed).await;
         framed.confirm_replies(1);
     }
     assert_eq!(framed.unconfirmed(), 2);
@@ -61,7 +61,7 @@ async fn replies_to_what_is_being_sent_again_confirm_nothing_twice() {
     // The second connection answers three: two of them for the second time.
     network.peer(2).send(b"yes\nyes\nyes\n");
     for unconfirmed in [2, 2, 1] {
-        hear(&mut framed).await;
+        read_reply(&mut framed).await;
         framed.confirm_replies(1);
         assert_eq!(framed.unconfirmed(), unconfirmed);
     }
@@ -75,7 +75,7 @@ async fn replies_are_counted_for_the_connection_that_they_were_read_from() {
     let network = Network::new();
     let mut framed = two_of_three_are_answered(&network).await;
     for _ in 0..2 {
-        hear(&mut framed).await;
+        read_reply(&mut framed).await;
     }
     // Before the reader has come to count what it has read.
     framed.send("4").await.unwrap();
@@ -84,7 +84,7 @@ async fn replies_are_counted_for_the_connection_that_they_were_read_from() {
     assert_eq!(framed.unconfirmed(), 2);
     network.peer(2).send(b"yes\n");
     assert!(framed.next().await.unwrap().is_err(), "the seam");
-    hear(&mut framed).await;
+    read_reply(&mut framed).await;
     framed.confirm_replies(1);
     assert_eq!(framed.unconfirmed(), 2);
 }
@@ -93,7 +93,7 @@ async fn replies_are_counted_for_the_connection_that_they_were_read_from() {
 async fn replies_over_several_seams_are_counted_for_their_connections() {
     let network = Network::new();
     let mut framed = two_of_three_are_answered(&network).await;
-    // Nobody reads, and three connections die.
+    // No task reads, and three connections die.
     for (generation, line) in [(2, "4"), (3, "5"), (4, "6")] {
         framed.send(line).await.unwrap();
         if generation < 4 {
@@ -102,7 +102,7 @@ async fn replies_over_several_seams_are_counted_for_their_connections() {
     }
     assert_eq!(text(&network, 4), "1\n2\n3\n4\n5\n6\n");
     for unconfirmed in [5, 4] {
-        hear(&mut framed).await;
+        read_reply(&mut framed).await;
         framed.confirm_replies(1);
         assert_eq!(framed.unconfirmed(), unconfirmed);
     }
@@ -111,7 +111,7 @@ async fn replies_over_several_seams_are_counted_for_their_connections() {
         assert!(framed.next().await.unwrap().is_err(), "a seam");
     }
     for unconfirmed in [4, 4, 3, 2, 1, 0] {
-        hear(&mut framed).await;
+        read_reply(&mut framed).await;
         framed.confirm_replies(1);
         assert_eq!(framed.unconfirmed(), unconfirmed);
     }

@@ -1,4 +1,4 @@
-//! The reference of outages: when attempts begin, what becomes of them, and when it is enough.
+//! The reference of outages: when attempts begin, how they end, and when the outage is given up.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;

@@ -11,7 +11,7 @@ use super::support::Fault;
 pub struct Connection {
     pub arriving: VecDeque<u8>,
     pub fault: Option<Fault>,
-    /// Nobody was woken for the fault.
+    /// No task was woken for the fault.
     pub is_unnoticed: bool,
     pub room: usize,
     pub stalls_shutdown: bool,

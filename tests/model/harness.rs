@@ -134,7 +134,7 @@ impl<C: Connect<Io = Wire>> Harness<C> {
         self.told[role] = Some(answer);
     }
 
-    /// Everyone who was woken polls again, as a runtime would have it.
+    /// Polls every task that was woken, as a runtime does.
     pub fn run(&mut self, writer_first: bool) {
         let mut order = ROLES;
         if writer_first {
@@ -233,7 +233,7 @@ impl<C: Connect<Io = Wire>> Harness<C> {
         self.check_network();
         for op in self.waiting.into_iter().flatten() {
             let is_stranded = self.woken(op.role()).is_none() && self.reference.would_progress(op);
-            assert!(!is_stranded, "{op:?} could go on, and nobody has woken it");
+            assert!(!is_stranded, "{op:?} could continue, and no task was woken");
         }
     }
 

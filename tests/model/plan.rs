@@ -97,7 +97,7 @@ pub enum Step {
     /// The peer sends so many bytes.
     Send(u8),
     Fault(Fault),
-    /// Nobody is woken: the next operation finds out.
+    /// No task is woken: the next operation meets the fault.
     UnnoticedFault(Fault),
     Heal,
     /// The connection takes so many more bytes.

@@ -20,7 +20,7 @@ pub struct Reference {
     pub connection: Connection,
     pub command: Option<Command>,
     pub seam: Seam,
-    /// What the reader and the writer have yet to hear of.
+    /// The losses that were not reported to the reader and to the writer.
     pub loss_notices: [Option<Loss>; 2],
     /// The loss that the stream is without a connection for.
     pub last_loss: Option<Loss>,
@@ -125,7 +125,7 @@ impl Reference {
         probe.poll(op) != PollOutcome::Pending || probe.attempts.state != self.attempts.state
     }
 
-    /// Whether there will be no connection any more, unless somebody asks for one.
+    /// Whether there will be no connection any more, unless a command asks for one.
     pub fn is_over(&self) -> bool {
         matches!(
             self.attempts.state,
@@ -213,7 +213,7 @@ impl Reference {
             (Op::Read(_), PollOutcome::Pending, Some(limit)) => {
                 let until = *self.idle_until.get_or_insert(now + limit);
                 if now >= until + limit {
-                    // Nobody was there to wait.
+                    // No read was waiting.
                     self.idle_until = Some(now + limit);
                 } else if now >= until {
                     return self.lose(Some(op), ErrorKind::TimedOut);

@@ -28,7 +28,7 @@ fn plan(seam: Seam, steps: &[Step]) -> Plan {
     }
 }
 
-const EVERYONE: Step = Step::Run {
+const RUN: Step = Step::Run {
     writer_first: false,
 };
 
@@ -42,7 +42,7 @@ fn an_empty_read_does_not_end_the_idle_wait() {
             Step::Poll(Op::Read(0)),
             Step::Poll(Op::Read(1)),
             Step::Advance(100),
-            EVERYONE,
+            RUN,
         ],
     ));
 }
@@ -54,11 +54,11 @@ fn the_first_write_after_a_seam_does_not_end_the_idle_wait() {
         &[
             Step::Poll(Op::Read(1)),
             Step::Fault(Fault::Error(ErrorKind::BrokenPipe)),
-            EVERYONE,
+            RUN,
             Step::Advance(900),
             Step::Poll(Op::Write(1)),
             Step::Advance(100),
-            EVERYONE,
+            RUN,
         ],
     ));
 }
@@ -73,7 +73,7 @@ fn a_flush_after_a_shutdown_does_not_end_the_idle_wait() {
             Step::Advance(900),
             Step::Poll(Op::Flush),
             Step::Advance(100),
-            EVERYONE,
+            RUN,
         ],
     ));
 }

@@ -15,7 +15,7 @@ const POLLS_PER_CHANGE: usize = 8;
 /// A byte each way.
 const GOALS: [Op; 2] = [Op::Read(1), Op::Write(1)];
 
-/// Both halves get somewhere, and from here on nobody polls who was not woken or told.
+/// Both halves make progress. From here on, a task polls only if it was woken or has a result.
 pub async fn heal<C: Connect<Io = Wire>>(harness: &mut Harness<C>) {
     for role in [Role::Reader, Role::Writer, Role::Watcher] {
         harness.apply(Step::Drop(role)).await;

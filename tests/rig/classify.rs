@@ -65,7 +65,7 @@ pub fn error(rig: &Arc<Rig>, verdict: Verdict, phase: Phase) -> io::Error {
     io::Error::new(kind, scripted)
 }
 
-/// "the classifier hears where an error was met (`Phase`), whichever half met it."
+/// "the classifier is told where an error was met (`Phase`), whichever half met it."
 pub fn classify(error: &io::Error, phase: Phase) -> Verdict {
     let scripted = error.get_ref().and_then(|error| error.downcast_ref());
     let Some(Scripted {

@@ -4,7 +4,7 @@
 //! The connections are scripted and behave as a socket of Tokio does: one waker for each
 //! direction, woken once by an event, and forgotten when the connection is dropped. Tasks are
 //! polled by hand, and only after they were woken, so a lost wake-up shows as a task that waits
-//! although the contract says that it can go on.
+//! although the contract says that it can continue.
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 mod actor;

@@ -211,7 +211,7 @@ impl Reading {
             return Ok(());
         }
         if !self.may_end && !passes {
-            return Err("end: `None` while the stream goes on".into());
+            return Err("end: `None` while the stream continues".into());
         }
         if self.may_end {
             self.has_ended = true;

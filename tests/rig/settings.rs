@@ -4,7 +4,7 @@ use reconnecting_stream::{Eof, Resend, Seam};
 
 use super::connection::Habits;
 
-/// What becomes of messages that are accepted while there is no connection.
+/// How messages are treated that are accepted while there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offline {
     Keep,
@@ -24,7 +24,7 @@ pub struct Settings {
     pub max_queued: usize,
     pub max_attempts: Option<u32>,
     pub offline: Offline,
-    /// What was accepted and not fully handed over goes on after a loss.
+    /// What was accepted and not fully written is kept after a loss.
     pub keeps_unsent: bool,
     /// What waits for the reader of connections that are gone: bytes, and connections.
     pub max_unread: (usize, u64),

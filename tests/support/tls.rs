@@ -27,7 +27,7 @@ pub const FUTURE: Years = 3998..3999;
 
 static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.

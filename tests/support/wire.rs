@@ -17,8 +17,8 @@ pub enum Fault {
     Error(ErrorKind),
 }
 
-/// The stream's end of a scripted connection. It wakes as a real one does: only whoever it told
-/// `Pending`, and nobody once it is dropped.
+/// The stream's end of a scripted connection. It wakes as a real one does: only a task that got
+/// `Pending`, and none once it is dropped.
 pub struct Wire(Arc<Mutex<State>>);
 
 /// The test's end.
@@ -104,7 +104,7 @@ impl Peer {
         state.wake();
     }
 
-    /// A fault that only an operation finds out: nobody is woken.
+    /// A fault that only an operation meets: no task is woken.
     pub fn fault_unnoticed(&self, fault: Fault) {
         self.state().fault = Some(fault);
     }
@@ -117,7 +117,7 @@ impl Peer {
         self.fault(Fault::Eof);
     }
 
-    /// The error was a passing one.
+    /// Removes the fault: the error was a transient one.
     pub fn heal(&self) {
         self.state().fault = None;
     }
@@ -129,7 +129,6 @@ impl Peer {
         state.wake();
     }
 
-    /// No read or write moves more than this.
     /// After so many more bytes that the stream reads, the connection is reset.
     pub fn reset_after_reading(&self, bytes: usize) {
         self.state().arrives = Some(bytes);
@@ -140,6 +139,7 @@ impl Peer {
         self.state().leaves = Some(bytes);
     }
 
+    /// No read or write moves more than this.
     pub fn set_chunk(&self, chunk: usize) {
         self.state().chunk = chunk;
     }

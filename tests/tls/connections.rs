@@ -25,7 +25,7 @@ async fn count_resumed(server: &Server, config: ClientConfig, resets: usize) -> 
         reset(io);
         let error = stream.read_u8().await.unwrap_err();
         assert_eq!(lost(&error).unwrap().generation, generation as u64);
-        assert!(stream.write_u8(b'x').await.is_err(), "the writer's news");
+        assert!(stream.write_u8(b'x').await.is_err(), "the writer's loss");
     }
     resumed
 }

@@ -107,7 +107,7 @@ async fn a_handshake_that_the_verifier_of_the_user_refuses_is_final() {
     assert_eq!(error, rustls::Error::General("not pinned".into()));
 }
 
-/// Trusts nobody.
+/// Refuses every certificate.
 #[derive(Debug)]
 struct Pins;
 

@@ -86,7 +86,7 @@ async fn case(end: End, order: &[Half], gone: Gone, command_at: usize) {
     network.peer(1).set_room(0);
     pair.poll(Reader);
     pair.poll(Writer);
-    // Whoever is polled next finds it out; the other one has to be woken by the stream.
+    // The half that is polled next meets the fault. The stream has to wake the other one.
     network.peer(1).fault_unnoticed(Fault::Reset);
 
     for (i, half) in order.iter().enumerate() {

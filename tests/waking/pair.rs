@@ -98,7 +98,7 @@ impl<C: Connect<Io = Wire>> Pair<C> {
         }
     }
 
-    /// An executor with a clock: polls whoever was woken, for a quarter of a minute.
+    /// An executor with a clock: polls the tasks that were woken, for a quarter of a minute.
     pub(crate) async fn run(&mut self) {
         for _ in 0..60 {
             for _ in 0..20 {

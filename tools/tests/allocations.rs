@@ -130,7 +130,7 @@ fn the_ready_path_allocates_nothing() {
 async fn a_reconnect_allocates_at_most_three_times_and_leaves_nothing_behind() {
     let mut stream = ReconnectingStream::builder(one_read_each).wrap(Connection { reads: 0 });
     for generation in 2..12 {
-        // Every other loss begins an outage, the others go on with it.
+        // Every other loss begins an outage, the others continue it.
         if generation % 2 == 0 {
             tokio::time::sleep(Duration::from_secs(20)).await;
         }

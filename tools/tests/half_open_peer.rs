@@ -4,12 +4,16 @@
 //! The server and the client are processes in their namespaces: this file, run again.
 #![cfg(target_os = "linux")]
 
+#[path = "half_open_peer/namespaces.rs"]
+mod namespaces;
+
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use namespaces::Namespaces;
 use reconnecting_stream::{
     Backoff, Endpoint, Event, Keepalive, Policy, ReconnectingStream, ReconnectingTcpStream,
     TcpConnector,
@@ -29,86 +33,6 @@ const PORT: u16 = 7000;
 /// Says what a process in a namespace has to do.
 const ROLE: &str = "RECONNECTING_STREAM_TEST_ROLE";
 
-/// Two namespaces with a wire between them; gone when the test ends, however it ends.
-struct Namespaces {
-    name: String,
-}
-
-impl Namespaces {
-    /// `None` if the system does not allow it, which is said aloud.
-    fn new(test: &str) -> Option<Self> {
-        if !are_installed(&["ip"]) {
-            return None;
-        }
-        let namespaces = Self {
-            name: format!("rs{}{test}", std::process::id()),
-        };
-        let (server, client) = (namespaces.server(), namespaces.client());
-        if !ip(&["netns", "add", &server]) {
-            skip("may not make network namespaces (not root?)");
-            return None;
-        }
-        assert!(ip(&["netns", "add", &client]));
-        let wire = ["type", "veth", "peer", "name", "v", "netns", &client];
-        let ends = [&["-n", &server, "link", "add", "v"], &wire[..]].concat();
-        assert!(ip(&ends));
-        for (namespace, host) in [(&server, 2), (&client, 1)] {
-            for network in ["192.0.2", "198.51.100"] {
-                let address = format!("{network}.{host}/24");
-                assert!(ip(&["-n", namespace, "addr", "add", &address, "dev", "v"]));
-            }
-            assert!(ip(&["-n", namespace, "link", "set", "v", "up"]));
-        }
-        Some(namespaces)
-    }
-
-    fn server(&self) -> String {
-        format!("{}s", self.name)
-    }
-
-    fn client(&self) -> String {
-        format!("{}c", self.name)
-    }
-
-    /// What `/etc/hosts` is for the client.
-    fn hosts(&self) -> String {
-        format!("/etc/netns/{}", self.client())
-    }
-
-    fn set_host(&self, name: &str, address: &str) {
-        fs::create_dir_all(self.hosts()).unwrap();
-        let file = format!("{}/hosts", self.hosts());
-        fs::write(file, format!("{address} {name}\n")).unwrap();
-    }
-
-    fn take_away(&self, address: &str) {
-        let address = format!("{address}/24");
-        assert!(ip(&[
-            "-n",
-            &self.server(),
-            "addr",
-            "del",
-            &address,
-            "dev",
-            "v"
-        ]));
-    }
-}
-
-impl Drop for Namespaces {
-    fn drop(&mut self) {
-        for namespace in [self.server(), self.client()] {
-            ip(&["netns", "del", &namespace]);
-        }
-        let _ = fs::remove_dir_all(self.hosts());
-    }
-}
-
-fn ip(args: &[&str]) -> bool {
-    let ip = Command::new("ip").args(args).stderr(Stdio::null()).status();
-    ip.unwrap().success()
-}
-
 /// A process in a namespace.
 struct Process {
     child: Child,
@@ -120,7 +44,11 @@ impl Process {
         let mut child = Command::new("ip")
             .args(["netns", "exec", namespace])
             .arg(env::current_exe().unwrap())
-            .args(["--exact", "process", "--nocapture"])
+            .args([
+                "--exact",
+                "this_process_is_the_peer_if_a_test_started_it",
+                "--nocapture",
+            ])
             .env(ROLE, role)
             .stdout(Stdio::piped())
             .spawn()
@@ -149,7 +77,7 @@ impl Drop for Process {
 
 /// Not a test, but a part of them.
 #[tokio::test]
-async fn process() {
+async fn this_process_is_the_peer_if_a_test_started_it() {
     let Ok(role) = env::var(ROLE) else { return };
     let connector = || TcpConnector::any_of([FIRST, SECOND].map(|ip| Endpoint::from((ip, PORT))));
     // In each case only one of the two options can notice.
@@ -267,7 +195,7 @@ fn vanishes(test: &str, limit: Duration) {
     assert_eq!(client.says("continues"), SECOND);
     let recovery = gone.elapsed() - noticed;
     tell(format_args!(
-        "{test}: noticed after {noticed:.1?} ({cause}, limit {limit:?}), went on {recovery:.1?} later"
+        "{test}: noticed after {noticed:.1?} ({cause}, limit {limit:?}), continued {recovery:.1?} later"
     ));
     // The kernel's timers are late by up to one more retransmission or probe.
     assert!(noticed < 2 * limit + Duration::from_secs(5), "{noticed:?}");

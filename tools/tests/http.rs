@@ -2,6 +2,9 @@
 //! killed, and what happens to hyper without it.
 #![cfg(target_os = "linux")]
 
+#[path = "http/hyper_alone.rs"]
+mod hyper_alone;
+
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -68,7 +71,7 @@ const SERVER: &str = "RECONNECTING_STREAM_TEST_SERVER";
 
 /// Not a test, but the server of one, in a process of its own: this file, run again.
 #[tokio::test]
-async fn server_process() {
+async fn this_process_is_the_server_if_a_test_started_it() {
     let Ok(port) = std::env::var(SERVER) else {
         return;
     };
@@ -80,7 +83,11 @@ async fn server_process() {
 fn server_process_on(port: u16) -> Program {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "server_process", "--nocapture"])
+        .args([
+            "--exact",
+            "this_process_is_the_server_if_a_test_started_it",
+            "--nocapture",
+        ])
         .env(SERVER, port.to_string());
     Program::from_command(command, port)
 }
@@ -177,134 +184,6 @@ async fn a_connection_that_was_closed_between_requests_costs_no_request() {
     assert_eq!((work.answered, work.repeated, work.failed), (10, 0, 0));
 }
 
-/// The server's end of a connection that was made in memory.
-struct Peer(DuplexStream);
-
-impl Peer {
-    async fn receive_head(&mut self) {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await.unwrap());
-        }
-    }
-
-    async fn send(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.unwrap();
-    }
-}
-
-fn duplexes() -> (
-    impl Connect<Io = DuplexStream, Future: Send> + Send,
-    mpsc::UnboundedReceiver<Peer>,
-) {
-    let (accepted, peers) = mpsc::unbounded_channel();
-    let connector = move || {
-        let (io, peer) = duplex(64 * 1024);
-        let is_up = accepted.send(Peer(peer));
-        async move { is_up.map(|()| io).map_err(io::Error::other) }
-    };
-    (connector, peers)
-}
-
-type Answer = JoinHandle<hyper::Result<Response<Incoming>>>;
-
-/// One request of hyper's own connection over a stream, the server's first end of it, and what
-/// becomes of the answer.
-async fn hyper_over(seam: Seam, cuts: &str) -> (Answer, mpsc::UnboundedReceiver<Peer>) {
-    let (connector, mut peers) = duplexes();
-    let stream = ReconnectingStream::builder(connector)
-        .policy(quick())
-        .seam(seam)
-        .lazy();
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    let answer =
-        tokio::spawn(async move { sender.send_request(request(Method::GET, "/", "")).await });
-    let mut peer = peers.recv().await.unwrap();
-    peer.receive_head().await;
-    peer.send(cuts).await;
-    (answer, peers)
-}
-
-/// Why `Seam::Hidden` is not for hyper.
-#[tokio::test(start_paused = true)]
-async fn with_a_hidden_seam_a_lost_response_is_waited_for_for_ever() {
-    let (answer, mut peers) = hyper_over(Seam::Hidden, "").await;
-    let mut next = peers.recv().await.unwrap();
-    assert!(timeout(1000 * HOUR, answer).await.is_err());
-    let mut byte = [0];
-    let arrived = timeout(HOUR, next.0.read(&mut byte)).await;
-    assert!(
-        arrived.is_err(),
-        "and the next connection has not been asked"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn with_a_hidden_seam_a_cut_response_continues_with_the_next_connections_bytes() {
-    let head = "HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n";
-    let (answer, mut peers) = hyper_over(Seam::Hidden, &format!("{head}half")).await;
-    // As servers say to a connection that has asked nothing for too long.
-    let answer = answer.await.unwrap().unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    let saying = async {
-        let mut next = peers.recv().await.unwrap();
-        next.send("HTTP/1.1 408 Request Timeout\r\n\r\n").await;
-        next
-    };
-    let (body, _next) = tokio::join!(answer.into_body().collect(), saying);
-    assert_eq!(
-        body.unwrap().to_bytes(),
-        "halfHTTP/1.1 408",
-        "valid, and wrong"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn with_seam_error_a_lost_response_is_an_error_immediately() {
-    let (answer, _peers) = hyper_over(Seam::Error, "").await;
-    let error = timeout(HOUR, answer).await.unwrap().unwrap().unwrap_err();
-    let inner = std::error::Error::source(&error).unwrap();
-    let inner: &io::Error = inner.downcast_ref().unwrap();
-    assert_eq!(ConnectionLost::find(inner).unwrap().generation, 1);
-}
-
-/// Why the recipe says `without_shutdown`.
-#[tokio::test(start_paused = true)]
-async fn awaiting_hypers_connection_shuts_the_stream_down_when_the_server_says_close() {
-    for shuts_down in [true, false] {
-        let (connector, mut peers) = duplexes();
-        let mut stream = ReconnectingStream::builder(connector)
-            .policy(quick())
-            .seam(Seam::Error)
-            .lazy();
-        let io = TokioIo::new(&mut stream);
-        let (mut sender, connection) = http1::handshake(io).await.unwrap();
-        let asking = sender.send_request(request(Method::GET, "/", ""));
-        let answering = async {
-            let mut peer = peers.recv().await.unwrap();
-            peer.receive_head().await;
-            let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-            peer.send(answer).await;
-            peer
-        };
-        let driving = async {
-            if shuts_down {
-                connection.await.unwrap();
-            } else {
-                connection.without_shutdown().await.unwrap();
-            }
-        };
-        let (answer, peer, ()) = tokio::join!(asking, answering, driving);
-        assert!(answer.is_ok());
-        drop(peer);
-        let read = timeout(HOUR, stream.read_u8()).await.unwrap();
-        assert!(read.is_err());
-        let ends = stream.state() == State::Closed;
-        assert_eq!(ends, shuts_down, "{:?}", stream.state());
-    }
-}
-
 const NGINX: &str = "
 daemon off;
 pid nginx.pid;
@@ -370,4 +249,33 @@ async fn requests_to_nginx_succeed_through_reloads_and_kills() {
         work.kept >= REQUESTS / 20 / 2,
         "it closes after 20: {work:?}"
     );
+}
+
+/// The server's end of a connection that was made in memory.
+struct Peer(DuplexStream);
+
+impl Peer {
+    async fn receive_head(&mut self) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.unwrap());
+        }
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+}
+
+fn duplexes() -> (
+    impl Connect<Io = DuplexStream, Future: Send> + Send,
+    mpsc::UnboundedReceiver<Peer>,
+) {
+    let (accepted, peers) = mpsc::unbounded_channel();
+    let connector = move || {
+        let (io, peer) = duplex(64 * 1024);
+        let is_up = accepted.send(Peer(peer));
+        async move { is_up.map(|()| io).map_err(io::Error::other) }
+    };
+    (connector, peers)
 }

@@ -21,7 +21,7 @@ const PEER: &str = "RECONNECTING_STREAM_TEST_PEER";
 
 /// Not a test, but the peer of one, in a process of its own: this file, run again.
 #[test]
-fn peer_process() {
+fn this_process_is_the_peer_if_a_test_started_it() {
     if std::env::var_os(PEER).is_none() {
         return;
     }
@@ -41,7 +41,11 @@ struct Peer(Child);
 impl Peer {
     fn start() -> (Self, SocketAddr) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "peer_process", "--nocapture"])
+            .args([
+                "--exact",
+                "this_process_is_the_peer_if_a_test_started_it",
+                "--nocapture",
+            ])
             .env(PEER, "1")
             .stdout(Stdio::piped())
             .spawn()

@@ -42,7 +42,7 @@ async fn proxy_to(upstream: SocketAddr) -> (SocketAddr, Arc<Counts>) {
     (address, counts)
 }
 
-/// Much more than a client has heard when its upstream is killed.
+/// Much more than a client has read when its upstream is killed.
 fn bytes(seed: usize) -> Vec<u8> {
     (0..3_000_000usize)
         .map(|i| (i * (seed + 1) % 251).to_le_bytes()[0])

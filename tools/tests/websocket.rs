@@ -152,7 +152,7 @@ const PUBLISHED: u64 = 5000;
 
 /// Not a test, but the server of one, in a process of its own: this file, run again.
 #[tokio::test]
-async fn server_process() {
+async fn this_process_is_the_server_if_a_test_started_it() {
     let Ok(port) = std::env::var(SERVER) else {
         return;
     };
@@ -165,7 +165,11 @@ async fn server_process() {
 fn server_process_on(port: u16) -> Program {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "server_process", "--nocapture"])
+        .args([
+            "--exact",
+            "this_process_is_the_server_if_a_test_started_it",
+            "--nocapture",
+        ])
         .env(SERVER, port.to_string());
     Program::from_command(command, port)
 }

@@ -117,7 +117,7 @@ impl Client {
         } else if passes || harness.is_killed {
             self.reader.is_stopped = true;
         } else {
-            harness.fail("end: `Ok(0)` while the stream goes on");
+            harness.fail("end: `Ok(0)` while the stream continues");
         }
     }
 
@@ -264,7 +264,7 @@ impl Client {
             harness.fail("hang-reader: its connection can be read, and it was not woken");
         }
         if writes.is_some() && can_write && !stalls {
-            harness.fail(format!("hang-writer: {writes:?} can go on"));
+            harness.fail(format!("hang-writer: {writes:?} can continue"));
         }
         drop(harness);
         self.check_idle(reads);

@@ -138,7 +138,7 @@ impl Harness {
         });
         fail_if(
             is_stuck,
-            "hang-handshake: it can go on, and no task was woken",
+            "hang-handshake: it can continue, and no task was woken",
         )
     }
 

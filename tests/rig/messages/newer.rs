@@ -1,5 +1,5 @@
 //! Settings and calls that came with the one pump: losses that the application marks, transient
-//! messages, what becomes of messages during an outage, and bounds of what is unread.
+//! messages, messages that are accepted during an outage, and bounds of what is unread.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

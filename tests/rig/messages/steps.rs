@@ -114,7 +114,7 @@ impl Client {
         }
     }
 
-    /// Returns whether the writer, which has given up, can go on after a reconnect.
+    /// Returns whether the writer, which has given up, can continue after a reconnect.
     fn has_given_up(&self) -> bool {
         let state = self.rig.handle.get().expect("set").state();
         let has_sink = !matches!(self.halves, Halves::Split(None, _));
@@ -141,7 +141,7 @@ impl Client {
         self.revive();
     }
 
-    /// After a reconnect that was asked for, what had given up goes on.
+    /// After a reconnect that was asked for, what had given up continues.
     pub fn revive(&mut self) {
         let harness = self.rig.harness();
         let is_final = harness.is_killed || self.close_returned;

@@ -6,7 +6,7 @@ use super::pattern::{Place, TELLING};
 /// How many bytes of connections that died early may come between two streams that can be
 /// recognized.
 const FRAGMENTS: usize = 8 * TELLING;
-/// So many bytes of the next stream may look like the last one went on.
+/// So many bytes of the next stream may look like the last one continued.
 const COINCIDENCE: usize = 8;
 
 /// What the streams that arrive may look like.

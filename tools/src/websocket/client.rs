@@ -85,7 +85,7 @@ impl<C: Connect<Io = Socket>> Subscription<C> {
                 }
                 // Pings are answered by tungstenite, and after a `Close` the end comes.
                 Some(Ok(_)) => {}
-                // Here a user whose server can't go on after a message asks for a fresh state.
+                // Here a user whose server can't continue after a message asks for a fresh state.
                 Some(Err(error)) if is_seam(&error) => self.seams += 1,
                 Some(Err(error)) => return Err(error),
                 None => return Err(Error::AlreadyClosed),

@@ -61,7 +61,7 @@ where
     tally.finish()
 }
 
-/// Lines a group up for its next attempt, if its delays go on.
+/// Lines a group up for its next attempt, if it has more delays.
 fn wait<D>(wheel: &mut Wheel<Group<D>>, now: u64, mut group: Group<D>)
 where
     D: Iterator<Item = Duration>,
