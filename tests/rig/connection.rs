@@ -50,6 +50,8 @@ pub struct Connection {
     pub ended: Option<u64>,
     /// The connection has reported its death to the client.
     pub noticed: bool,
+    /// A command that ends it was noted, see [`note_arrived`](Self::note_arrived).
+    pub is_noted: bool,
     /// Bytes that had arrived before the loss: their whole items have to be delivered.
     pub must: usize,
     pub transient_read: Option<ErrorKind>,
@@ -130,6 +132,7 @@ impl Connection {
             reset_is_eaten: false,
             ended: None,
             noticed: false,
+            is_noted: false,
             must: 0,
             transient_read: None,
             transient_write: None,
@@ -206,6 +209,7 @@ impl Connection {
 
     /// Everything that has arrived so far has to be delivered if the connection is lost later.
     pub fn note_arrived(&mut self) {
+        self.is_noted = true;
         self.must = self.must.max(self.consumed + self.arriving.len());
     }
 

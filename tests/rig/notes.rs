@@ -13,12 +13,14 @@ impl Harness {
 
     /// Before the client is told that its connection is bad: no attempt is allowed for it.
     pub fn note_loss(&mut self) {
-        if let Some(connection) = self
-            .connections
-            .last_mut()
-            .filter(|connection| connection.is_alive())
-        {
-            connection.note_arrived();
+        let repeats = self.checks_epochs;
+        let last = self.connections.last_mut();
+        if let Some(connection) = last.filter(|connection| connection.is_alive()) {
+            // While a second thread injects, the client may already have taken what there was
+            // because of an earlier loss, and be about to drop the connection.
+            if repeats || !(connection.noticed || connection.is_noted) {
+                connection.note_arrived();
+            }
         }
     }
 
