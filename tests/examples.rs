@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::example::{example, soon};
+use support::example::example;
+use support::soon;
 
 /// Runs an example and returns what it prints. Fails unless its exit status is 0.
 async fn run(name: &str) -> String {

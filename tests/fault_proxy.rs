@@ -10,6 +10,8 @@ mod lab;
 mod plans;
 #[path = "fault_proxy/port.rs"]
 mod port;
+#[path = "support/soon.rs"]
+mod soon;
 
 use std::io::ErrorKind;
 use std::time::Instant;

@@ -4,7 +4,9 @@
 #[path = "tcp/endpoints.rs"]
 mod endpoints;
 
-use std::future::Future;
+#[path = "support/soon.rs"]
+mod soon;
+
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -14,22 +16,17 @@ use reconnecting_stream::{
     ReconnectingTcpStream, State, TcpConnector, Unreachable,
 };
 use socket2::SockRef;
+use soon::soon;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
-/// Long enough for a busy machine; nothing waits for it unless it fails.
-const DEADLINE: Duration = Duration::from_secs(60);
 const MS: Duration = Duration::from_millis(1);
 
 const _: () = {
     const fn assert_traits<T: Send + Sync + Unpin + std::fmt::Debug>() {}
     assert_traits::<ReconnectingTcpStream>();
 };
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
 
 async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -26,19 +26,16 @@ use reconnecting_stream::{
     Attempt, Backoff, Connect, Eof, Event, GaveUp, Permanent, Policy, ReconnectingFramed,
     ReconnectingStream, Seam, State, TlsConnector,
 };
-use support::{gave_up, lost};
+use support::{gave_up, lost, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_rustls::rustls::{
     self, AlertDescription, CertificateError, ClientConfig, HandshakeKind, ServerConfig,
 };
 use tokio_rustls::{TlsAcceptor, client, server};
 use tokio_util::codec::{Framed, LinesCodec};
 
-/// Long enough for a busy machine; nothing waits for it unless it fails.
-const DEADLINE: Duration = Duration::from_secs(60);
 const MS: Duration = Duration::from_millis(1);
 
 fn quick() -> Policy {
@@ -112,10 +109,6 @@ const _: () = {
 fn reset(io: Accepted) {
     io.get_ref().0.set_zero_linger().unwrap();
     drop(io);
-}
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
 }
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {

@@ -1,8 +1,10 @@
 //! Unix sockets: a closure is the connector.
 #![cfg(all(unix, feature = "codec"))]
 
+#[path = "support/soon.rs"]
+mod soon;
+
 use std::fs;
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,18 +13,12 @@ use futures::{SinkExt, StreamExt};
 use reconnecting_stream::{
     Backoff, Connect, Policy, ReconnectingFramed, ReconnectingStream, Seam, State,
 };
+use soon::soon;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
 use tokio_util::codec::LinesCodec;
 
-/// Long enough for a busy machine; nothing waits for it unless it fails.
-const DEADLINE: Duration = Duration::from_secs(60);
 const RESTARTS: u8 = 10;
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
 
 fn policy() -> Policy {
     Policy::default()

@@ -34,20 +34,29 @@ fn policy() -> Policy {
         .max_attempts(3)
 }
 
+/// A pair that waits on a connection without room and without data.
+async fn pair_that_waits(
+    network: &Network,
+    policy: Policy,
+) -> (Pair<impl Connect<Io = Wire>>, Handle) {
+    let stream = ReconnectingStream::builder(network.connector())
+        .policy(policy)
+        .connect()
+        .await
+        .unwrap();
+    let handle = stream.handle();
+    let mut pair = Pair::new(tokio::io::split(stream));
+    network.peer(1).set_room(0);
+    pair.poll(Reader);
+    pair.poll(Writer);
+    (pair, handle)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_command_wakes_halves_that_wait_for_a_healthy_connection() {
     for close in [true, false] {
         let network = Network::new();
-        let stream = ReconnectingStream::builder(network.connector())
-            .policy(policy())
-            .connect()
-            .await
-            .unwrap();
-        let handle = stream.handle();
-        let mut pair = Pair::new(tokio::io::split(stream));
-        network.peer(1).set_room(0);
-        pair.poll(Reader);
-        pair.poll(Writer);
+        let (mut pair, handle) = pair_that_waits(&network, policy()).await;
         if close {
             handle.close();
         } else {
@@ -75,17 +84,9 @@ async fn a_healthy_stream_wakes_no_task() {
     assert!(!pair.reader.is_woken());
 }
 
-/// A pair that waits on a connection that is dead without anybody knowing.
+/// A pair that waits on a connection that is dead, which no task was woken for.
 async fn unnoticed_loss(network: &Network, policy: Policy) -> Pair<impl Connect<Io = Wire>> {
-    let stream = ReconnectingStream::builder(network.connector())
-        .policy(policy)
-        .connect()
-        .await
-        .unwrap();
-    let mut pair = Pair::new(tokio::io::split(stream));
-    network.peer(1).set_room(0);
-    pair.poll(Reader);
-    pair.poll(Writer);
+    let (pair, _) = pair_that_waits(network, policy).await;
     network.peer(1).fault_unnoticed(Fault::Reset);
     pair
 }

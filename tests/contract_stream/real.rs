@@ -1,18 +1,11 @@
 //! Losses that nothing will replace, on sockets with a real RST: TCP behind a buffer, and TLS.
 
+use super::support::soon;
 use reconnecting_stream::{Connect, ReconnectingStream, Seam, State};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, Interest};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
 
 use super::*;
-
-/// Long enough for a busy machine; nothing waits for it unless it fails.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
 
 /// A TCP socket under the buffer of a connection, or under the peer's end of it.
 trait OverTcp: AsyncRead + AsyncWrite + Unpin {

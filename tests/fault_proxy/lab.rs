@@ -12,15 +12,11 @@ use reconnecting_stream::testing::{FaultProxy, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Builder;
-use tokio::time::timeout;
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) use super::soon::{DEADLINE, soon};
+
 pub(crate) const MS: Duration = Duration::from_millis(1);
 pub(crate) const ROUNDS: usize = 500;
-
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
 
 /// A proxy and its server.
 pub(crate) struct Lab {

@@ -5,13 +5,6 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Nothing here takes that long, even on a machine that has other things to do.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
-
 /// `cargo test` builds the examples beside the folder of the tests.
 pub fn example(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();

@@ -3,11 +3,13 @@
 
 pub mod example;
 mod network;
+mod soon;
 mod takes_nothing;
 mod task;
 mod wire;
 
 pub use network::{Network, Outcome};
+pub use soon::soon;
 pub use takes_nothing::TakesNothing;
 pub use task::Task;
 pub use wire::{Fault, Peer, Wire};

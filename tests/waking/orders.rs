@@ -76,16 +76,7 @@ fn orders(polls: u32) -> impl Iterator<Item = Vec<Half>> {
 async fn case(end: End, order: &[Half], gone: Gone, command_at: usize) {
     let network = Network::new();
     network.script([Outcome::Accepts]).script(end.outcomes());
-    let stream = ReconnectingStream::builder(network.connector())
-        .policy(policy())
-        .connect()
-        .await
-        .unwrap();
-    let handle = stream.handle();
-    let mut pair = Pair::new(tokio::io::split(stream));
-    network.peer(1).set_room(0);
-    pair.poll(Reader);
-    pair.poll(Writer);
+    let (mut pair, handle) = pair_that_waits(&network, policy()).await;
     // The half that is polled next meets the fault. The stream has to wake the other one.
     network.peer(1).fault_unnoticed(Fault::Reset);
 

@@ -21,5 +21,6 @@ pub mod program;
 pub mod proxy;
 #[cfg(unix)]
 pub mod resets;
+pub mod soon;
 pub mod turn;
 pub mod websocket;

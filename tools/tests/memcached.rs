@@ -7,7 +7,6 @@ mod client;
 #[path = "memcached/codec.rs"]
 mod codec;
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,19 +22,13 @@ use reconnecting_stream::{
 use reconnecting_stream_tools::numbered::message;
 use reconnecting_stream_tools::program::{Program, are_installed, free_port, tell};
 use reconnecting_stream_tools::resets::resetting_proxy;
+use reconnecting_stream_tools::soon::soon;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-/// Nothing here takes that long unless it hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
 const BATCHES: u32 = 1_000;
 /// From one reset between two batches to the next.
 const BATCHES_PER_RESET: u32 = 10;
 const KEYS: u32 = 100;
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
 
 fn start() -> Program {
     let port = free_port();

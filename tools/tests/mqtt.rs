@@ -9,11 +9,10 @@ mod codec;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::task::Poll;
-use std::time::Duration;
 
 use client::{
     Acknowledgment, Client, Mqtt, TOPIC, WINDOW, acknowledge, connect, dial, id, login, next,
@@ -26,19 +25,13 @@ use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
 use reconnecting_stream_tools::numbered;
 use reconnecting_stream_tools::program::{Program, are_installed, free_port, tell};
 use reconnecting_stream_tools::resets::resetting_proxy;
+use reconnecting_stream_tools::soon::soon;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
-/// Nothing here takes that long unless it hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
 /// Sets how many rounds there are, if not a few seconds of them.
 const ROUNDS: &str = "MQTT_ROUNDS";
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
 
 /// A broker that keeps its sessions in memory.
 struct Broker {

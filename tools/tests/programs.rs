@@ -1,20 +1,10 @@
 //! The recipes and the other programs of this package: what they print and their exit status.
 
-use std::future::Future;
-use std::time::Duration;
-
+use reconnecting_stream_tools::soon::soon;
 use tokio::process::Command;
-use tokio::time::timeout;
-
-/// Long enough for a busy machine; nothing waits for it unless it fails.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 const SIMULATION: &str = env!("CARGO_BIN_EXE_backoff-simulation");
 const SOAK: &str = env!("CARGO_BIN_EXE_soak");
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
 
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);

@@ -10,7 +10,6 @@ mod subscribing;
 #[path = "redis/writing.rs"]
 mod writing;
 
-use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -22,6 +21,7 @@ use reconnecting_stream::{
     Resend, Seam,
 };
 use reconnecting_stream_tools::program::{Program, are_installed, free_port, tell};
+use reconnecting_stream_tools::soon::soon;
 use redis_protocol::codec::Resp2;
 use redis_protocol::error::{RedisProtocolError, RedisProtocolErrorKind};
 use redis_protocol::resp2::types::BytesFrame;
@@ -30,15 +30,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::Framed;
 
-/// Nothing here takes that long unless it hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
 const MS: Duration = Duration::from_millis(1);
 const CHANNEL: &str = "messages";
 const LIST: &str = "log";
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
-}
 
 /// A server that forgets everything, unless the arguments say otherwise.
 fn start(more: &[&str]) -> Program {

@@ -13,15 +13,13 @@ use reconnecting_stream::{
 };
 use reconnecting_stream_tools::certificates::{Authority, name};
 use reconnecting_stream_tools::program::{Program, are_installed, free_port, tell};
+use reconnecting_stream_tools::soon::soon;
 use rustls::HandshakeKind;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_util::codec::LinesCodec;
 
-/// Long enough for a busy machine; nothing waits for it unless it fails.
-const DEADLINE: Duration = Duration::from_secs(60);
 const RESTARTS: usize = 5;
 const LINES: usize = 20;
 const MESSAGES: usize = 2000;
@@ -65,10 +63,6 @@ fn policy() -> Policy {
     Policy::default()
         .backoff(Backoff::constant(Duration::from_millis(5)))
         .max_attempts(None)
-}
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it hangs")
 }
 
 /// Kills the server now, and starts it again while the client continues.
