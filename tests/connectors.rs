@@ -49,7 +49,7 @@ async fn an_attempt_timeout_of_zero_is_one_millisecond_and_of_max_is_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_connector_passes_to_the_caller_and_the_stream_continues() {
-    for outcome in [Outcome::Panics, Outcome::PanicsAtOnce] {
+    for outcome in [Outcome::Panics, Outcome::ConnectorPanics] {
         let network = Network::new();
         network.script([Outcome::Accepts, outcome]);
         let mut stream = ReconnectingStream::builder(network.connector())

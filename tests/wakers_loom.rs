@@ -89,16 +89,16 @@ struct Owner {
 
 impl Owner {
     /// Decides whether a task waits, as the crate does. True for `Pending`.
-    fn waits(&mut self, role: Role, waker: &Waker, look: impl FnOnce() -> bool) -> bool {
+    fn waits(&mut self, role: Role, waker: &Waker, check: impl FnOnce() -> bool) -> bool {
         let shared = &*self.guard;
         !self
             .registrations
-            .prepare_to_wait(shared, role, waker, look)
+            .prepare_to_wait(shared, role, waker, check)
     }
 
-    /// A fault: looks first, and registers what has changed already.
-    fn waits_unseen(&mut self, role: Role, waker: &Waker, look: impl FnOnce() -> bool) -> bool {
-        let has_found = self.guard.has_command() || look();
+    /// A fault: checks first, and registers what has changed already.
+    fn waits_unseen(&mut self, role: Role, waker: &Waker, check: impl FnOnce() -> bool) -> bool {
+        let has_found = self.guard.has_command() || check();
         let _ = self.waits(role, waker, || false);
         !has_found
     }
@@ -122,7 +122,7 @@ fn poll_with_transition(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
     is_pending && poll(owner, role, waker)
 }
 
-/// A fault: its own change removes its waker, and it does not look again.
+/// A fault: its own change removes its waker, and it does not check again.
 fn poll_with_lost_registration(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
     let is_pending = poll(owner, role, waker);
     owner.guard.deregister(role);

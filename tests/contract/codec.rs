@@ -16,7 +16,7 @@ pub const PANICS: &str = "panics";
 /// Lines. Its encoder takes two types, so a method of `SinkExt` would need to be told which.
 #[derive(Clone, Default)]
 pub struct Lines {
-    /// It takes all lines at once and returns them one by one.
+    /// It takes all lines together and returns them one by one.
     pub hoards: bool,
     /// What `decode_eof` returns after the lines; `None` is an error.
     pub at_end: VecDeque<Option<&'static str>>,

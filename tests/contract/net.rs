@@ -106,7 +106,7 @@ impl Connect for Dialer {
             let outcome = state.script.pop_front().unwrap_or(otherwise);
             (outcome, std::mem::take(&mut state.attempt_panics_on_drop))
         };
-        assert_ne!(outcome, Outcome::PanicsAtOnce, "scripted");
+        assert_ne!(outcome, Outcome::ConnectorPanics, "scripted");
         let attempt = async move {
             match outcome {
                 Outcome::Accepts => Ok(net.accept()),
@@ -117,7 +117,7 @@ impl Connect for Dialer {
                 Outcome::Refuses(kind) => Err(kind.into()),
                 Outcome::RefusesForGood => Err(Permanent::new("wrong password").into()),
                 Outcome::Hangs => pending().await,
-                Outcome::AcceptsThen(_) | Outcome::Panics | Outcome::PanicsAtOnce => {
+                Outcome::AcceptsThen(_) | Outcome::Panics | Outcome::ConnectorPanics => {
                     panic!("scripted")
                 }
             }

@@ -73,7 +73,7 @@ async fn a_sender_that_never_reads_learns_of_an_end_on_another_thread_at_any_mom
                 assert!(!first.contains('b'), "{case}: {first}");
                 assert!(net.peer(2).text().ends_with("b\n"), "{case}");
                 if (op, when) == (Op::Read, When::Before) {
-                    assert_eq!(first, "", "{case}: it had come before the look");
+                    assert_eq!(first, "", "{case}: it had arrived before the read ahead");
                 }
             }
         }

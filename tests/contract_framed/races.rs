@@ -1,4 +1,4 @@
-//! What happens on another thread between the look at a connection and the end of the poll.
+//! What happens on another thread while a stream is polled, after it has polled its connection.
 
 use futures::SinkExt;
 

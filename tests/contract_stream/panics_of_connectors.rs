@@ -14,7 +14,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_connector_that_panics_is_under_the_caps_and_the_events_are_in_order() {
-    for outcome in [Outcome::Panics, Outcome::PanicsAtOnce] {
+    for outcome in [Outcome::Panics, Outcome::ConnectorPanics] {
         let net = Net::new();
         net.script([Outcome::Accepts]).otherwise(outcome);
         let (builder, recorder) = observed(&net, Seam::Hidden);
@@ -45,7 +45,7 @@ async fn a_connector_that_panics_is_under_the_caps_and_the_events_are_in_order()
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_holds_though_the_connector_had_panicked() {
     let net = Net::new();
-    net.script([Outcome::Accepts, Outcome::PanicsAtOnce]);
+    net.script([Outcome::Accepts, Outcome::ConnectorPanics]);
     let mut stream = connect(&net, Seam::Hidden).await;
     net.peer(1).reset();
     assert!(caught(stream.write_all(b"x")).await.is_none());

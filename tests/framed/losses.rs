@@ -12,7 +12,7 @@ use super::*;
 
 const FOR_EVER: Duration = Duration::from_secs(9999);
 
-/// More than the connections of these tests take at once.
+/// More than the connections of these tests take in one write.
 const QUESTION: &str = "a question of more than eight bytes";
 
 /// A client that keeps what was not confirmed.
@@ -28,7 +28,7 @@ where
         .unwrap()
 }
 
-/// Connections that take eight bytes at once. The first one ends after the question, the others
+/// Connections that take eight bytes in one write. The first one ends after the question, the others
 /// answer it, after some time.
 fn slow(patience: Duration) -> impl FnMut() -> std::future::Ready<io::Result<DuplexStream>> {
     let mut generation = 0;

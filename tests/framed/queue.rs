@@ -77,7 +77,7 @@ async fn messages_of_a_sender_whose_reader_is_slow_wait_for_a_peer_that_is_there
         let network = Network::new();
         let (mut sink, mut stream) = lines(&network).await.split();
         sink.send("one").await.unwrap();
-        // It waits by the sink's look.
+        // The sink has read ahead with the waker of both.
         let reader = Task::new();
         assert!(reader.poll(|cx| stream.poll_next_unpin(cx)).is_pending());
         network.peer(1).fault(fault);

@@ -169,7 +169,7 @@ impl Attempts {
             last_error: self.last_error,
         });
         let outcome = self.script.pop_front().unwrap_or(Outcome::Accepts);
-        if outcome == Outcome::PanicsAtOnce {
+        if outcome == Outcome::ConnectorPanics {
             self.fail(ErrorKind::Other);
             return Some(PollOutcome::Panicked);
         }
@@ -206,7 +206,7 @@ impl Attempts {
                 self.fail(ErrorKind::TimedOut);
             }
             Outcome::AcceptsAfter(_) | Outcome::Hangs => return (Some(PollOutcome::Pending), None),
-            Outcome::Panics | Outcome::PanicsAtOnce => {
+            Outcome::Panics | Outcome::ConnectorPanics => {
                 self.fail(ErrorKind::Other);
                 return (Some(PollOutcome::Panicked), None);
             }

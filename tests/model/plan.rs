@@ -190,7 +190,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         1 => Just(Outcome::RefusesForGood),
         3 => Just(Outcome::Hangs),
         1 => Just(Outcome::Panics),
-        1 => Just(Outcome::PanicsAtOnce),
+        1 => Just(Outcome::ConnectorPanics),
     ]
 }
 

@@ -182,7 +182,7 @@ impl Reference {
         }
     }
 
-    /// `None` to look again.
+    /// `None` to poll again.
     fn dial(&mut self) -> Option<PollOutcome> {
         let (answer, fault) = self.attempts.poll();
         if self.attempts.is_connected() {

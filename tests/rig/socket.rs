@@ -157,7 +157,7 @@ impl Harness {
         Some(answer.map_err(io::Error::from))
     }
 
-    /// "The connection is dropped at once": no operation follows its error but reads of what has
+    /// "The connection is dropped immediately": no operation follows its error but reads of what has
     /// arrived.
     fn forbid_dead(&mut self, at: usize, what: &str) {
         if self.connections[at].noticed && self.connections[at].is_installed {

@@ -13,7 +13,7 @@ use super::{Fault, Peer, Wire};
 /// What an attempt meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A connection, at once.
+    /// A connection, immediately.
     Accepts,
     /// A connection, after this time.
     AcceptsAfter(Duration),
@@ -26,7 +26,7 @@ pub enum Outcome {
     /// The future panics.
     Panics,
     /// The connector panics before there is a future.
-    PanicsAtOnce,
+    ConnectorPanics,
 }
 
 /// A place to connect to: attempts meet the scripted outcomes, then `Accepts`.
@@ -140,7 +140,7 @@ impl Connect for Dialer {
             let otherwise = state.otherwise.unwrap_or(Outcome::Accepts);
             state.script.pop_front().unwrap_or(otherwise)
         };
-        assert_ne!(outcome, Outcome::PanicsAtOnce, "scripted");
+        assert_ne!(outcome, Outcome::ConnectorPanics, "scripted");
         network.state().running += 1;
         let running = Running(network.clone());
         Box::pin(async move {
@@ -159,7 +159,7 @@ impl Connect for Dialer {
                 Outcome::Refuses(kind) => Err(kind.into()),
                 Outcome::RefusesForGood => Err(Permanent::new("wrong password").into()),
                 Outcome::Hangs => pending().await,
-                Outcome::Panics | Outcome::PanicsAtOnce => panic!("scripted"),
+                Outcome::Panics | Outcome::ConnectorPanics => panic!("scripted"),
             }
         })
     }

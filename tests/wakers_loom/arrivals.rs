@@ -76,7 +76,7 @@ fn check_arrival_meets_halves(pump: fn(&Connection, &Readiness) -> bool, waits: 
 
         let remote = Arc::clone(&connection);
         let peer = thread::spawn(move || remote.bring());
-        // The writer looks ahead, and then both wait; the reader finds the direction not ready.
+        // The writer reads ahead, and then both wait; the reader finds the direction not ready.
         let found = pump(&connection, &readiness);
         let writer_waits = !found && waits(&mut owner, Role::Write, &write_waker, &readiness);
         let found = found || pump(&connection, &readiness);

@@ -11,7 +11,7 @@ enum End {
     AfterTimeouts,
     GivenUp,
     Closed,
-    Redialed,
+    Reconnected,
 }
 
 impl End {
@@ -21,7 +21,7 @@ impl End {
         Self::AfterTimeouts,
         Self::GivenUp,
         Self::Closed,
-        Self::Redialed,
+        Self::Reconnected,
     ];
 
     fn outcomes(self) -> Vec<Outcome> {
@@ -31,21 +31,21 @@ impl End {
             Self::AfterTimeouts => vec![Outcome::Hangs, Outcome::Hangs],
             Self::GivenUp => vec![Outcome::Refuses(io::ErrorKind::ConnectionRefused); 3],
             Self::Closed => vec![Outcome::Hangs; 3],
-            Self::Redialed => vec![Outcome::Hangs; 3],
+            Self::Reconnected => vec![Outcome::Hangs; 3],
         }
     }
 
     fn command(self, handle: &Handle) {
         match self {
             Self::Closed => handle.close(),
-            Self::Redialed => handle.reconnect(),
+            Self::Reconnected => handle.reconnect(),
             Self::Immediately | Self::AfterAWhile | Self::AfterTimeouts | Self::GivenUp => {}
         }
     }
 
     fn check(self, result: &io::Result<()>, half: Half) {
         match (self, half) {
-            (Self::GivenUp | Self::Redialed, _) => {
+            (Self::GivenUp | Self::Reconnected, _) => {
                 assert!(gave_up(result.as_ref().unwrap_err()).is_some());
             }
             (Self::Closed, Writer) => {

@@ -89,7 +89,7 @@ impl Client {
         }
         let has_reader = !matches!(self.halves, Halves::Split(_, None));
         let is_told_by_replies = has_reader && !checks::passes(self.plan.settings.eof);
-        // Both kinds of confirmations at once are not told apart once they are taken over.
+        // Both kinds of confirmations together are not told apart once they are taken over.
         let may_confirm = self.plan.confirming != Confirming::Answered || !is_told_by_replies;
         if may_confirm && !self.has_pending_answers {
             self.rig.act(Act::ConfirmReached);
