@@ -100,6 +100,8 @@ mod link;
 mod metrics;
 mod policy;
 mod seam;
+#[cfg(feature = "session")]
+mod session;
 mod stream;
 mod sync;
 #[cfg(feature = "testing")]

@@ -1,0 +1,89 @@
+//! What a connection brings.
+
+use std::time::Instant;
+
+use super::{Core, Outcome, Role};
+use crate::session::protocol::error::{ProtocolError, Reason};
+use crate::session::protocol::frame::{Frame, Piece};
+
+impl Core {
+    /// Handles bytes from the connection of this epoch.
+    ///
+    /// # Errors
+    ///
+    /// The peer has broken the protocol, which detaches the connection, or the connection was
+    /// replaced, and nothing changes. The owner drops it. Nothing of a wrong frame takes effect.
+    pub(crate) fn handle_input(
+        &mut self,
+        now: Instant,
+        epoch: u64,
+        input: &[u8],
+    ) -> Result<(), ProtocolError> {
+        let attachment = self.attachment.as_mut();
+        let attachment = attachment.filter(|attachment| attachment.epoch == epoch);
+        let attachment = attachment.ok_or(ProtocolError::StaleConnection)?;
+        if !input.is_empty() {
+            attachment.on_input(now);
+        }
+        let handled = self.handle_frames(input);
+        match handled {
+            Ok(()) => self.schedule_ack(now),
+            Err(_) => self.detach(now),
+        }
+        handled
+    }
+
+    fn handle_frames(&mut self, mut input: &[u8]) -> Result<(), ProtocolError> {
+        while self.outcome.is_none() {
+            let Some(attachment) = &mut self.attachment else {
+                break;
+            };
+            match attachment.decoder.next(&mut input)? {
+                Some(Piece::Frame(frame)) => self.on_frame(frame)?,
+                Some(Piece::Payload(payload)) => self.recv.on_payload(payload),
+                None => break,
+            }
+            self.check_complete();
+        }
+        Ok(())
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {
+        self.is_confirmed = true;
+        match frame {
+            Frame::Data { offset, len } => self.recv.on_data(offset, len)?,
+            Frame::Ack { received, limit } => self.send.on_ack(received, limit)?,
+            Frame::Fin { offset } => {
+                self.recv.on_fin(offset)?;
+                if let Some(attachment) = &mut self.attachment {
+                    attachment.is_ack_due = true;
+                }
+            }
+            Frame::Ping { token } => {
+                if let Some(attachment) = &mut self.attachment {
+                    attachment.pong = Some(token);
+                }
+            }
+            Frame::Pong { .. } => {}
+            Frame::Reset { code } => self.lose(Reason::from_code(code)),
+            Frame::Done => match self.role {
+                Role::Dialer => self.complete()?,
+                Role::Acceptor => return Err(ProtocolError::NotComplete),
+            },
+        }
+        Ok(())
+    }
+
+    /// Acknowledges what has arrived: after many bytes now, after few a little later.
+    fn schedule_ack(&mut self, now: Instant) {
+        let unacknowledged = self.recv.unacknowledged();
+        if let Some(attachment) = &mut self.attachment {
+            if unacknowledged >= self.options.ack_after {
+                attachment.is_ack_due = true;
+            } else if unacknowledged > 0 {
+                attachment.schedule_ack(now, &self.options);
+            }
+        }
+        debug_assert!(self.outcome != Some(Outcome::Complete) || self.recv.has_end());
+    }
+}

@@ -1,0 +1,135 @@
+//! What is to be written to a connection.
+
+use super::{Core, Outcome};
+use crate::session::protocol::frame::{Frame, Head};
+
+/// Bytes to write: frames without payload, then the payload of the last one, in two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transmit<'a> {
+    pub(crate) slices: [&'a [u8]; 3],
+}
+
+/// What of a batch of frames was not written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Output {
+    head: Head,
+    /// How much of `head` was written.
+    written: usize,
+    /// How many bytes of the send buffer follow.
+    payload: usize,
+}
+
+impl Output {
+    pub(super) fn new(answer: &[u8]) -> Self {
+        let mut head = Head::EMPTY;
+        head.put(answer);
+        Self {
+            head,
+            written: 0,
+            payload: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.written == self.head.len() && self.payload == 0
+    }
+
+    /// Drops what was not written.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(&[]);
+    }
+}
+
+impl Core {
+    /// Returns bytes to write to the connection; `None` if there are none now. Call
+    /// [`advance`](Self::advance) with the number of bytes that the connection has taken.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        if self.attachment.as_ref()?.output.is_empty() {
+            self.fill();
+        }
+        let output = &self.attachment.as_ref()?.output;
+        if output.is_empty() {
+            return None;
+        }
+        let head = &output.head.as_slice()[output.written..];
+        let (first, second) = match output.payload {
+            0 => (&[][..], &[][..]),
+            len => self.send.unsent(len),
+        };
+        Some(Transmit {
+            slices: [head, first, second],
+        })
+    }
+
+    /// Records that the connection has taken the first `n` of the bytes to write.
+    pub(crate) fn advance(&mut self, n: usize) {
+        if let Some(attachment) = &mut self.attachment {
+            let output = &mut attachment.output;
+            let in_head = n.min(output.head.len() - output.written);
+            output.written += in_head;
+            let in_payload = n - in_head;
+            if in_payload > 0 {
+                output.payload -= in_payload;
+                self.send.on_sent(in_payload);
+            }
+        }
+    }
+
+    /// Collects the frames that are due: those without payload first (R3), so that none of them
+    /// waits for more than one DATA frame.
+    fn fill(&mut self) {
+        let data = self.send.next_data();
+        let is_fin_due = self.send.is_fin_due();
+        let is_ack_due = self.is_ack_due(data.is_some());
+        let Some(attachment) = &mut self.attachment else {
+            return;
+        };
+        attachment.output.clear();
+        let head = &mut attachment.output.head;
+        match self.outcome {
+            None => {}
+            Some(Outcome::Complete) => {
+                if std::mem::take(&mut attachment.is_done_due) {
+                    let (received, limit) = (self.recv.received(), self.recv.limit());
+                    Frame::Ack { received, limit }.encode(head);
+                    Frame::Done.encode(head);
+                }
+                return;
+            }
+            Some(Outcome::Lost(_)) => {
+                if let Some(code) = attachment.reset.take() {
+                    Frame::Reset { code }.encode(head);
+                }
+                return;
+            }
+        }
+        if is_ack_due {
+            attachment.is_ack_due = false;
+            attachment.ack_at = None;
+            self.recv.on_told();
+            let (received, limit) = (self.recv.received(), self.recv.limit());
+            Frame::Ack { received, limit }.encode(head);
+        }
+        if let Some(token) = attachment.pong.take() {
+            Frame::Pong { token }.encode(head);
+        }
+        if std::mem::take(&mut attachment.is_ping_due) {
+            Frame::Ping { token: 0 }.encode(head);
+        }
+        if let Some((offset, len)) = data {
+            Frame::Data { offset, len }.encode(head);
+            attachment.output.payload = len;
+        } else if is_fin_due {
+            let offset = self.send.written();
+            Frame::Fin { offset }.encode(head);
+            self.send.on_fin_sent();
+        }
+    }
+
+    /// Returns whether an ACK is due: it was asked for, it can go with data, or the window has
+    /// grown by so much that the peer may wait for it.
+    fn is_ack_due(&self, has_data: bool) -> bool {
+        let is_asked_for = self.attachment.as_ref().is_some_and(|a| a.is_ack_due);
+        is_asked_for || (has_data && self.recv.unacknowledged() > 0) || self.recv.is_window_due()
+    }
+}

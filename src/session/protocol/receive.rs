@@ -1,0 +1,199 @@
+//! What has arrived from the peer and the application has not read.
+
+use std::collections::VecDeque;
+
+use super::error::ProtocolError;
+
+/// The receiving direction of a session.
+///
+/// ```text
+///          read        received          limit
+///  released  |  unread    |   permitted    |  not permitted
+/// -----------+------------+----------------+----------------
+///            |<-`bytes`-->|
+///            |<---------- window --------->|
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RecvBuffer {
+    /// The bytes from `read` to `received`.
+    bytes: VecDeque<u8>,
+    window: usize,
+    /// The application has read everything before it.
+    read: u64,
+    /// Everything before it has arrived, the end of the stream included.
+    received: u64,
+    /// Where the stream ends, once that has arrived.
+    end: Option<u64>,
+    /// What the peer was last told: everything before `told.0` is received, and it may send
+    /// everything before `told.1`.
+    told: (u64, u64),
+    /// What of the payload of the current frame has not arrived: its offset and its length.
+    expected: (u64, usize),
+}
+
+impl RecvBuffer {
+    /// `window` is the most that waits for the application, in bytes; at least 1.
+    pub(crate) fn new(window: usize) -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            window: window.max(1),
+            read: 0,
+            received: 0,
+            end: None,
+            told: (0, 0),
+            expected: (0, 0),
+        }
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    pub(crate) fn read_offset(&self) -> u64 {
+        self.read
+    }
+
+    /// Returns the offset that the peer may not reach.
+    pub(crate) fn limit(&self) -> u64 {
+        self.read.saturating_add(self.window as u64)
+    }
+
+    /// Returns how many bytes wait for the application.
+    pub(crate) fn unread(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns whether the end of the stream has arrived.
+    pub(crate) fn has_end(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Returns whether the application has read everything up to the end.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.end == Some(self.read)
+    }
+
+    /// Begins a connection. A frame that was cut is sent again.
+    pub(crate) fn begin_connection(&mut self) {
+        self.expected = (0, 0);
+    }
+
+    /// Checks a DATA frame, whose payload follows.
+    ///
+    /// # Errors
+    ///
+    /// Bytes before it are missing, it was not permitted, or the stream has ended before it.
+    pub(crate) fn on_data(&mut self, offset: u64, len: usize) -> Result<(), ProtocolError> {
+        if offset > self.received {
+            let expected = self.received;
+            return Err(ProtocolError::Gap { expected, offset });
+        }
+        let limit = self.limit();
+        let end = offset.checked_add(len as u64);
+        let Some(end) = end.filter(|end| *end <= limit) else {
+            let end = end.unwrap_or(u64::MAX);
+            return Err(ProtocolError::LimitExceeded { limit, end });
+        };
+        if let Some(last) = self.end.filter(|last| end > *last) {
+            let (end, offset) = (last, end);
+            return Err(ProtocolError::EndMoved { end, offset });
+        }
+        self.expected = (offset, len);
+        Ok(())
+    }
+
+    /// Appends the next bytes of the payload of the last DATA frame, without those that have
+    /// arrived before.
+    pub(crate) fn on_payload(&mut self, payload: &[u8]) {
+        let (offset, len) = self.expected;
+        debug_assert!(payload.len() <= len, "the decoder cuts at the frame's end");
+        self.expected = (offset + payload.len() as u64, len - payload.len());
+        let known = usize::try_from(self.received - offset).unwrap_or(usize::MAX);
+        if let Some(new) = payload.get(known..) {
+            self.append(new);
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let len = self.bytes.len();
+        if len + bytes.len() > self.bytes.capacity() {
+            let doubled = (2 * self.bytes.capacity()).min(self.window);
+            let needed = doubled.max(len + bytes.len());
+            self.bytes.reserve_exact(needed - len);
+        }
+        self.bytes.extend(bytes);
+        self.received += bytes.len() as u64;
+        self.debug_assert_invariants();
+    }
+
+    /// Records the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// Bytes before it are missing, or the stream has ended at another offset.
+    pub(crate) fn on_fin(&mut self, offset: u64) -> Result<(), ProtocolError> {
+        match self.end {
+            Some(end) if end == offset => Ok(()),
+            Some(end) => Err(ProtocolError::EndMoved { end, offset }),
+            None if offset > self.received => {
+                let expected = self.received;
+                Err(ProtocolError::Gap { expected, offset })
+            }
+            None if offset < self.received || offset == u64::MAX => {
+                let end = self.received;
+                Err(ProtocolError::EndMoved { end, offset })
+            }
+            None => {
+                self.end = Some(offset);
+                self.received += 1;
+                self.debug_assert_invariants();
+                Ok(())
+            }
+        }
+    }
+
+    /// Moves bytes to the application, and returns how many. 0 if there are none.
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> usize {
+        let (first, second) = self.bytes.as_slices();
+        let in_first = first.len().min(into.len());
+        into[..in_first].copy_from_slice(&first[..in_first]);
+        let in_second = second.len().min(into.len() - in_first);
+        into[in_first..][..in_second].copy_from_slice(&second[..in_second]);
+        let n = in_first + in_second;
+        self.bytes.drain(..n);
+        self.read += n as u64;
+        self.debug_assert_invariants();
+        n
+    }
+
+    /// Returns how many bytes have arrived that the peer was not told about.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        self.received - self.told.0
+    }
+
+    /// Returns whether the window has grown by so much that the peer may wait for it: a quarter.
+    pub(crate) fn is_window_due(&self) -> bool {
+        self.limit() - self.told.1 >= (self.window as u64 / 4).max(1)
+    }
+
+    /// Records that the peer is told what is received and permitted.
+    pub(crate) fn on_told(&mut self) {
+        self.told = (self.received, self.limit());
+    }
+
+    /// Frees the memory of a buffer that is empty.
+    pub(crate) fn release_memory(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = VecDeque::new();
+        }
+    }
+
+    #[inline]
+    fn debug_assert_invariants(&self) {
+        let arrived = self.end.unwrap_or(self.received);
+        debug_assert_eq!(self.bytes.len() as u64, arrived - self.read);
+        debug_assert!(self.bytes.len() <= self.window);
+        debug_assert!(self.told.0 <= self.received && self.told.1 <= self.limit());
+        debug_assert!(self.end.is_none_or(|end| self.received == end + 1));
+    }
+}

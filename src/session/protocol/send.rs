@@ -1,0 +1,223 @@
+//! What the application has written and the peer has not acknowledged.
+
+use std::collections::VecDeque;
+
+use super::error::ProtocolError;
+use super::frame::MAX_PAYLOAD;
+
+/// The sending direction of a session. Offsets count the bytes of the stream from 0; the end of
+/// the stream takes the offset behind the last byte and is acknowledged like one.
+///
+/// ```text
+///        acknowledged        sent         written
+///  released   |   in flight   |   waiting   |   free
+/// ------------+---------------+-------------+----------
+///             |<--------- `bytes` --------->|
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SendBuffer {
+    /// The bytes from `acknowledged` to `written`.
+    bytes: VecDeque<u8>,
+    capacity: usize,
+    /// Everything before it is in the process of the peer.
+    acknowledged: u64,
+    /// Everything before it was handed to the current connection, or was received on an earlier
+    /// one.
+    sent: u64,
+    /// Everything before it was handed to some connection.
+    most_sent: u64,
+    /// The offset behind the last byte that was written.
+    written: u64,
+    /// The application has written everything: the stream ends at `written`.
+    is_finished: bool,
+    /// The peer permits everything before it.
+    limit: u64,
+}
+
+impl SendBuffer {
+    /// `capacity` is the most that waits for acknowledgments, in bytes; at least 1.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            capacity: capacity.max(1),
+            acknowledged: 0,
+            sent: 0,
+            most_sent: 0,
+            written: 0,
+            is_finished: false,
+            limit: 0,
+        }
+    }
+
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    pub(crate) fn most_sent(&self) -> u64 {
+        self.most_sent
+    }
+
+    /// Returns the offset behind the last byte that was written.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Returns how many bytes were written and are not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    /// Returns how many bytes can be written now.
+    pub(crate) fn room(&self) -> usize {
+        if self.is_finished {
+            return 0;
+        }
+        // The end needs an offset of its own.
+        let offsets = usize::try_from(u64::MAX - 1 - self.written).unwrap_or(usize::MAX);
+        (self.capacity - self.bytes.len()).min(offsets)
+    }
+
+    /// Appends as much of `bytes` as there is room for, and returns how much that was.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(self.room());
+        self.reserve(n);
+        self.bytes.extend(&bytes[..n]);
+        self.written += n as u64;
+        self.debug_assert_invariants();
+        n
+    }
+
+    /// Makes room without growing beyond the capacity.
+    fn reserve(&mut self, more: usize) {
+        let len = self.bytes.len();
+        if len + more > self.bytes.capacity() {
+            let doubled = (2 * self.bytes.capacity()).min(self.capacity);
+            self.bytes.reserve_exact(doubled.max(len + more) - len);
+        }
+    }
+
+    /// Ends the stream behind what was written.
+    pub(crate) fn finish(&mut self) {
+        self.is_finished = true;
+    }
+
+    /// Returns the end of everything that is to be acknowledged.
+    fn end(&self) -> u64 {
+        self.written + u64::from(self.is_finished)
+    }
+
+    /// Returns whether everything that was written was handed to the current connection.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.sent >= self.written
+    }
+
+    /// Returns whether the peer has everything, and the end.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_finished && self.acknowledged == self.end()
+    }
+
+    /// Begins a connection on which the peer has received everything before `received`.
+    ///
+    /// # Errors
+    ///
+    /// The peer can't have received that.
+    pub(crate) fn begin_connection(
+        &mut self,
+        received: u64,
+        limit: u64,
+    ) -> Result<(), ProtocolError> {
+        self.sent = self.most_sent;
+        self.on_ack(received, limit)?;
+        self.sent = received;
+        self.debug_assert_invariants();
+        Ok(())
+    }
+
+    /// Releases what is acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// The peer takes an acknowledgment back, or acknowledges what it was not sent.
+    pub(crate) fn on_ack(&mut self, received: u64, limit: u64) -> Result<(), ProtocolError> {
+        if received < self.acknowledged || received > self.sent {
+            return Err(ProtocolError::AckOutOfRange {
+                acknowledged: self.acknowledged,
+                sent: self.sent,
+                received,
+            });
+        }
+        let released = received.min(self.written) - self.acknowledged.min(self.written);
+        self.bytes
+            .drain(..usize::try_from(released).unwrap_or(usize::MAX));
+        self.acknowledged = received;
+        // A permission is never taken back.
+        self.limit = self.limit.max(limit);
+        self.debug_assert_invariants();
+        Ok(())
+    }
+
+    /// Returns the offset and the length of the next DATA frame, if one may be sent.
+    pub(crate) fn next_data(&self) -> Option<(u64, usize)> {
+        let end = self.written.min(self.limit);
+        let len = end.checked_sub(self.sent).filter(|len| *len > 0)?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        Some((self.sent, len.min(MAX_PAYLOAD)))
+    }
+
+    /// Returns whether the end of the stream is to be sent.
+    pub(crate) fn is_fin_due(&self) -> bool {
+        self.is_finished && self.sent == self.written
+    }
+
+    /// Returns the next `len` bytes to hand to the connection.
+    pub(crate) fn unsent(&self, len: usize) -> (&[u8], &[u8]) {
+        let start = usize::try_from(self.sent - self.acknowledged).unwrap_or(usize::MAX);
+        let (first, second) = self.bytes.as_slices();
+        if start < first.len() {
+            let first = &first[start..];
+            let in_first = len.min(first.len());
+            (&first[..in_first], &second[..len - in_first])
+        } else {
+            (&second[start - first.len()..][..len], &[])
+        }
+    }
+
+    /// Records that the connection has taken `n` more bytes.
+    pub(crate) fn on_sent(&mut self, n: usize) {
+        self.sent += n as u64;
+        self.most_sent = self.most_sent.max(self.sent);
+        self.debug_assert_invariants();
+    }
+
+    /// Records that the connection was given the end of the stream.
+    pub(crate) fn on_fin_sent(&mut self) {
+        self.on_sent(1);
+    }
+
+    /// Frees the memory of a buffer that is empty.
+    pub(crate) fn release_memory(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = VecDeque::new();
+        }
+    }
+
+    /// Drops everything. The session is lost.
+    pub(crate) fn clear(&mut self) {
+        self.bytes = VecDeque::new();
+        self.acknowledged = self.end();
+        (self.sent, self.most_sent) = (self.end(), self.end());
+    }
+
+    #[inline]
+    fn debug_assert_invariants(&self) {
+        debug_assert!(self.acknowledged <= self.sent && self.sent <= self.most_sent);
+        debug_assert!(self.most_sent <= self.end());
+        debug_assert!(self.bytes.len() <= self.capacity);
+        let kept = self.written - self.acknowledged.min(self.written);
+        debug_assert_eq!(self.bytes.len() as u64, kept);
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of the protocol: two ends, a network that does its worst, and invariants.
+
+mod app;
+mod frames;
+mod fuzz;
+mod handshakes;
+mod invariants;
+mod model;
+mod network;
+mod rewrite;
+mod rules;
+mod sweep;
+mod takeover;

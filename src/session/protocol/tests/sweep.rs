@@ -1,0 +1,174 @@
+//! A connection that is cut at every byte, and at every pair of bytes.
+
+use std::time::{Duration, Instant};
+
+use super::network::{Side, World};
+use crate::session::protocol::options::Options;
+
+const SIDES: [Side; 2] = [Side::Dialer, Side::Acceptor];
+
+/// Where connections are cut: after so many bytes have arrived at this side, in all.
+type Cut = (Side, u64);
+
+fn options(buffer: usize, window: usize, ack_after: u64) -> Options {
+    Options {
+        send_buffer: buffer,
+        receive_window: window,
+        ack_after,
+        ..Options::default()
+    }
+}
+
+/// A conversation, and how the bytes move.
+#[derive(Clone, Copy, Debug)]
+struct Script {
+    lengths: (u64, u64),
+    options: Options,
+    writes_first: bool,
+    /// No more bytes are moved in one step.
+    chunk: usize,
+}
+
+struct Run {
+    world: World,
+    script: Script,
+    /// How many bytes have arrived at each side.
+    arrived: [u64; 2],
+    steps: u32,
+}
+
+impl Run {
+    fn new(script: Script, now: Instant) -> Self {
+        let mut world = World::new(now, script.options, script.lengths);
+        if script.writes_first {
+            world = world.writes_first();
+        }
+        Self {
+            world,
+            script,
+            arrived: [0; 2],
+            steps: 0,
+        }
+    }
+
+    /// Runs to the end, with these cuts. Returns how many bytes have arrived at each side.
+    fn finish(mut self, cuts: &[Cut]) -> [u64; 2] {
+        let mut cuts = cuts.to_vec();
+        while !self.world.is_complete() {
+            self.steps += 1;
+            assert!(self.steps < 20_000, "it does not end: {:#?}", self.world);
+            if self.world.may_dial() {
+                self.world.dial();
+            }
+            self.world.run_apps();
+            let wire = self.world.wires.len() - 1;
+            let mut has_moved = false;
+            for side in SIDES {
+                has_moved |= self.world.transmit(wire, side, self.script.chunk).is_some();
+            }
+            for to in SIDES {
+                has_moved |= self.deliver(wire, to, &mut cuts);
+                self.check();
+            }
+            for side in SIDES {
+                if self.world.sees_end(wire, side) {
+                    self.world.cut(wire, side);
+                    has_moved = true;
+                }
+            }
+            if !has_moved {
+                // What is left waits for a timer.
+                self.world.now += Duration::from_millis(25);
+                let now = self.world.now;
+                assert!(self.world.dialer.core.handle_timeout(now));
+                for session in &mut self.world.sessions {
+                    session.handle_timeout(now);
+                }
+            }
+        }
+        self.arrived
+    }
+
+    fn deliver(&mut self, wire: usize, to: Side, cuts: &mut Vec<Cut>) -> bool {
+        let pending = self.world.pending(wire, to);
+        if pending == 0 {
+            return false;
+        }
+        let arrived = &mut self.arrived[to as usize];
+        let next = cuts.iter().filter(|cut| cut.0 == to).map(|cut| cut.1).min();
+        let until = next.map_or(usize::MAX, |at| usize::try_from(at - *arrived).unwrap());
+        let n = pending.min(self.script.chunk).min(until);
+        let before = pending;
+        if n > 0 {
+            self.world.deliver(wire, to, n);
+            *arrived += (before - self.world.pending(wire, to).min(before)) as u64;
+        }
+        if next.is_some_and(|at| at <= *arrived) {
+            cuts.retain(|cut| Some(cut.1) != next || cut.0 != to);
+            self.world.cut_both(wire);
+        }
+        true
+    }
+
+    fn check(&self) {
+        if let Some(rule) = self.world.violation() {
+            panic!("{rule}: {:?} {:#?}", self.script, self.world);
+        }
+    }
+}
+
+/// The scripts of the sweeps: short ones, and windows so small that everything waits.
+fn scripts() -> Vec<Script> {
+    let script = |lengths, options, writes_first, chunk| Script {
+        lengths,
+        options,
+        writes_first,
+        chunk,
+    };
+    vec![
+        script((5, 3), options(64, 64, 1), false, usize::MAX),
+        script((9, 7), options(4, 3, 1), false, 7),
+        script((6, 6), options(3, 3, 2), true, 5),
+        script((0, 0), options(8, 8, 1), false, 100),
+        script((0, 20), options(8, 4, 100), false, 13),
+        script((40, 0), options(8, 16, 4), false, 40),
+    ]
+}
+
+/// Sweeps over every cut, and every pair of cuts where `pairs` is true. Returns how many cuts.
+fn sweep(script: Script, step: u64) -> u64 {
+    let now = Instant::now();
+    let totals = Run::new(script, now).finish(&[]);
+    let all: Vec<Cut> = SIDES
+        .into_iter()
+        .flat_map(|side| (0..=totals[side as usize]).map(move |at| (side, at)))
+        .collect();
+    let mut cuts = 0;
+    for first in &all {
+        Run::new(script, now).finish(&[*first]);
+        cuts += 1;
+        // After the first cut there is a second handshake, and more to replay.
+        let more = 200;
+        for side in SIDES {
+            let from = if side == first.0 { first.1 + 1 } else { 0 };
+            let seconds = from..=totals[side as usize] + more;
+            for second in seconds.step_by(usize::try_from(step).unwrap()) {
+                Run::new(script, now).finish(&[*first, (side, second)]);
+                cuts += 2;
+            }
+        }
+    }
+    cuts
+}
+
+#[test]
+fn a_connection_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
+    let step = std::env::var("SWEEP_STEP").map_or(7, |step| step.parse().expect("a number"));
+    let began = Instant::now();
+    let cuts: u64 = scripts()
+        .into_iter()
+        .map(|script| sweep(script, step))
+        .sum();
+    println!("{cuts} cuts in {:?}", began.elapsed());
+    assert!(cuts > 10_000);
+}
