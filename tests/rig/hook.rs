@@ -122,7 +122,9 @@ impl Rig {
 
     /// Confirms what is known to have arrived.
     fn confirm(&self) {
-        let n = self.harness().take_confirmable();
+        // Under the lock, because the other thread compares what both have counted.
+        let mut harness = self.harness();
+        let n = harness.take_confirmable();
         if let Some(confirmations) = self.confirmations.get().filter(|_| n > 0) {
             confirmations.confirm(n);
         }

@@ -81,7 +81,8 @@ pub fn note_dropped(rig: &Rig, framed: &Framed) {
 /// "Confirming is immediate (`unconfirmed()` counts it)", also by the handle.
 pub fn check_unconfirmed(rig: &Rig, framed: &Framed) {
     note_dropped(rig, framed);
-    let (said, mut harness) = (framed.unconfirmed(), rig.harness());
+    let mut harness = rig.harness();
+    let said = framed.unconfirmed();
     let sending = &harness.sending;
     let gone = sending.said_dropped + sending.not_dropped(0..sending.backlog_start());
     let expected = sending.accepted.len().checked_sub(gone);
