@@ -69,6 +69,9 @@ where
     /// With false they are dropped at the loss, the one that was torn included, and
     /// [`dropped_messages`](ReconnectingFramed::dropped_messages) counts them. Messages that an
     /// earlier connection had taken whole are not affected: [`Resend`] decides about those.
+    ///
+    /// A flush does not report the dropped messages: it succeeds when nothing is left to write. A
+    /// close does.
     pub fn keep_unsent(mut self, keep: bool) -> Self {
         self.kind.options.keeps_unsent = keep;
         self

@@ -75,8 +75,9 @@ type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
 /// # Codecs
 ///
 /// A message is encoded when it is accepted, by the codec of the current connection, or by a
-/// fresh one during an outage, and sent again as it is. So each message has to stand for itself;
-/// the decoder may have state. A message that the codec can't decode ends the connection, because
+/// fresh one during an outage, and sent again as it is. So each message has to stand for itself,
+/// and the copy that is sent again carries no mark of that (the DUP flag of MQTT); the decoder may
+/// have state. A message without bytes is complete immediately. A message that the codec can't decode ends the connection, because
 /// the start of the next message is unknown. The reader gets the codec's error, then the items of
 /// the next connection.
 ///
@@ -89,7 +90,8 @@ type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
 ///
 /// Backoff and timeouts need a Tokio runtime with time enabled. A panic of the codec, of the
 /// connector or of the handshake continues in the task that polled; after one of the codec the
-/// connection is dropped.
+/// connection is dropped. A panic of the observer during the poll that would have returned an error
+/// of the decoder takes the place of that error.
 ///
 /// # Examples
 ///
@@ -210,7 +212,8 @@ where
 
     /// Writes and flushes everything that was accepted, on this connection or the next.
     ///
-    /// The same as `SinkExt::flush`, for codecs that encode several types.
+    /// It does not wait for messages that the settings drop, and does not report them:
+    /// [`dropped_messages`](Self::dropped_messages) counts them. The same as `SinkExt::flush`, for codecs that encode several types.
     ///
     /// # Errors
     ///

@@ -131,7 +131,9 @@ impl<U> RecvBuffer<U> {
 
     /// Returns whether the reader has got everything.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.progress == Progress::Drained && !self.has_ended && self.error.is_none()
+        let is_drained = self.progress == Progress::Drained;
+        debug_assert!(!(is_drained && self.has_ended), "the codec has more to say");
+        is_drained && self.error.is_none()
     }
 }
 
@@ -167,7 +169,7 @@ impl<U: Decoder> RecvBuffer<U> {
                     return Received::End;
                 }
                 Progress::Decoding => {
-                    self.progress = Progress::Drained;
+                    self.discard();
                     return Received::Item(Err(poisoned().into()));
                 }
             }

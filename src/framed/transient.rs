@@ -20,7 +20,8 @@ where
     C::Io: AsyncRead + AsyncWrite + Unpin,
 {
     /// Accepts a message that belongs to the current connection alone, once there is room for it
-    /// in the queue. See [`start_send_transient`](Self::start_send_transient).
+    /// in the queue. If that connection ends before, the message is dropped. See
+    /// [`start_send_transient`](Self::start_send_transient).
     ///
     /// # Errors
     ///
@@ -34,7 +35,12 @@ where
     where
         U: Encoder<I>,
     {
+        Pin::new(&mut *self).sync();
+        let generation = self.core.generation();
         poll_fn(|cx| Pin::new(&mut *self).poll_room(Durability::Transient, cx)).await?;
+        if self.core.generation() != generation {
+            return Ok(());
+        }
         Pin::new(self).start_send_transient(message)
     }
 
@@ -68,6 +74,12 @@ where
     /// it needs no confirmation, and it takes no room in the window of [`Resend::Unconfirmed`].
     /// Without it, a client that acknowledges what it receives fills its window with messages that
     /// are never confirmed.
+    ///
+    /// The current connection is the one that [`generation`](Self::generation) names. It can be
+    /// later than that of the last item, if the reader has items of an earlier connection to take.
+    ///
+    /// The halves of `futures::StreamExt::split` have no methods for transient messages. To send
+    /// them, poll both directions in one task (`tokio::select!`).
     ///
     /// # Errors
     ///

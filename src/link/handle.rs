@@ -91,3 +91,26 @@ impl fmt::Debug for Handle {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::ReconnectingStream;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mark_of_an_earlier_connection_does_not_end_the_one_that_replaced_it() {
+        let connector = || async { Ok(duplex(64).0) };
+        let mut stream = ReconnectingStream::connect(connector).await.unwrap();
+        let handle = stream.handle();
+        stream.reconnect();
+        assert_eq!(stream.connected().await.unwrap(), 2);
+        // As if the stream had reconnected between the two steps of `mark_lost`.
+        for (marked, generation) in [(1, 2), (2, 3)] {
+            let cause = io::ErrorKind::TimedOut.into();
+            handle.shared.command(Command::Lose(marked, cause));
+            assert_eq!(stream.connected().await.unwrap(), generation);
+        }
+    }
+}

@@ -19,7 +19,9 @@ pub enum Fault {
     /// server only then.
     Stall,
     /// The server's side is reset. The client's side stays open, but the proxy neither reads from
-    /// it nor writes to it.
+    /// it nor writes to it. The proxy closes that side when the client closes its own. If the
+    /// client has filled the window before, its end can't arrive, and the proxy keeps the socket
+    /// until a `Reset`, a `Fin`, or its own end.
     HalfOpen,
     /// Each later byte is sent in a segment of its own.
     OneByteAtATime,

@@ -202,6 +202,19 @@ async fn without_keep_unsent_what_was_not_taken_whole_is_dropped_at_the_loss_and
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_succeeds_although_keep_unsent_has_dropped_what_it_waited_for() {
+    let net = Net::new();
+    let builder = build(&net).keep_unsent(false);
+    let mut framed = builder.connect().await.unwrap();
+    net.peer(1).set_room(0);
+    let mut send = Box::pin(framed.send("dropped"));
+    assert!(send.as_mut().now_or_never().is_none());
+    net.peer(1).reset();
+    send.now_or_never().expect("nothing is left").unwrap();
+    assert_eq!(framed.dropped_messages(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_keep_unsent_messages_of_an_outage_are_dropped_with_the_connection_that_got_them() {
     let net = Net::new();
     net.greet(|generation, peer| {

@@ -151,6 +151,23 @@ async fn a_transient_message_waits_for_room_only_while_it_is_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transient_message_that_waits_for_room_is_dropped_if_its_connection_ends() {
+    let net = Net::new();
+    let mut framed = build(&net).max_queued(4).connect().await.unwrap();
+    net.peer(1).set_room(0);
+    framed.feed_transient("first").await.unwrap();
+    {
+        let mut second = std::pin::pin!(framed.feed_transient("second"));
+        assert!(second.as_mut().now_or_never().is_none());
+        net.peer(1).reset();
+        // The room that it waited for is on another connection.
+        second.await.unwrap();
+    }
+    framed.send("a").await.unwrap();
+    assert_eq!(net.peer(2).text(), "a\n");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_queue_full_of_transient_messages_has_room_after_the_loss() {
     let net = Net::new();
     let mut framed = build(&net).max_queued(4).connect().await.unwrap();

@@ -51,6 +51,8 @@ pub struct Line {
     pub ended: Option<u64>,
     /// The connection has reported its death to the client.
     pub noticed: bool,
+    /// A command that ends it was noted, see [`note_arrived`](Self::note_arrived).
+    pub is_noted: bool,
     /// Bytes that had arrived before the loss: their whole items have to be delivered.
     pub must: usize,
     pub passing_read: Option<ErrorKind>,
@@ -131,6 +133,7 @@ impl Line {
             reset_is_eaten: false,
             ended: None,
             noticed: false,
+            is_noted: false,
             must: 0,
             passing_read: None,
             passing_write: None,
@@ -207,6 +210,7 @@ impl Line {
 
     /// Everything that has arrived so far has to be delivered if the connection is lost later.
     pub fn note_arrived(&mut self) {
+        self.is_noted = true;
         self.must = self.must.max(self.consumed + self.arriving.len());
     }
 

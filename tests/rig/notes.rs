@@ -13,8 +13,13 @@ impl World {
 
     /// Before the client is told that its connection is bad: no attempt is allowed for it.
     pub fn note_loss(&mut self) {
+        let repeats = self.judges_epochs;
         if let Some(line) = self.lines.last_mut().filter(|line| line.is_alive()) {
-            line.note_arrived();
+            // While a second thread injects, the client may already have taken what there was
+            // because of an earlier loss, and be about to drop the connection.
+            if repeats || !(line.noticed || line.is_noted) {
+                line.note_arrived();
+            }
         }
     }
 

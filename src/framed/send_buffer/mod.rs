@@ -124,7 +124,7 @@ impl SendBuffer {
     }
 
     /// Accepts a message, unless it can't be encoded. If `encode` fails or panics, nothing of the
-    /// message stays.
+    /// message stays. A message without bytes is complete: there is nothing to write or confirm.
     #[inline]
     pub(super) fn push<E>(
         &mut self,
@@ -137,6 +137,9 @@ impl SendBuffer {
         };
         encode(guard.bytes)?;
         let len = guard.finish();
+        if len == 0 {
+            return Ok(());
+        }
         self.queue.frames.push_back(Frame { len, durability });
         if durability == Durability::Transient {
             self.queue.transient.add(len);
@@ -187,20 +190,7 @@ impl SendBuffer {
     #[inline]
     pub(super) fn on_flushed(&mut self) {
         self.needs_flush = false;
-        if !self.queue.frames.is_empty() {
-            self.on_flushed_empty();
-        }
         self.has_backlog &= !self.queue.frames.is_empty();
-    }
-
-    /// Completes messages without bytes, which no write completes.
-    #[cold]
-    fn on_flushed_empty(&mut self) {
-        if self.unwritten().is_empty() {
-            self.given_from.get_or_insert(self.first_seq);
-            self.complete_frames();
-            self.update_room();
-        }
     }
 
     /// Returns whether every message was written and flushed.

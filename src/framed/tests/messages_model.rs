@@ -51,6 +51,9 @@ impl Model {
     }
 
     pub(super) fn push(&mut self, durability: Durability, number: u16, len: usize) {
+        if len == 0 {
+            return;
+        }
         self.messages.push(Message {
             number,
             bytes: message(number, len),
@@ -113,10 +116,6 @@ impl Model {
 
     pub(super) fn on_flushed(&mut self) {
         self.needs_flush = false;
-        if self.messages.iter().any(|message| !message.is_sent) {
-            self.given_from.get_or_insert(self.first_seq());
-            self.complete();
-        }
         self.has_backlog = false;
     }
 

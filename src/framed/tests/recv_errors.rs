@@ -123,6 +123,17 @@ fn a_sender_reads_ahead_until_it_meets_a_second_error_or_the_end() {
 }
 
 #[test]
+fn an_error_that_is_kept_for_the_reader_does_not_follow_one_of_the_decoder() {
+    let mut queue = connected();
+    read(&mut queue, &frame(&[BAD]));
+    let buffer = queue.current_mut().unwrap();
+    buffer.set_error(io::Error::other("kept"));
+    lose(&mut queue, 1);
+    let expected = [Got::Error("bad".into()), Got::Seam(1, 0)];
+    assert_eq!(drain(&mut queue), expected);
+}
+
+#[test]
 fn nothing_follows_a_message_of_a_past_connection_that_can_not_be_decoded() {
     let mut queue = connected();
     read(
