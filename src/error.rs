@@ -36,10 +36,12 @@ pub struct ConnectionLost {
     /// [`TimedOut`](io::ErrorKind::TimedOut), a reconnect on demand
     /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
     pub cause: Arc<io::Error>,
-    /// How many bytes had arrived and were dropped, because more than
+    /// The number of bytes that had arrived and were dropped.
+    ///
+    /// It is 0 unless more than
     #[cfg_attr(feature = "codec", doc = "[`max_unread`](crate::Builder::max_unread)")]
     #[cfg_attr(not(feature = "codec"), doc = "`max_unread`")]
-    /// waited for the reader of a `ReconnectingFramed`; 0 otherwise.
+    /// waited for the reader of a `ReconnectingFramed`.
     pub dropped_bytes: u64,
 }
 

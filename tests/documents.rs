@@ -7,12 +7,15 @@
 mod check;
 #[path = "documents/files.rs"]
 mod files;
+#[path = "documents/sentences.rs"]
+mod sentences;
 
 use check::{
     Place, forbidden_words, registries, unknown_links, unknown_paths, unknown_targets,
     unknown_tests, unknown_tests_of_contract,
 };
 use files::{comments, number_after, read, root, texts};
+use sentences::unfinished_docs;
 
 /// Files and folders that are written in plain words. Add a folder here once it is.
 const PLAIN: [&str; 10] = [
@@ -122,6 +125,51 @@ fn the_documents_use_plain_words() {
         }
     }
     assert_none(&problems);
+}
+
+#[test]
+fn the_docs_of_each_item_begin_with_a_sentence() {
+    let problems = texts(&root().join("src"), &["rs"])
+        .iter()
+        .flat_map(|(file, text)| unfinished_docs(&Place { file }, text))
+        .collect::<Vec<_>>();
+    assert_none(&problems);
+}
+
+#[test]
+fn control_docs_that_do_not_begin_with_a_sentence_are_found() {
+    const SOURCE: &str = "
+/// Returns the number of attempts,
+/// with the first one.
+///
+/// and the rest
+pub fn attempts();
+/// `Some` while there is a connection.
+#[inline]
+/// of a chapter in two parts
+pub a: u8,
+    /// no capital letter.
+    pub b: u8,
+/// No full stop
+pub(crate) c: u8,
+/// # Panics
+///
+/// Never.
+fn d();
+";
+    let place = Place {
+        file: &root().join("src/lib.rs"),
+    };
+    let found = unfinished_docs(&place, SOURCE);
+    let lines = found.iter().map(|problem| problem.rsplit(": ").next());
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            Some("no capital letter."),
+            Some("No full stop"),
+            Some("# Panics")
+        ]
+    );
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn the_owners_flags_are_neither_lost_nor_set_by_a_command() {
         let owner = Owner::default();
         let remote = owner.guard.share();
         let handle = thread::spawn(move || remote.command(Command::Close));
-        let of_owner = owner.guard.flags();
+        let of_owner = &owner.guard.flags;
         of_owner.set(flags::READ_LOSS | flags::WRITE_LOSS);
         assert_eq!(of_owner.clear(flags::READ_LOSS), flags::READ_LOSS);
         assert_eq!(of_owner.clear(flags::READ_LOSS), 0);

@@ -21,6 +21,8 @@ pub(super) struct ConnectAttempt<F> {
 }
 
 impl<F: Future<Output = io::Result<Io>>, Io> ConnectAttempt<F> {
+    /// Starts an attempt, under its timeout.
+    ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime with time enabled.

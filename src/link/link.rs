@@ -101,7 +101,7 @@ impl<C: Connect> Link<C> {
             supervisor: Box::new(supervisor),
             shared: SharedGuard::default(),
         };
-        link.shared.flags().set(CHANGED);
+        link.shared.flags.set(CHANGED);
         link
     }
 
@@ -110,7 +110,7 @@ impl<C: Connect> Link<C> {
     pub(crate) fn connection_unless(self: Pin<&mut Self>, flags: u32) -> Option<Pin<&mut C::Io>> {
         let this = self.project();
         match this.state.project() {
-            ConnStateProj::Connected { io, .. } if !this.shared.flags().any(flags) => Some(io),
+            ConnStateProj::Connected { io, .. } if !this.shared.flags.any(flags) => Some(io),
             _ => None,
         }
     }
@@ -192,9 +192,9 @@ impl<C: Connect> Link<C> {
         let this = self.project();
         let idle = &mut this.supervisor.idle;
         let idle = idle.get_or_insert_with(|| IdleTimer::new(limit));
-        if !this.shared.flags().any(IDLE) {
+        if !this.shared.flags.any(IDLE) {
             idle.restart(limit);
-            this.shared.flags().set(IDLE);
+            this.shared.flags.set(IDLE);
         }
         idle.poll(limit, cx)
     }
@@ -206,7 +206,7 @@ impl<C: Connect> Link<C> {
 
     #[inline]
     pub(crate) fn flags(&self) -> &Flags {
-        self.shared.flags()
+        &self.shared.flags
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -45,7 +45,7 @@ type MarkedLost = (u64, io::Error);
 /// Shared by the link, its handles, and the waker that timers, attempts and connections get.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    flags: Flags,
+    pub(crate) flags: Flags,
     /// A waker is in its slot from the moment its role is told `Pending` until it is woken.
     wakers: Mutex<Wakers>,
     /// Boxed, because it is there rarely.
@@ -57,11 +57,6 @@ pub(crate) struct Shared {
 type Wakers = [Option<Waker>; 3];
 
 impl Shared {
-    #[inline]
-    pub(crate) fn flags(&self) -> &Flags {
-        &self.flags
-    }
-
     /// Returns whether a handle has asked for something.
     pub(crate) fn has_command(&self) -> bool {
         self.flags.any(COMMANDS)

@@ -34,6 +34,8 @@ pub(super) enum Delay {
 }
 
 impl Delay {
+    /// Starts a delay.
+    ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime with time enabled, unless the delay is zero.
@@ -65,6 +67,8 @@ pub(super) struct IdleTimer {
 }
 
 impl IdleTimer {
+    /// Starts the timer.
+    ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime with time enabled.

@@ -123,14 +123,14 @@ impl<C: Connect> Link<C> {
     }
 
     fn mark_changed_by_loss(&self) {
-        self.shared.flags().clear(IDLE);
-        self.shared.flags().set(READ_LOSS | WRITE_LOSS | CHANGED);
+        self.shared.flags.clear(IDLE);
+        self.shared.flags.set(READ_LOSS | WRITE_LOSS | CHANGED);
     }
 
     /// Ends the link: no connection will follow.
     pub(crate) fn close(self: Pin<&mut Self>, polling: Option<Role>) {
         if !self.is_closed() {
-            self.shared.flags().set(CHANGED);
+            self.shared.flags.set(CHANGED);
             self.transition(polling, ConnState::Closed(None), &[Event::Closed {}]);
         }
     }
@@ -168,7 +168,7 @@ impl<C: Connect> Link<C> {
         match outcome {
             Ok(Ok(io)) => {
                 let connected = self.as_mut().project().supervisor.connected(since);
-                self.shared.flags().set(CHANGED);
+                self.shared.flags.set(CHANGED);
                 let next = ConnState::Connected { io, since };
                 self.transition(Some(polling), next, &[connected]);
                 Ok(())

@@ -11,7 +11,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn problem(&self, what: &str) -> String {
+    pub(crate) fn problem(&self, what: &str) -> String {
         let file = self.file.strip_prefix(root()).unwrap_or(self.file);
         format!("{}: {what}", file.display())
     }

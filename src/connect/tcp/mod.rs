@@ -25,7 +25,7 @@ use self::rotation::Rotation;
 use self::socket::SocketOptions;
 use super::{Attempt, Connect};
 
-/// "Connection Attempt Delay", recommended by RFC 8305, section 5.
+/// The "Connection Attempt Delay" that RFC 8305, section 5, recommends.
 const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
 
 /// The shortest delay that RFC 8305, section 5, allows.

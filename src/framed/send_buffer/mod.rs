@@ -17,7 +17,7 @@ pub(super) struct Given {
     pub(super) end: u64,
 }
 
-/// Durable messages have sequence numbers, in the order in which they were accepted:
+/// Durable messages have sequence numbers, in the order in which they were accepted.
 ///
 /// ```text
 ///            first_seq          sent end           queue end

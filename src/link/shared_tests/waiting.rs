@@ -130,11 +130,11 @@ fn a_task_checks_its_condition_after_it_has_registered() {
 fn the_writer_has_a_flag_while_it_waits() {
     let mut link = Link::new();
     assert!(link.waits(Role::Read) && link.waits(Role::Watch));
-    assert!(!link.guard.flags().any(WRITER_WAITS));
+    assert!(!link.guard.flags.any(WRITER_WAITS));
     assert!(link.waits(Role::Write));
-    assert!(link.guard.flags().any(WRITER_WAITS));
+    assert!(link.guard.flags.any(WRITER_WAITS));
     link.guard.wake_others(Some(Role::Write));
-    assert!(link.guard.flags().any(WRITER_WAITS));
+    assert!(link.guard.flags.any(WRITER_WAITS));
     link.guard.wake_all();
-    assert!(!link.guard.flags().any(WRITER_WAITS));
+    assert!(!link.guard.flags.any(WRITER_WAITS));
 }
