@@ -53,6 +53,20 @@ fn first_of<'a>(words: &[&'a str], code: &str) -> Option<&'a str> {
 }
 
 #[test]
+fn the_protocol_of_sessions_uses_neither_tokio_nor_a_clock_nor_randomness() {
+    let words = [
+        "tokio",
+        "Instant::now",
+        "SystemTime",
+        "elapsed()",
+        "fastrand",
+        "getrandom",
+        "async",
+    ];
+    assert_free_of("session/protocol", &words);
+}
+
+#[test]
 fn policy_uses_neither_tokio_nor_a_clock_nor_randomness() {
     assert_free_of(
         "policy",
@@ -104,6 +118,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("metrics", &["link"]),
+    ("session", &[]),
     ("testing", &[]),
     ("docs", &["*"]),
     ("lib", &["*"]),

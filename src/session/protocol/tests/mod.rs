@@ -1,6 +1,7 @@
 //! Tests of the protocol: two ends, a network that does its worst, and invariants.
 
 mod app;
+mod cost;
 mod frames;
 mod fuzz;
 mod handshakes;
@@ -11,3 +12,4 @@ mod rewrite;
 mod rules;
 mod sweep;
 mod takeover;
+mod vectors;

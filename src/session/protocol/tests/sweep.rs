@@ -1,4 +1,8 @@
 //! A connection that is cut at every byte, and at every pair of bytes.
+//!
+//! ```text
+//! SWEEP_STEP=1 cargo test --release --features session --lib sweep -- --nocapture
+//! ```
 
 use std::time::{Duration, Instant};
 
@@ -117,24 +121,6 @@ impl Run {
     }
 }
 
-/// The scripts of the sweeps: short ones, and windows so small that everything waits.
-fn scripts() -> Vec<Script> {
-    let script = |lengths, options, writes_first, chunk| Script {
-        lengths,
-        options,
-        writes_first,
-        chunk,
-    };
-    vec![
-        script((5, 3), options(64, 64, 1), false, usize::MAX),
-        script((9, 7), options(4, 3, 1), false, 7),
-        script((6, 6), options(3, 3, 2), true, 5),
-        script((0, 0), options(8, 8, 1), false, 100),
-        script((0, 20), options(8, 4, 100), false, 13),
-        script((40, 0), options(8, 16, 4), false, 40),
-    ]
-}
-
 /// Sweeps over every cut, and every pair of cuts where `pairs` is true. Returns how many cuts.
 fn sweep(script: Script, step: u64) -> u64 {
     let now = Instant::now();
@@ -161,14 +147,44 @@ fn sweep(script: Script, step: u64) -> u64 {
     cuts
 }
 
+/// Sweeps over a script; `SWEEP_STEP=1` takes every pair.
+fn check(lengths: (u64, u64), options: Options, writes_first: bool, chunk: usize) {
+    let step = std::env::var("SWEEP_STEP").map_or(3, |step| step.parse().expect("a number"));
+    let script = Script {
+        lengths,
+        options,
+        writes_first,
+        chunk,
+    };
+    println!("{} cuts", sweep(script, step));
+}
+
 #[test]
-fn a_connection_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
-    let step = std::env::var("SWEEP_STEP").map_or(7, |step| step.parse().expect("a number"));
-    let began = Instant::now();
-    let cuts: u64 = scripts()
-        .into_iter()
-        .map(|script| sweep(script, step))
-        .sum();
-    println!("{cuts} cuts in {:?}", began.elapsed());
-    assert!(cuts > 10_000);
+fn a_short_conversation_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
+    check((5, 3), options(64, 64, 1), false, usize::MAX);
+}
+
+#[test]
+fn a_conversation_through_small_windows_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
+    check((9, 7), options(4, 3, 1), false, 7);
+}
+
+#[test]
+fn ends_that_write_before_they_read_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
+    check((6, 6), options(3, 3, 2), true, 5);
+}
+
+#[test]
+fn a_conversation_of_nothing_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
+    check((0, 0), options(8, 8, 1), false, 100);
+}
+
+#[test]
+fn a_download_that_is_acknowledged_late_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
+    check((0, 20), options(8, 4, 100), false, 13);
+}
+
+#[test]
+fn an_upload_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
+    check((70, 0), options(8, 16, 4), false, 40);
 }
