@@ -130,8 +130,12 @@ where
     fn on_seam(&self, lost: ConnectionLost) -> Option<Option<Item<U>>> {
         let is_last = self.core.recv.is_empty();
         match self.state() {
-            // Giving up takes the place of the last seam.
-            State::GaveUp if is_last && lost.dropped_bytes == 0 => return None,
+            // Giving up takes the place of the last seam. It is returned now, because a handle may
+            // start the stream again before the next look.
+            State::GaveUp if is_last && lost.dropped_bytes == 0 => {
+                let gave_up = self.transfer.gave_up().cloned();
+                return gave_up.map(|gave_up| Some(Err(io::Error::from(gave_up).into())));
+            }
             // No connection replaces the one that was lost. An end of the stream would look as if
             // everything had been read.
             State::Closed if is_last && self.transfer.is_shutting_down() => {
