@@ -6,10 +6,12 @@
 
 mod acceptor;
 mod core;
+mod decoder;
 mod dialer;
 mod error;
 mod frame;
 mod handshake;
+mod handshake_decode;
 mod options;
 mod proof;
 mod receive;

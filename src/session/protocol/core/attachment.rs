@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::output::Output;
-use crate::session::protocol::frame::Decoder;
+use crate::session::protocol::decoder::Decoder;
 use crate::session::protocol::options::Options;
 
 /// The current connection of a session.

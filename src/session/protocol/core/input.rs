@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::{Core, Outcome, Role};
+use crate::session::protocol::decoder::Piece;
 use crate::session::protocol::error::{ProtocolError, Reason};
-use crate::session::protocol::frame::{Frame, Piece};
+use crate::session::protocol::frame::Frame;
 
 impl Core {
     /// Handles bytes from the connection of this epoch.

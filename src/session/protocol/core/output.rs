@@ -85,24 +85,10 @@ impl Core {
             return;
         };
         attachment.output.clear();
-        let head = &mut attachment.output.head;
-        match self.outcome {
-            None => {}
-            Some(Outcome::Complete) => {
-                if std::mem::take(&mut attachment.is_done_due) {
-                    let (received, limit) = (self.recv.received(), self.recv.limit());
-                    Frame::Ack { received, limit }.encode(head);
-                    Frame::Done.encode(head);
-                }
-                return;
-            }
-            Some(Outcome::Lost(_)) => {
-                if let Some(code) = attachment.reset.take() {
-                    Frame::Reset { code }.encode(head);
-                }
-                return;
-            }
+        if self.outcome.is_some() {
+            return self.fill_last();
         }
+        let head = &mut attachment.output.head;
         if is_ack_due {
             attachment.is_ack_due = false;
             attachment.ack_at = None;
@@ -123,6 +109,27 @@ impl Core {
             let offset = self.send.written();
             Frame::Fin { offset }.encode(head);
             self.send.on_fin_sent();
+        }
+    }
+
+    /// Collects the last frames of a session that has ended.
+    fn fill_last(&mut self) {
+        let Some(attachment) = &mut self.attachment else {
+            return;
+        };
+        let head = &mut attachment.output.head;
+        match self.outcome {
+            Some(Outcome::Complete) if std::mem::take(&mut attachment.is_done_due) => {
+                let (received, limit) = (self.recv.received(), self.recv.limit());
+                Frame::Ack { received, limit }.encode(head);
+                Frame::Done.encode(head);
+            }
+            Some(Outcome::Lost(_)) => {
+                if let Some(code) = attachment.reset.take() {
+                    Frame::Reset { code }.encode(head);
+                }
+            }
+            Some(Outcome::Complete) | None => {}
         }
     }
 

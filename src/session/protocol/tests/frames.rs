@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
+use crate::session::protocol::decoder::{Decoder, Piece};
 use crate::session::protocol::error::ProtocolError;
-use crate::session::protocol::frame::{DATA_HEADER, Decoder, Frame, Head, MAX_PAYLOAD, Piece};
+use crate::session::protocol::frame::{DATA_HEADER, Frame, Head, MAX_PAYLOAD};
 
 /// A frame, or a part of a payload, that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -209,7 +209,7 @@ fn world(lengths: (u64, u64)) -> World {
 }
 
 fn states() -> usize {
-    std::env::var("MODEL_STATES").map_or(20_000, |n| n.parse().expect("a number"))
+    std::env::var("MODEL_STATES").map_or(5_000, |n| n.parse().expect("a number"))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Rewrites frames on their way, to take a rule out.
 
-use crate::session::protocol::frame::{Decoder, Frame, Head, Piece};
+use crate::session::protocol::decoder::{Decoder, Piece};
+use crate::session::protocol::frame::{Frame, Head};
 use crate::session::protocol::receive::RecvBuffer;
 
 /// Acknowledges what the application has read, instead of what has arrived.

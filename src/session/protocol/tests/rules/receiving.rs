@@ -1,0 +1,67 @@
+//! What arrives: R2, R3.
+
+use super::*;
+
+#[test]
+fn r2_what_has_arrived_before_is_skipped_and_a_gap_ends_the_connection() {
+    let mut end = End::new();
+    end.data(0, b"abcd").unwrap();
+    end.data(2, b"cdef").unwrap();
+    end.data(0, b"abc").unwrap();
+    end.data(6, b"").unwrap();
+    assert_eq!(end.read(), b"abcdef");
+    let gap = ProtocolError::Gap {
+        expected: 6,
+        offset: 7,
+    };
+    assert_eq!(end.data(7, b"h"), Err(gap));
+    assert_eq!(end.core.recv().received(), 6);
+    assert_eq!(end.core.outcome(), None, "the session stays");
+}
+
+#[test]
+fn r2_an_offset_that_overflows_ends_the_connection() {
+    for offset in [u64::MAX, u64::MAX - 2, 1 << 32] {
+        let mut end = End::new();
+        assert!(end.data(offset, b"abc").is_err());
+        assert_eq!(end.read(), b"");
+    }
+}
+
+#[test]
+fn r3_what_arrives_is_acknowledged_whether_the_application_reads_or_not() {
+    let mut end = End::new();
+    end.data(0, &[7; 60]).unwrap();
+    assert_eq!(end.frames(), [ack(60, 100)]);
+    end.data(60, &[7; 40]).unwrap();
+    assert_eq!(end.frames(), [], "a little later");
+    assert!(end.timeout());
+    assert_eq!(end.frames(), [ack(100, 100)]);
+    assert_eq!(end.read().len(), 100);
+    assert_eq!(end.frames(), [ack(100, 200)], "the window has grown");
+}
+
+#[test]
+fn r3_the_window_is_told_when_a_quarter_of_it_is_free() {
+    let mut end = End::new();
+    end.data(0, &[7; 100]).unwrap();
+    end.frames();
+    let mut into = [0; 24];
+    assert_eq!(end.core.read(&mut into), 24);
+    assert_eq!(end.frames(), []);
+    assert_eq!(end.core.read(&mut into[..1]), 1);
+    assert_eq!(end.frames(), [ack(100, 125)]);
+}
+
+#[test]
+fn r3_data_beyond_the_window_ends_the_connection() {
+    let mut end = End::new();
+    let exceeded = ProtocolError::LimitExceeded {
+        limit: 100,
+        end: 101,
+    };
+    assert_eq!(end.data(0, &[7; 101]), Err(exceeded));
+    assert_eq!(end.core.recv().unread(), 0);
+    end.data(0, &[7; 100]).unwrap();
+    assert!(end.data(100, &[7]).is_err());
+}

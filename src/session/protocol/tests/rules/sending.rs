@@ -1,0 +1,155 @@
+//! What is sent: R1, R3, R4, R5.
+
+use super::*;
+
+#[test]
+fn r1_bytes_are_released_by_an_acknowledgment_alone_and_a_full_buffer_takes_no_more() {
+    let mut end = End::new();
+    assert_eq!(end.core.write(&[1; 150]), 100);
+    assert_eq!(end.core.write(&[1]), 0);
+    end.bytes();
+    assert_eq!((end.core.write(&[1]), end.core.unacknowledged()), (0, 100));
+    end.core.detach(end.now);
+    assert_eq!(end.core.write(&[1]), 0);
+    end.reattach(0).unwrap();
+    end.bytes();
+    end.ack(30).unwrap();
+    assert_eq!(end.core.unacknowledged(), 70);
+    assert_eq!(end.core.write(&[2; 100]), 30);
+}
+
+#[test]
+fn r3_no_more_is_sent_than_the_peer_permits() {
+    let mut end = End::new();
+    end.reattach(0).unwrap();
+    let mut core = Core::new(Role::Acceptor, options());
+    core.attach(end.now, EPOCH, (0, 3), &[]).unwrap();
+    end.core = core;
+    end.frames();
+    end.core.write(b"abcdef");
+    end.core.finish();
+    assert_eq!(end.frames(), data(0, b"abc"));
+    // A permission is never taken back.
+    end.frame(Frame::Ack {
+        received: 3,
+        limit: 1,
+    })
+    .unwrap();
+    end.frame(Frame::Ack {
+        received: 3,
+        limit: 5,
+    })
+    .unwrap();
+    assert_eq!(end.frames(), data(3, b"de"));
+    end.frame(Frame::Ack {
+        received: 5,
+        limit: 6,
+    })
+    .unwrap();
+    let fin = Owned::Frame(Frame::Fin { offset: 6 });
+    let last = data(5, b"f");
+    assert_eq!(end.frames(), [&last[..], &[fin]].concat());
+}
+
+#[test]
+fn r3_control_frames_go_before_data() {
+    let mut end = End::new();
+    end.core.write(&[1; 100]);
+    end.frame(Frame::Ping { token: 9 }).unwrap();
+    end.data(0, b"abc").unwrap();
+    let frames = end.frames();
+    assert_eq!(frames[0], ack(3, 100));
+    assert_eq!(frames[1], Owned::Frame(Frame::Pong { token: 9 }));
+    assert_eq!(frames[2..], data(0, &[1; 100]));
+}
+
+#[test]
+fn r3_many_pings_get_one_answer() {
+    let mut end = End::new();
+    for token in 0..1000 {
+        end.frame(Frame::Ping { token }).unwrap();
+    }
+    assert_eq!(end.frames(), [Owned::Frame(Frame::Pong { token: 999 })]);
+}
+
+#[test]
+fn r4_what_is_replayed_goes_out_as_ordinary_frames_that_can_be_written_in_parts() {
+    let mut end = End::new();
+    end.core.write(b"abcdef");
+    end.bytes();
+    end.ack(2).unwrap();
+    for part in 1..8 {
+        end.reattach(3).unwrap();
+        let mut bytes = Vec::new();
+        while let Some(transmit) = end.core.poll_transmit() {
+            let mut batch = transmit.slices.concat();
+            batch.truncate(part);
+            end.core.advance(batch.len());
+            bytes.extend(batch);
+        }
+        let expected = [&[ack(0, 100)][..], &data(3, b"def")].concat();
+        assert_eq!(decode(&bytes, 1).unwrap(), expected);
+    }
+}
+
+#[test]
+fn r5_input_of_a_connection_that_was_replaced_changes_nothing() {
+    let mut end = End::new();
+    end.core.detach(end.now);
+    end.core.attach(end.now, 2, (0, 100), &[]).unwrap();
+    let before = end.core.clone();
+    assert_eq!(end.data(0, b"abc"), Err(ProtocolError::StaleConnection));
+    assert_eq!(end.core, before);
+    end.core.detach(end.now);
+    assert_eq!(end.data(0, b"abc"), Err(ProtocolError::StaleConnection));
+}
+
+#[test]
+fn a_flush_waits_for_the_connection_and_for_no_acknowledgment_and_not_while_detached() {
+    let mut end = End::new();
+    assert!(end.core.is_flushed());
+    end.core.write(b"abc");
+    assert!(!end.core.is_flushed());
+    end.core.poll_transmit();
+    end.core.advance(5);
+    assert!(!end.core.is_flushed());
+    end.bytes();
+    assert!(end.core.is_flushed());
+    end.core.write(b"abc");
+    end.core.detach(end.now);
+    assert!(end.core.is_flushed());
+}
+
+#[test]
+fn what_was_written_is_sent_in_frames_of_the_longest_payload() {
+    let mut end = End::with(
+        Role::Dialer,
+        Options {
+            send_buffer: 3 * MAX_PAYLOAD,
+            ..options()
+        },
+    );
+    end.core.write(&vec![1; 2 * MAX_PAYLOAD + 1]);
+    let frames = end.frames();
+    let lens = frames.iter().filter_map(|piece| match piece {
+        Owned::Frame(Frame::Data { offset, len }) => Some((*offset, *len)),
+        Owned::Frame(_) | Owned::Payload(_) => None,
+    });
+    let longest = MAX_PAYLOAD as u64;
+    let expected = [(0, MAX_PAYLOAD), (longest, MAX_PAYLOAD), (2 * longest, 1)];
+    assert_eq!(lens.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_end_without_data_keeps_no_memory_for_it() {
+    let mut end = End::new();
+    end.core.write(b"abc");
+    end.data(0, b"xyz").unwrap();
+    end.bytes();
+    end.core.release_memory();
+    assert_eq!(end.read(), b"xyz", "what is there stays");
+    end.ack(3).unwrap();
+    end.core.release_memory();
+    end.core.write(b"def");
+    assert_eq!(end.frames(), data(3, b"def"));
+}

@@ -1,0 +1,96 @@
+//! Offsets, tombstones and expiry at a resume: R8, R9, R10.
+
+use super::*;
+
+#[test]
+fn r8_a_resume_whose_offset_does_not_fit_desynchronizes_both_ends() {
+    let mut pair = Pair::new();
+    let genuine = resume_of(&pair.dial());
+    let ahead = Resume {
+        received: 1,
+        ..genuine
+    }
+    .prove(&SECRET);
+    let refused = pair.acceptor.handle_resume(pair.now, &ahead);
+    assert_eq!(refused, Err(lost(Reason::Desynchronized)));
+    let outcome = Some(Outcome::Lost(Reason::Desynchronized));
+    assert_eq!(pair.acceptor.core.outcome(), outcome);
+    let dial = pair.dial();
+    let reject = Handshake::Reject(pair.resume(&dial).unwrap_err());
+    let answered = pair.answer(&dial, &reject);
+    assert_eq!(answered, Ok(Answered::Lost(Reason::Desynchronized)));
+    assert_eq!(pair.dialer.core.outcome(), outcome);
+}
+
+#[test]
+fn r8_an_answer_whose_offset_does_not_fit_desynchronizes_the_dialer() {
+    for (received, fits) in [(0, true), (6, true), (7, false), (u64::MAX, false)] {
+        let mut pair = Pair::new();
+        let dial = pair.dial();
+        let resumed = Resumed {
+            epoch: 2,
+            received,
+            limit: 1000,
+            is_complete: false,
+            proof: [0; 32],
+        };
+        let resumed = Handshake::Resumed(resumed.prove(&SECRET, &resume_of(&dial)));
+        let expected = match fits {
+            true => Answered::Attached(2),
+            false => Answered::Lost(Reason::Desynchronized),
+        };
+        assert_eq!(pair.answer(&dial, &resumed), Ok(expected), "{received}");
+    }
+}
+
+#[test]
+fn r9_a_tombstone_answers_a_dialer_that_does_not_know_that_the_session_is_complete() {
+    let mut pair = Pair::new();
+    pair.dialer.core.finish();
+    let mut tombstone = complete(&mut pair);
+    let dial = pair.dial();
+    let resumed = tombstone.handle_resume(&resume_of(&dial)).unwrap();
+    assert!(resumed.is_complete);
+    let again = tombstone.handle_resume(&resume_of(&dial));
+    assert_eq!(again, Err(lost(Reason::Superseded)), "an epoch counts once");
+    let answered = pair.answer(&dial, &Handshake::Resumed(resumed));
+    assert_eq!(answered, Ok(Answered::Complete));
+    let forged = Resume {
+        proof: [0; 32],
+        ..resume_of(&pair.dial())
+    };
+    assert_eq!(
+        tombstone.handle_resume(&forged),
+        Err(lost(Reason::Rejected))
+    );
+}
+
+#[test]
+fn a_session_that_says_that_it_is_complete_and_is_not_is_desynchronized() {
+    let mut pair = Pair::new();
+    let dial = pair.dial();
+    let resumed = Resumed {
+        epoch: 2,
+        received: 6,
+        limit: 1000,
+        is_complete: true,
+        proof: [0; 32],
+    };
+    let resumed = Handshake::Resumed(resumed.prove(&SECRET, &resume_of(&dial)));
+    let lost = Answered::Lost(Reason::Desynchronized);
+    assert_eq!(pair.answer(&dial, &resumed), Ok(lost));
+}
+
+#[test]
+fn r10_a_resume_that_comes_with_the_expiry_finds_the_session_expired() {
+    for (late, expected) in [(-1, Ok(2)), (0, Err(lost(Reason::Expired)))] {
+        let mut pair = Pair::new();
+        pair.acceptor.core.detach(pair.now);
+        let dial = pair.dial();
+        pair.now = pair.acceptor.core.poll_timeout().unwrap();
+        if late < 0 {
+            pair.now -= Duration::from_millis(1);
+        }
+        assert_eq!(pair.resume(&dial), expected);
+    }
+}
