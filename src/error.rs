@@ -41,7 +41,7 @@ pub struct ConnectionLost {
     /// It is 0 unless more than
     #[cfg_attr(feature = "codec", doc = "[`max_unread`](crate::Builder::max_unread)")]
     #[cfg_attr(not(feature = "codec"), doc = "`max_unread`")]
-    /// waited for the reader of a `ReconnectingFramed`.
+    /// or `max_unread_connections` waited for the reader of a `ReconnectingFramed`.
     pub dropped_bytes: u64,
 }
 

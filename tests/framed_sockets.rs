@@ -215,3 +215,40 @@ async fn messages_that_arrive_over_sockets_are_whole_and_in_order() {
     assert!(framed.generation() >= 15);
     println!("{} connections, {got} messages", framed.generation());
 }
+
+/// What waits in the kernel is far more than one read ahead takes.
+#[tokio::test]
+async fn what_the_kernel_has_beyond_the_read_ahead_is_delivered_before_the_seam() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connector = move || async move {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(200 * 1024)?;
+        socket.connect(address).await
+    };
+    let connecting = ReconnectingFramed::connect(connector, LengthDelimitedCodec::new());
+    let (framed, accepted) = tokio::join!(connecting, listener.accept());
+    let (mut framed, (peer, _)) = (framed.unwrap(), accepted.unwrap());
+    let mut peer = Framed::new(peer, LengthDelimitedCodec::new());
+    let sent = 1_200_u32;
+    for number in 0..sent {
+        peer.feed(Bytes::from(vec![number.to_le_bytes()[0]; 100]))
+            .await
+            .unwrap();
+    }
+    SinkExt::<Bytes>::flush(&mut peer).await.unwrap();
+    let kernel = framed.get_ref().unwrap();
+    let mut waiting = vec![0; 200 * 1024];
+    while kernel.peek(&mut waiting).await.unwrap() < sent as usize * 104 {
+        tokio::task::yield_now().await;
+    }
+    framed.mark_lost(io::ErrorKind::TimedOut.into());
+    // With a hidden seam the next read would wait for the next connection.
+    framed.handle().close();
+    let mut received = 0;
+    while let Some(Ok(message)) = framed.next().await {
+        assert_eq!(message[..], [u32::to_le_bytes(received)[0]; 100]);
+        received += 1;
+    }
+    assert_eq!(received, sent);
+}

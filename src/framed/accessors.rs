@@ -44,8 +44,9 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
     /// [`Resend::Unconfirmed`] they are not sent again. More than were fully written to a
     /// connection count as all of those.
     ///
-    /// For a peer that says **which** messages it has, so that being told twice confirms nothing
-    /// twice. If it only replies to each message, count with [`confirm_replies`](Self::confirm_replies).
+    /// For a peer that says **which** messages it has, so that the caller can leave out those that
+    /// it has confirmed before: confirming one twice confirms the next one, too. If the peer only
+    /// replies to each message, count with [`confirm_replies`](Self::confirm_replies).
     pub fn confirm(&mut self, n: usize) {
         self.confirm_handle().confirm(n);
         self.core.apply_confirms();

@@ -136,8 +136,9 @@ impl ConfirmHandle {
     /// fully written to a connection count as all of those. Wakes the tasks that wait for room, a
     /// flush or a close.
     ///
-    /// For a peer that says **which** messages it has, so that being told twice confirms nothing
-    /// twice. If it only replies to each message, count with
+    /// For a peer that says **which** messages it has, so that the caller can leave out those that
+    /// it has confirmed before: confirming one twice confirms the next one, too. If the peer only
+    /// replies to each message, count with
     /// [`confirm_replies`](Self::confirm_replies). Use one of the two on a stream: of both, called
     /// between two polls, the reply is taken to be that of a message which `confirm` counts.
     pub fn confirm(&self, n: usize) {

@@ -83,8 +83,8 @@ type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a `next`, a `send` or [`connected`](Self::connected) loses nothing. A
-/// `send` that is dropped may have accepted its message.
+/// Dropping the future of a `next` or of [`connected`](Self::connected) loses nothing. A `send`
+/// that is dropped may have accepted its message; if it has not, the message is dropped with it.
 ///
 /// # Panics
 ///

@@ -76,7 +76,7 @@ impl<U> Pump<'_, U> {
         mut io: Pin<&mut Io>,
     ) -> Poll<Result<(), Failure>> {
         while self.may_read() {
-            let Poll::Ready(read) = self.poll_read_some(io.as_mut()) else {
+            let Poll::Ready(read) = self.poll_read_some(io.as_mut(), READ_AHEAD) else {
                 break;
             };
             if read? == 0 {
@@ -101,9 +101,13 @@ impl<U> Pump<'_, U> {
         }
     }
 
-    /// Polls the reading direction once.
+    /// Polls the reading direction once. What is read ahead of the reader ends at `limit`.
     #[inline]
-    fn poll_read_some<Io: AsyncRead>(&mut self, io: Pin<&mut Io>) -> Poll<Result<usize, Failure>> {
+    fn poll_read_some<Io: AsyncRead>(
+        &mut self,
+        io: Pin<&mut Io>,
+        limit: usize,
+    ) -> Poll<Result<usize, Failure>> {
         let Some(buffer) = self.core.recv.current_mut() else {
             return Poll::Pending;
         };
@@ -112,7 +116,7 @@ impl<U> Pump<'_, U> {
         let cx = &mut self.readiness.context();
         let is_ahead = self.op != Op::Receive || self.has_read;
         let result = ready!(if is_ahead {
-            let limit = READ_AHEAD.saturating_sub(buffer.bytes().len()).max(1);
+            let limit = limit.saturating_sub(buffer.bytes().len()).max(1);
             poll_read_buf(io, cx, &mut buffer.room().limit(limit))
         } else {
             poll_read_buf(io, cx, buffer.room())
@@ -150,7 +154,7 @@ impl<U> Pump<'_, U> {
     fn drain<Io: AsyncRead>(&mut self, mut io: Pin<&mut Io>) {
         let mut tries = 3;
         while self.core.recv.may_drain() && tries > 0 {
-            match self.poll_read_some(io.as_mut()) {
+            match self.poll_read_some(io.as_mut(), usize::MAX) {
                 Poll::Ready(Ok(0)) => break,
                 Poll::Pending if !self.readiness.read().is_ready() => break,
                 Poll::Ready(Ok(_)) => {}
