@@ -1,6 +1,7 @@
 //! Tests of the protocol: two ends, a network that does its worst, and invariants.
 
 mod app;
+mod arrivals;
 mod cost;
 mod frames;
 mod fuzz;
@@ -13,3 +14,4 @@ mod rules;
 mod sweep;
 mod takeover;
 mod vectors;
+mod wire;

@@ -9,7 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use super::network::{Side, Without, World};
+use super::network::World;
+use super::rewrite::Without;
+use super::wire::Side;
 use crate::session::protocol::options::Options;
 
 const SIDES: [Side; 2] = [Side::Dialer, Side::Acceptor];

@@ -4,81 +4,13 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::app::App;
-use crate::session::protocol::acceptor::{Acceptor, Tombstone, reject_unknown};
+use super::rewrite::Without;
+use super::wire::{End, Side, Wire};
+use crate::session::protocol::acceptor::{Acceptor, Tombstone};
 use crate::session::protocol::core::{Core, Outcome};
-use crate::session::protocol::dialer::{Answered, Dial, Dialer};
-use crate::session::protocol::handshake::{Handshake, Resume};
+use crate::session::protocol::dialer::Dialer;
 use crate::session::protocol::options::Options;
-use crate::session::protocol::proof::{Secret, SessionId};
-
-/// One of the two ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Side {
-    Dialer,
-    Acceptor,
-}
-
-/// A rule that is taken out, to see that it is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Without {
-    Nothing,
-    /// A RESUME of an earlier dial is accepted after one of a later dial.
-    Epoch,
-    /// DATA is appended wherever it begins, and the connection that was replaced still delivers.
-    Offset,
-    /// The acceptor forgets a session that is complete.
-    Tombstone,
-    /// The dialer is gone as soon as its application has finished.
-    Linger,
-    /// What is not read is not acknowledged.
-    Window,
-}
-
-/// A connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Wire {
-    dial: Dial,
-    /// What was written and has not arrived, one batch of frames each.
-    to_acceptor: VecDeque<Vec<u8>>,
-    to_dialer: VecDeque<Vec<u8>>,
-    dialer: End,
-    acceptor: End,
-}
-
-/// What one side of a connection is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum End {
-    /// The first message has not arrived whole.
-    Handshake(Vec<u8>),
-    /// It carries frames of a session, in this epoch.
-    Open {
-        session: usize,
-        epoch: u64,
-    },
-    Closed,
-}
-
-impl Wire {
-    fn queue(&mut self, to: Side) -> &mut VecDeque<Vec<u8>> {
-        match to {
-            Side::Dialer => &mut self.to_dialer,
-            Side::Acceptor => &mut self.to_acceptor,
-        }
-    }
-
-    fn end(&mut self, side: Side) -> &mut End {
-        match side {
-            Side::Dialer => &mut self.dialer,
-            Side::Acceptor => &mut self.acceptor,
-        }
-    }
-
-    /// Closes one side: what is on its way to it is lost.
-    fn close(&mut self, side: Side) {
-        *self.end(side) = End::Closed;
-        self.queue(side).clear();
-    }
-}
+use crate::session::protocol::proof::SessionId;
 
 /// A session of the acceptor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -103,7 +35,7 @@ impl Session {
         }
     }
 
-    fn live(&mut self) -> Option<&mut Acceptor> {
+    pub(super) fn live(&mut self) -> Option<&mut Acceptor> {
         match &mut self.state {
             SessionState::Live(acceptor) => Some(acceptor),
             SessionState::Ended(_) | SessionState::Unknown => None,
@@ -115,11 +47,11 @@ impl Session {
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) without: Without,
-    options: Options,
+    pub(super) options: Options,
     pub(super) dialer: Dialer,
     pub(super) app: App,
     /// What the application of each session of the acceptor does.
-    peer_app: App,
+    pub(super) peer_app: App,
     pub(super) sessions: Vec<Session>,
     pub(super) wires: Vec<Wire>,
     pub(super) dials: u64,
@@ -303,148 +235,6 @@ impl World {
             Side::Acceptor => Side::Dialer,
         };
         self.is_open(wire, side) && !self.is_open(wire, other) && self.pending(wire, side) == 0
-    }
-
-    /// Delivers the next batch, up to `most` bytes of it.
-    pub(super) fn deliver(&mut self, wire: usize, to: Side, most: usize) {
-        let queue = self.wires[wire].queue(to);
-        let Some(mut batch) = queue.pop_front() else {
-            return;
-        };
-        if batch.len() > most {
-            let rest = batch.split_off(most);
-            queue.push_front(rest);
-        }
-        let bytes = match self.wires[wire].end(to) {
-            End::Closed => return,
-            End::Open { .. } => batch,
-            End::Handshake(begun) => {
-                begun.extend(batch);
-                match Handshake::decode(begun) {
-                    Ok(None) => return,
-                    Ok(Some((message, len))) => {
-                        let rest = begun.split_off(len);
-                        match to {
-                            Side::Dialer => self.on_answer(wire, &message),
-                            Side::Acceptor => self.on_first_message(wire, &message),
-                        }
-                        rest
-                    }
-                    Err(_) => {
-                        self.fault = Some("a handshake that can't be decoded");
-                        return;
-                    }
-                }
-            }
-        };
-        self.on_frames(wire, to, &bytes);
-    }
-
-    fn on_frames(&mut self, wire: usize, to: Side, bytes: &[u8]) {
-        let End::Open { session, mut epoch } = *self.wires[wire].end(to) else {
-            return;
-        };
-        let now = self.now;
-        let without = self.without;
-        let core = match to {
-            Side::Dialer => &mut self.dialer.core,
-            Side::Acceptor => match self.sessions[session].live() {
-                Some(acceptor) => &mut acceptor.core,
-                None => return self.wires[wire].close(to),
-            },
-        };
-        let handled = if without == Without::Offset {
-            epoch = core.epoch().unwrap_or(epoch);
-            let bytes = super::rewrite::append_data(bytes, core.recv());
-            core.handle_input(now, epoch, &bytes)
-        } else {
-            core.handle_input(now, epoch, bytes)
-        };
-        if let Err(error) = handled {
-            use crate::session::protocol::error::ProtocolError::StaleConnection;
-            if error != StaleConnection {
-                self.fault = Some("an end has broken the protocol");
-            }
-            self.cut(wire, to);
-        }
-    }
-
-    fn on_answer(&mut self, wire: usize, message: &Handshake) {
-        let dial = self.wires[wire].dial.clone();
-        match self.dialer.handle_answer(self.now, &dial, message) {
-            Ok(Answered::Attached(epoch)) => {
-                self.wires[wire].dialer = End::Open { session: 0, epoch };
-            }
-            Ok(Answered::Complete) => self.cut(wire, Side::Dialer),
-            Ok(Answered::Busy { .. } | Answered::Lost(_)) => {
-                self.fault = Some("the acceptor refuses the dialer");
-                self.wires[wire].close(Side::Dialer);
-            }
-            Err(_) => self.wires[wire].close(Side::Dialer),
-        }
-    }
-
-    fn on_first_message(&mut self, wire: usize, message: &Handshake) {
-        match message {
-            Handshake::Hello(hello) => {
-                let n = u8::try_from(self.sessions.len() + 1).expect("a few sessions");
-                let credentials = (SessionId([n; 16]), Secret([n; 32]));
-                let acceptor = Acceptor::new(self.now, self.options, hello, credentials);
-                let session = self.sessions.len();
-                self.sessions.push(Session {
-                    id: acceptor.id(),
-                    state: SessionState::Live(Box::new(acceptor)),
-                    app: self.peer_app.clone(),
-                });
-                self.wires[wire].acceptor = End::Open { session, epoch: 0 };
-            }
-            Handshake::Resume(resume) => self.on_resume(wire, resume),
-            Handshake::Welcome(_) | Handshake::Resumed(_) | Handshake::Reject(_) => {
-                self.fault = Some("a dialer has sent an answer");
-            }
-        }
-    }
-
-    fn on_resume(&mut self, wire: usize, resume: &Resume) {
-        let now = self.now;
-        let known = self.sessions.iter().position(|s| s.id == resume.id);
-        let forgets_epochs = self.without == Without::Epoch;
-        let answer = match known.map(|at| (at, &mut self.sessions[at].state)) {
-            Some((session, SessionState::Live(acceptor))) => {
-                if forgets_epochs {
-                    acceptor.epoch = 0;
-                }
-                match acceptor.handle_resume(now, resume) {
-                    Ok(epoch) => {
-                        self.drop_replaced(session);
-                        self.wires[wire].acceptor = End::Open { session, epoch };
-                        return;
-                    }
-                    Err(reject) => reject.encode(),
-                }
-            }
-            Some((_, SessionState::Ended(tombstone))) => match tombstone.handle_resume(resume) {
-                Ok(resumed) => resumed.encode(),
-                Err(reject) => reject.encode(),
-            },
-            Some((_, SessionState::Unknown)) | None => reject_unknown(resume).encode(),
-        };
-        self.wires[wire].close(Side::Acceptor);
-        if self.wires[wire].dialer != End::Closed {
-            self.wires[wire].to_dialer.push_back(answer);
-        }
-    }
-
-    /// The owner of a session drops the connection that was replaced.
-    fn drop_replaced(&mut self, replaced: usize) {
-        if self.without == Without::Offset {
-            return;
-        }
-        for wire in &mut self.wires {
-            if matches!(wire.acceptor, End::Open { session, .. } if session == replaced) {
-                wire.close(Side::Acceptor);
-            }
-        }
     }
 
     /// The applications do what they can: write, finish, read.

@@ -1,8 +1,24 @@
-//! Rewrites frames on their way, to take a rule out.
+//! Rules that are taken out, and frames that are rewritten on their way for that.
 
 use crate::session::protocol::decoder::{Decoder, Piece};
 use crate::session::protocol::frame::{Frame, Head};
 use crate::session::protocol::receive::RecvBuffer;
+
+/// A rule that is taken out, to see that it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Without {
+    Nothing,
+    /// A RESUME of an earlier dial is accepted after one of a later dial.
+    Epoch,
+    /// DATA is appended wherever it begins, and the connection that was replaced still delivers.
+    Offset,
+    /// The acceptor forgets a session that is complete.
+    Tombstone,
+    /// The dialer is gone as soon as its application has finished.
+    Linger,
+    /// What is not read is not acknowledged.
+    Window,
+}
 
 /// Acknowledges what the application has read, instead of what has arrived.
 pub(super) fn acknowledge_what_is_read(batch: &[u8], recv: &RecvBuffer) -> Vec<u8> {

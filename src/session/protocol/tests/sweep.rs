@@ -6,7 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::network::{Side, World};
+use super::network::World;
+use super::wire::Side;
 use crate::session::protocol::options::Options;
 
 const SIDES: [Side; 2] = [Side::Dialer, Side::Acceptor];
