@@ -48,7 +48,7 @@
 //! | `Seam::Eof` | `seams.rs::seam_eof_is_an_end_for_the_reader_and_an_error_for_the_writer` |
 //! | the stream moves only when it is polled | `outage::a_stream_moves_only_when_it_is_polled` |
 //! | `connected()` moves no data | `outage::connected_drives_a_stream_to_the_next_connection_without_moving_data` |
-//! | the defaults | `outage::by_default_*`, `policy/schedule.rs::full_jitter_spreads_from_the_floor_to_the_delay_and_the_first_one_too`, `no_delay_is_ever_above_the_cap_and_zero_only_if_asked` |
+//! | the defaults | `outage::by_default_*`, `policy/backoff/tests.rs::full_jitter_spreads_from_the_floor_to_the_delay_and_the_first_one_too`, `no_delay_is_ever_above_the_cap_and_zero_only_if_asked` |
 
 #[cfg(feature = "rustls")]
 #[path = "support/tls.rs"]

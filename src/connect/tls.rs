@@ -271,7 +271,8 @@ impl<C: Connect> fmt::Debug for TlsAttempt<C> {
 
 /// Returns the error of the attempt, which shows whether it is permanent.
 fn tls_error(error: io::Error, is_transient: fn(&rustls::Error) -> bool) -> io::Error {
-    match tls_error::find(&error).cloned() {
+    let tls_error = error.get_ref().and_then(|error| error.downcast_ref());
+    match tls_error.cloned() {
         // The error of the connection below.
         None => error,
         // Unlike the kind that rustls uses, this one is retried.

@@ -172,7 +172,7 @@ where
             Poll::Ready(Err(failure)) => Poll::Ready(self.on_failure(Op::Receive, failure)),
             Poll::Pending => {
                 let read = this.readiness.read();
-                if transfer.may_wait(Op::Receive, cx.waker(), || read.is_ready()) {
+                if !transfer.register_and_check(Op::Receive, cx.waker(), || read.is_ready()) {
                     return Poll::Pending;
                 }
                 self.poll_pump(Op::Receive, cx)

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use pin_project::pin_project;
 
 use super::attempt::ConnectAttempt;
-use super::flags::{CHANGED, Flags, IDLE};
-use super::shared::{Command, Role, SharedGuard};
+use super::handle::Handle;
+use super::shared::{CHANGED, IDLE, Role, SharedGuard};
 use super::state::State;
 use super::supervisor::{Settings, Supervisor};
 use super::timers::{Delay, IdleTimer, now};
 use crate::connect::{Attempt, Connect};
 use crate::error::{ConnectionLost, GaveUp};
+use crate::policy::Policy;
+use crate::seam::Seam;
 
 /// One connection after another. See the [module](super) for its contract.
 ///
@@ -26,7 +28,8 @@ pub(crate) struct Link<C: Connect> {
     #[pin]
     pub(super) state: ConnState<C>,
     pub(super) supervisor: Box<Supervisor<C>>,
-    pub(super) shared: SharedGuard,
+    /// Commands, flags and wakers.
+    pub(crate) shared: SharedGuard,
 }
 
 #[pin_project(project = ConnStateProj)]
@@ -64,7 +67,11 @@ impl<C: Connect> Link<C> {
     /// Returns a link that makes its first attempt when it is polled.
     pub(crate) fn lazy(connector: C, settings: Settings) -> Self {
         Self {
-            state: ConnState::backoff(1, Duration::ZERO),
+            state: ConnState::Backoff {
+                timer: Delay::new(Duration::ZERO),
+                attempt: 1,
+                delay: Duration::ZERO,
+            },
             supervisor: Box::new(Supervisor::new(connector, settings)),
             shared: SharedGuard::default(),
         }
@@ -83,7 +90,7 @@ impl<C: Connect> Link<C> {
     pub(crate) async fn connect_once(connector: C, settings: Settings) -> io::Result<Self> {
         let mut supervisor = Supervisor::new(connector, settings);
         let future = supervisor.connector.connect(&Attempt::first());
-        let mut attempt = ConnectAttempt::new(future, supervisor.policy.attempt_limit());
+        let mut attempt = ConnectAttempt::new(future, supervisor.policy.attempt_timeout);
         let io = std::future::poll_fn(|cx| attempt.poll(cx))
             .await
             .unwrap_or_else(|panic| resume_unwind(panic))?;
@@ -94,6 +101,7 @@ impl<C: Connect> Link<C> {
         let since = now();
         let connected = supervisor.connected(since);
         supervisor
+            .reporter
             .report(&[connected])
             .unwrap_or_else(|panic| resume_unwind(panic));
         let link = Self {
@@ -152,44 +160,36 @@ impl<C: Connect> Link<C> {
     }
 
     /// Registers the polling task, and returns whether it has something to do instead of waiting:
-    /// see [`Registrations::prepare_to_wait`](super::shared::Registrations::prepare_to_wait).
+    /// see [`Registrations`](super::shared::Registrations::register_and_check).
     #[inline]
-    pub(crate) fn prepare_to_wait(
+    pub(crate) fn register_and_check(
         self: Pin<&mut Self>,
         role: Role,
         waker: &Waker,
-        look: impl FnOnce() -> bool,
+        has_work: impl FnOnce() -> bool,
     ) -> bool {
         let this = self.project();
         let registrations = &mut this.supervisor.registrations;
-        registrations.prepare_to_wait(this.shared, role, waker, look)
+        registrations.register_and_check(this.shared, role, waker, has_work)
     }
 
     /// Returns whether the polling task is registered and there is no command.
     #[inline]
-    pub(crate) fn is_waiting(&self, role: Role, waker: &Waker) -> bool {
+    pub(crate) fn is_registered(&self, role: Role, waker: &Waker) -> bool {
         let registrations = &self.supervisor.registrations;
-        registrations.is_waiting(&self.shared, role, waker)
+        registrations.is_registered(&self.shared, role, waker)
     }
 
-    /// Wakes the tasks of all roles but the one that polls.
-    pub(crate) fn wake_others(&self, polling: Role) {
-        self.shared.wake_others(Some(polling));
-    }
-
-    /// Removes the waker of a role that does not wait any more.
-    pub(crate) fn deregister(&self, role: Role) {
-        self.shared.deregister(role);
-    }
-
-    /// Returns the cause of the loss once a read has waited for `limit` without a byte. Until then
-    /// it registers the reader with the idle timer.
-    pub(crate) fn poll_idle(
-        self: Pin<&mut Self>,
-        limit: Duration,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Error> {
+    /// Returns the cause of the loss once a read has waited for the idle timeout without a byte.
+    /// Until then it registers the reader with the idle timer. Without a connection, or without
+    /// an idle timeout, it registers nothing.
+    pub(crate) fn poll_idle(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Error> {
         let this = self.project();
+        let (Some(limit), ConnState::Connected { .. }) =
+            (this.supervisor.policy.idle_timeout, &*this.state)
+        else {
+            return Poll::Pending;
+        };
         let idle = &mut this.supervisor.idle;
         let idle = idle.get_or_insert_with(|| IdleTimer::new(limit));
         if !this.shared.flags.any(IDLE) {
@@ -199,56 +199,80 @@ impl<C: Connect> Link<C> {
         idle.poll(limit, cx)
     }
 
-    /// Takes what a handle has asked for.
-    pub(crate) fn take_command(&self) -> Option<Command> {
-        self.shared.take_command()
+    pub(crate) fn seam(&self) -> Seam {
+        self.supervisor.seam
     }
 
-    #[inline]
-    pub(crate) fn flags(&self) -> &Flags {
-        &self.shared.flags
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.supervisor.policy
+    }
+
+    /// Returns the number of the latest connection; 0 before the first.
+    pub(crate) fn generation(&self) -> u64 {
+        self.supervisor.generation
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.state(self.supervisor.generation)
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        Handle::new(self.shared.share(), self.state())
+    }
+
+    pub(crate) fn get_ref(&self) -> Option<&C::Io> {
+        let ConnState::Connected { io, .. } = &self.state else {
+            return None;
+        };
+        Some(io)
+    }
+
+    pub(crate) fn get_mut(&mut self) -> Option<&mut C::Io> {
+        let ConnState::Connected { io, .. } = &mut self.state else {
+            return None;
+        };
+        Some(io)
+    }
+
+    pub(crate) fn into_inner(self) -> Option<C::Io> {
+        let ConnState::Connected { io, .. } = self.state else {
+            return None;
+        };
+        Some(io)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state, ConnState::Closed(_))
     }
 
-    /// Returns the loss during a shutdown that nothing has replaced.
-    pub(crate) fn unreplaced_loss(&self) -> Option<&ConnectionLost> {
-        match &self.state {
-            ConnState::Closed(lost) => lost.as_ref(),
-            ConnState::Connected { .. }
-            | ConnState::Backoff { .. }
-            | ConnState::Connecting { .. }
-            | ConnState::GaveUp(_) => None,
-        }
+    pub(crate) fn gave_up(&self) -> Option<&GaveUp> {
+        let ConnState::GaveUp(gave_up) = &self.state else {
+            return None;
+        };
+        Some(gave_up)
     }
 
-    pub(crate) fn gave_up(&self) -> Option<&GaveUp> {
-        match &self.state {
-            ConnState::GaveUp(gave_up) => Some(gave_up),
-            ConnState::Connected { .. }
-            | ConnState::Backoff { .. }
-            | ConnState::Connecting { .. }
-            | ConnState::Closed(_) => None,
-        }
+    /// Returns the loss that closed the link, because the connection was lost while it was shut
+    /// down.
+    pub(crate) fn closing_loss(&self) -> Option<&ConnectionLost> {
+        let ConnState::Closed(lost) = &self.state else {
+            return None;
+        };
+        lost.as_ref()
     }
 
     /// Returns the last loss, which may have been replaced by a connection.
     pub(crate) fn last_loss(&self) -> Option<ConnectionLost> {
-        self.supervisor.last_loss()
+        let (generation, cause) = self.supervisor.last_loss.clone()?;
+        Some(ConnectionLost {
+            generation,
+            cause,
+            dropped_bytes: 0,
+        })
     }
 }
 
 impl<C: Connect> ConnState<C> {
-    pub(super) fn backoff(attempt: u32, delay: Duration) -> Self {
-        Self::Backoff {
-            timer: Delay::new(delay),
-            attempt,
-            delay,
-        }
-    }
-
     pub(super) fn state(&self, generation: u64) -> State {
         match *self {
             Self::Connected { .. } => State::Connected { generation },

@@ -19,16 +19,13 @@
 
 mod attempt;
 mod event;
-pub(crate) mod flags;
-mod getters;
 mod handle;
 #[expect(
     clippy::module_inception,
     reason = "the type is named after the folder"
 )]
 mod link;
-mod observer;
-mod shared;
+pub(crate) mod shared;
 #[cfg(test)]
 mod shared_tests;
 mod state;

@@ -1,17 +1,22 @@
 //! What a link keeps from one connection to the next.
 
+use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::attempt::Caught;
+use tracing::span::{Id, Span};
+use tracing::{Level, debug, error, info, warn};
+
+use super::attempt::{Caught, Panic};
 use super::event::Event;
-use super::observer::{Observer, Reporter};
 use super::shared::Registrations;
 use super::timers::IdleTimer;
 use crate::connect::Attempt;
-use crate::error::{ConnectionLost, GaveUp};
-use crate::policy::{Outage, Phase, Policy};
+use crate::error::GaveUp;
+use crate::policy::{Outage, Policy};
 use crate::seam::Seam;
 
 /// The settings of a link, as a [`Builder`](crate::Builder) collects them.
@@ -28,7 +33,7 @@ pub(crate) struct Supervisor<C> {
     pub(super) connector: C,
     pub(super) policy: Policy,
     pub(super) seam: Seam,
-    reporter: Reporter,
+    pub(super) reporter: Reporter,
     /// The number of the latest connection; 0 before the first.
     pub(super) generation: u64,
     /// The outage that has begun and whose end has not been proven by a stable connection.
@@ -36,13 +41,14 @@ pub(crate) struct Supervisor<C> {
     /// The error of the last attempt, or the cause of the loss.
     last_error: Option<Arc<io::Error>>,
     /// Kept until the next connection, or until both halves have returned it.
-    last_loss: Option<(u64, Arc<io::Error>)>,
+    pub(super) last_loss: Option<(u64, Arc<io::Error>)>,
     /// Made when a read first waits under an idle timeout.
     pub(super) idle: Option<IdleTimer>,
     pub(super) registrations: Registrations,
-    /// The attempts and the downtime of an outage that has just become a long one.
-    long_outage: Option<Box<(u32, Duration)>>,
 }
+
+/// The delay in place of one whose iterator panicked.
+const UNKNOWN_DELAY: Duration = Duration::from_secs(1);
 
 impl<C> Supervisor<C> {
     pub(super) fn new(connector: C, settings: Settings) -> Self {
@@ -57,51 +63,37 @@ impl<C> Supervisor<C> {
             last_loss: None,
             idle: None,
             registrations: Registrations::default(),
-            long_outage: None,
         }
     }
 
-    /// Returns the current outage, and begins one if there is none.
-    fn outage(&mut self, now: Instant) -> &mut Outage {
-        self.outage.get_or_insert_with(|| Outage::begin(now))
-    }
-
-    /// Counts an attempt, and returns what its connector may know.
+    /// Counts an attempt. Returns what its connector may know, and its timeout.
     pub(super) fn start_attempt(&mut self, now: Instant) -> (Attempt, Duration) {
         let generation = self.next_generation();
-        let last_error = self.last_error.clone();
-        let outage = self.outage(now);
+        // A stream that begins without a connection begins with an outage.
+        let outage = self.outage.get_or_insert_with(|| Outage::begin(now));
         let attempt = Attempt {
             number: outage.start_attempt(),
             generation,
-            last_error,
+            last_error: self.last_error.clone(),
             downtime: outage.downtime(now),
         };
-        let policy = &self.policy;
-        let limit = self.outage.as_ref().map_or_else(
-            || policy.attempt_limit(),
-            |outage| outage.attempt_limit(policy, now),
-        );
-        (attempt, limit)
+        (attempt, outage.attempt_limit(&self.policy, now))
     }
 
-    /// Returns how long to wait before the next attempt; `None` to give up.
-    pub(super) fn next_delay(&mut self, now: Instant) -> Option<Duration> {
+    /// Returns how long to wait before the next attempt; `None` to give up. Keeps the panic of an
+    /// iterator of delays, unless there is an earlier panic.
+    pub(super) fn next_delay(
+        &mut self,
+        now: Instant,
+        panic: &mut Option<Panic>,
+    ) -> Option<Duration> {
         let random = fastrand::f64();
         let outage = self.outage.get_or_insert_with(|| Outage::begin(now));
-        outage.next_delay(&self.policy, now, random)
-    }
-
-    /// Returns the event of the attempt that comes next.
-    pub(super) fn retrying(&mut self, delay: Duration, now: Instant) -> (u32, Event) {
-        let outage = self.outage(now);
-        let (attempt, downtime) = (outage.next_number(), outage.downtime(now));
-        let event = Event::Retrying {
-            attempt,
-            delay,
-            downtime,
-        };
-        (attempt, event)
+        let next_delay = AssertUnwindSafe(|| outage.next_delay(&self.policy, now, random));
+        catch_unwind(next_delay).unwrap_or_else(|payload| {
+            panic.get_or_insert(payload);
+            Some(UNKNOWN_DELAY)
+        })
     }
 
     /// Ends the outage without a connection.
@@ -109,7 +101,7 @@ impl<C> Supervisor<C> {
         let outage = self.outage.take();
         let last_error = self.last_error.clone();
         let gave_up = GaveUp {
-            attempts: outage.as_ref().map_or(0, Outage::attempts),
+            attempts: outage.as_ref().map_or(0, |outage| outage.attempts),
             outage: outage.map_or_else(Default::default, |outage| outage.downtime(now)),
             last_error: last_error.unwrap_or_else(|| Arc::new(io::ErrorKind::NotConnected.into())),
         };
@@ -125,13 +117,6 @@ impl<C> Supervisor<C> {
         self.generation.saturating_add(1)
     }
 
-    /// Returns where the error of an attempt is met.
-    pub(super) fn connect_phase(&self) -> Phase {
-        Phase::Connect {
-            initial: self.generation == 0,
-        }
-    }
-
     /// Counts a connection.
     pub(super) fn connected(&mut self, now: Instant) -> Event {
         self.generation = self.next_generation();
@@ -139,11 +124,13 @@ impl<C> Supervisor<C> {
         if self.seam == Seam::Hidden {
             self.last_loss = None;
         }
-        self.note_long_outage(now);
+        if let Some(outage) = &mut self.outage {
+            self.reporter.long_outage = outage.take_warning(now);
+        }
         let outage = self.outage.as_ref();
         Event::Connected {
             generation: self.generation,
-            attempts: outage.map_or(0, Outage::attempts),
+            attempts: outage.map_or(0, |outage| outage.attempts),
             downtime: outage.map_or_else(Default::default, |outage| outage.downtime(now)),
         }
     }
@@ -160,57 +147,114 @@ impl<C> Supervisor<C> {
         }
     }
 
-    /// Returns the last loss.
-    pub(super) fn last_loss(&self) -> Option<ConnectionLost> {
-        let (generation, cause) = self.last_loss.clone()?;
-        Some(ConnectionLost {
-            generation,
-            cause,
-            dropped_bytes: 0,
-        })
-    }
-
     /// Begins the outage of a connection that began at `since`, or continues the one before it.
     pub(super) fn begin_outage(&mut self, since: Instant, now: Instant) {
         let before = self.outage.take();
-        self.outage = Some(Outage::after_loss(before, since, &self.policy, now));
-        self.note_long_outage(now);
+        let mut outage = Outage::after_loss(before, since, &self.policy, now);
+        self.reporter.long_outage = outage.take_warning(now);
+        self.outage = Some(outage);
     }
 
     /// Records the failure of an attempt.
     pub(super) fn attempt_failed(&mut self, attempt: u32, error: io::Error, now: Instant) -> Event {
         let error = Arc::new(error);
         self.last_error = Some(Arc::clone(&error));
-        let downtime = self.outage(now).downtime(now);
-        self.note_long_outage(now);
+        let outage = self.outage.get_or_insert_with(|| Outage::begin(now));
+        let downtime = outage.downtime(now);
+        self.reporter.long_outage = outage.take_warning(now);
         Event::AttemptFailed {
             attempt,
             error,
             downtime,
         }
     }
+}
 
-    /// Reports the events of one change, all of them also if the observer panics. The first panic
-    /// is returned.
+/// The target of every log line.
+const TARGET: &str = "reconnecting_stream";
+
+/// What [`Builder::on_event`](crate::Builder::on_event) was given.
+pub(crate) type Observer = Box<dyn FnMut(&Event) + Send + Sync>;
+
+/// Passes the events of one stream to its observer and to the log.
+pub(super) struct Reporter {
+    observer: Option<Observer>,
+    /// `None` if the span is disabled.
+    span: Option<Box<Span>>,
+    /// The attempts and the downtime of an outage that has just become a long one. They are logged
+    /// with the next event; no timer runs for them.
+    long_outage: Option<Box<(u32, Duration)>>,
+}
+
+impl Reporter {
+    fn new(observer: Option<Observer>) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let stream = NEXT.fetch_add(1, Ordering::Relaxed);
+        // A root span: the stream may outlive the span in which it was made.
+        let span = tracing::span!(target: TARGET, parent: None, Level::ERROR, "reconnecting_stream", stream);
+        span.follows_from(Span::current());
+        Self {
+            observer,
+            span: (!span.is_disabled()).then(|| Box::new(span)),
+            long_outage: None,
+        }
+    }
+
+    /// Reports the events of one change, all of them also if the observer panics. Returns the first
+    /// panic. Call this when the link is in its new state, because the observer is foreign code.
     pub(super) fn report(&mut self, events: &[Event]) -> Caught<()> {
+        let span = self.span.as_ref().and_then(|span| span.id());
         if let Some(outage) = self.long_outage.take() {
             let (attempts, downtime) = *outage;
-            self.reporter.warn_of_long_outage(attempts, downtime);
+            let span = span.clone();
+            warn!(target: TARGET, parent: span, attempts, ?downtime, "the outage continues");
         }
         let mut outcome = Ok(());
         for event in events {
-            outcome = outcome.and(self.reporter.emit(event));
+            log(span.clone(), event);
+            if let Some(observer) = &mut self.observer {
+                outcome = outcome.and(catch_unwind(AssertUnwindSafe(|| observer(event))));
+            }
         }
         outcome
     }
+}
 
-    /// Notes, once in an outage, that it has become a long one. It is logged with the next event;
-    /// no timer runs for it.
-    fn note_long_outage(&mut self, now: Instant) {
-        if let Some(outage) = &mut self.outage {
-            if outage.is_warning_due(now) {
-                self.long_outage = Some(Box::new((outage.attempts(), outage.downtime(now))));
-            }
+fn log(span: Option<Id>, event: &Event) {
+    match event {
+        Event::Lost {
+            generation,
+            cause,
+            uptime,
+        } => {
+            info!(target: TARGET, parent: span, generation, %cause, ?uptime, "connection lost");
         }
+        Event::Retrying {
+            attempt,
+            delay,
+            downtime,
+        } => debug!(target: TARGET, parent: span, attempt, ?delay, ?downtime, "will retry"),
+        Event::AttemptFailed {
+            attempt,
+            error,
+            downtime,
+        } => debug!(target: TARGET, parent: span, attempt, %error, ?downtime, "attempt failed"),
+        Event::Connected {
+            generation,
+            attempts,
+            downtime,
+        } => info!(target: TARGET, parent: span, generation, attempts, ?downtime, "connected"),
+        Event::GaveUp {
+            attempts,
+            outage,
+            last_error,
+        } => error!(target: TARGET, parent: span, attempts, ?outage, %last_error, "gave up"),
+        Event::Closed {} => debug!(target: TARGET, parent: span, "closed"),
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter").finish_non_exhaustive()
     }
 }

@@ -8,7 +8,6 @@ mod config;
 #[cfg(feature = "serde")]
 mod duration;
 mod outage;
-mod schedule;
 mod verdict;
 
 use std::io;
@@ -17,8 +16,6 @@ use std::time::Duration;
 pub use backoff::{Backoff, Jitter};
 pub(crate) use outage::Outage;
 pub use verdict::{Phase, Verdict};
-
-use crate::error::Permanent;
 
 /// The rules for when a connection counts as lost, when to reconnect, and when to give up.
 ///
@@ -61,13 +58,15 @@ use crate::error::Permanent;
 #[must_use]
 pub struct Policy {
     backoff: Backoff,
-    attempt_timeout: Duration,
+    /// At least [`MIN_TIMEOUT`].
+    pub(crate) attempt_timeout: Duration,
     max_attempts: Option<u32>,
     max_outage: Option<Duration>,
     stable_after: Duration,
     eof: Eof,
-    idle_timeout: Option<Duration>,
-    classify: fn(&io::Error, Phase) -> Verdict,
+    /// At least [`MIN_TIMEOUT`].
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) classify: fn(&io::Error, Phase) -> Verdict,
 }
 
 /// The meaning of an end of the stream, which is a read into a buffer with room that returns no
@@ -115,7 +114,8 @@ impl Policy {
     /// handshakes and login. The limit is at least 1 ms. An attempt that exceeds it fails with
     /// [`TimedOut`](io::ErrorKind::TimedOut).
     pub const fn attempt_timeout(mut self, limit: Duration) -> Self {
-        self.attempt_timeout = limit;
+        let is_too_short = limit.as_nanos() < MIN_TIMEOUT.as_nanos();
+        self.attempt_timeout = if is_too_short { MIN_TIMEOUT } else { limit };
         self
     }
 
@@ -168,7 +168,7 @@ impl Policy {
     /// in a `select!` loop. If no read is polled for another full timeout after it expires, the
     /// expiry is ignored and the next read restarts it.
     pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.idle_timeout = limit.into();
+        self.idle_timeout = limit.into().map(|limit| limit.max(MIN_TIMEOUT));
         self
     }
 
@@ -197,28 +197,9 @@ impl Policy {
         self
     }
 
-    /// Classifies an error.
-    pub(crate) fn verdict(&self, error: &io::Error, phase: Phase) -> Verdict {
-        if matches!(phase, Phase::Connect { .. }) && Permanent::is_marked(error) {
-            return Verdict::Permanent;
-        }
-        (self.classify)(error, phase)
-    }
-
     /// Returns true if the reader gets an end of the stream.
     pub(crate) const fn passes_eof(&self) -> bool {
         matches!(self.eof, Eof::Pass)
-    }
-
-    /// Returns the idle timeout, at least 1 ms.
-    #[inline]
-    pub(crate) fn idle_limit(&self) -> Option<Duration> {
-        self.idle_timeout.map(|limit| limit.max(MIN_TIMEOUT))
-    }
-
-    /// Returns the attempt timeout, at least 1 ms.
-    pub(crate) fn attempt_limit(&self) -> Duration {
-        self.attempt_timeout.max(MIN_TIMEOUT)
     }
 }
 

@@ -192,7 +192,7 @@ where
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<(), E> {
         let mut transfer = self.project().transfer;
         let write_error = NoProgress::into_write_error;
-        transfer.take_notice(Op::Write).map_err(write_error)?;
+        transfer.report_loss(Op::Write).map_err(write_error)?;
         let Some(mut messages) = transfer.as_mut().connection() else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
@@ -207,7 +207,7 @@ where
                     .as_mut()
                     .on_failure(Op::Write, failure, &mut NothingToTake);
                 lost.map_err(write_error)?;
-                transfer.take_notice(Op::Write).map_err(write_error)?;
+                transfer.report_loss(Op::Write).map_err(write_error)?;
                 // The message went with the connection: its sender has to know, seam or not.
                 Err(io::Error::from(io::ErrorKind::ConnectionReset).into())
             }

@@ -281,7 +281,7 @@ impl<C: Connect> ReconnectingStream<C> {
         C::Io: Unpin,
     {
         let generation = self.transfer.connected().await?;
-        self.transfer.clear_notices();
+        self.transfer.discard_losses();
         Ok(generation)
     }
 }

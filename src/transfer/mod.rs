@@ -12,7 +12,6 @@
 //! - [`poll_shutdown`](Transfer::poll_shutdown) shuts the writing side down.
 //! - [`poll_connected`](Transfer::poll_connected) waits for a connection without using it.
 
-mod exchange;
 mod loss;
 mod op;
 mod poll;
@@ -25,10 +24,9 @@ mod shutdown;
 )]
 mod transfer;
 
-pub(crate) use exchange::Operation;
 #[cfg(feature = "codec")]
-pub(crate) use exchange::{Exchange, NothingToTake};
-pub(crate) use op::{Failure, NoProgress, Op};
+pub(crate) use op::{Exchange, NothingToTake};
+pub(crate) use op::{Failure, NoProgress, Op, Operation};
 #[cfg(feature = "codec")]
 pub(crate) use readiness::Readiness;
 pub(crate) use transfer::Transfer;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Link, ROLES, Task};
-use crate::link::flags::WRITER_WAITS;
+use crate::link::shared::WRITER_WAITS;
 use crate::link::shared::{Command, Role};
 
 #[test]
@@ -117,7 +117,7 @@ fn a_task_checks_its_condition_after_it_has_registered() {
     for role in ROLES {
         let mut link = Link::new();
         let shared = link.guard.share();
-        // What changes during the look wakes the task.
+        // What changes during the check wakes the task.
         assert!(link.waits_unless(role, || {
             shared.wake_all();
             false
