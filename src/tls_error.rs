@@ -1,4 +1,4 @@
-//! The classification of TLS errors as permanent or transient. Pure.
+//! Which TLS errors are transient. Pure.
 
 use tokio_rustls::rustls::CertificateError;
 pub(crate) use tokio_rustls::rustls::{AlertDescription, Error};

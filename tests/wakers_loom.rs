@@ -114,7 +114,7 @@ fn poll_unseen(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
 /// A poll that changes the link and continues: it wakes the other roles, and stays registered.
 fn poll_with_transition(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
     let is_pending = poll(owner, role, waker);
-    owner.guard.wake_others(Some(role));
+    owner.guard.wake_all_but(Some(role));
     is_pending && poll(owner, role, waker)
 }
 
@@ -134,7 +134,7 @@ enum Before {
 }
 
 fn check_command_meets_poll(poll: HalfPoll, command: fn() -> Command) {
-    for role in [Role::Read, Role::Write, Role::Watch] {
+    for role in [Role::Read, Role::Write, Role::Connect] {
         for before in [Before::Nothing, Before::Waited, Before::WaitedElsewhere] {
             loom::model(move || {
                 let mut owner = Owner::default();

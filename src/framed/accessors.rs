@@ -37,7 +37,7 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
     /// peer's replies.
     #[must_use]
     pub fn confirm_handle(&self) -> ConfirmHandle {
-        ConfirmHandle::new(self.core.acks.pending(), self.transfer.waker())
+        ConfirmHandle::new(self.core.confirms.pending(), self.transfer.waker())
     }
 
     /// Confirms the `n` oldest messages that are not confirmed: the peer has them. With

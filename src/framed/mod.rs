@@ -1,8 +1,9 @@
 //! Messages over one connection after another.
 //!
 //! A [pure core](core) knows what was received and what is to be sent. [One pump](pump) moves the
-//! bytes between it and the connection. Every poll method runs the pump and then asks the core one
-//! question, so it makes no difference which half polls, or meets a loss.
+//! bytes between it and the connection. Every poll method is a loop: it processes what has changed,
+//! asks the core for its result, and runs the pump until there is one. It makes no difference which
+//! half polls, or meets a loss.
 
 mod accessors;
 mod builder;
@@ -11,8 +12,8 @@ mod confirm;
 mod connector;
 mod core;
 mod drive;
+mod ended;
 mod frames;
-mod past;
 mod pump;
 mod recv_buffer;
 mod recv_queue;
@@ -68,7 +69,7 @@ type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
 ///   With [`Resend::Torn`], the default, it is not sent again. [`Resend::Unconfirmed`] keeps
 ///   messages until they are confirmed, and sends the rest again: at least once.
 ///
-/// The [`Seam`](crate::Seam) decides how the reader is told of a seam: by one `Err` item, by the
+/// The [`Seam`](crate::Seam) decides how a seam is reported to the reader: by one `Err` item, by the
 /// end of the stream once, or not at all. The sink never fails because of a seam: messages that it
 /// has accepted are sent on the next connection.
 ///

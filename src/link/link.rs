@@ -1,4 +1,4 @@
-//! The link: its states, its getters, and how it is polled.
+//! The link: its states, its constructors and getters, and how it is polled.
 
 use std::fmt;
 use std::io;
@@ -11,9 +11,9 @@ use pin_project::pin_project;
 
 use super::attempt::ConnectAttempt;
 use super::handle::Handle;
+use super::reconnector::{Reconnector, Settings};
 use super::shared::{CHANGED, IDLE, Role, SharedGuard};
 use super::state::State;
-use super::supervisor::{Settings, Supervisor};
 use super::timers::{Delay, IdleTimer, now};
 use crate::connect::{Attempt, Connect};
 use crate::error::{ConnectionLost, GaveUp};
@@ -27,7 +27,7 @@ use crate::seam::Seam;
 pub(crate) struct Link<C: Connect> {
     #[pin]
     pub(super) state: ConnState<C>,
-    pub(super) supervisor: Box<Supervisor<C>>,
+    pub(super) reconnector: Box<Reconnector<C>>,
     /// Commands, flags and wakers.
     pub(crate) shared: SharedGuard,
 }
@@ -49,16 +49,16 @@ pub(super) enum ConnState<C: Connect> {
         number: u32,
     },
     GaveUp(GaveUp),
-    /// With the loss that nothing has replaced, if the connection was lost while it was shut down.
+    /// With the final loss, if the connection was lost while it was shut down.
     Closed(Option<ConnectionLost>),
 }
 
-/// Why a link has no connection, and does not get one by waiting.
+/// Why [`Link::poll_connected`] returns without a connection.
 #[derive(Debug)]
 pub(crate) enum Unavailable {
     GaveUp(GaveUp),
     Closed,
-    /// An attempt failed with an error that is the caller's. The outage continues at the next
+    /// An attempt failed with an error that the policy surfaces. The outage continues at the next
     /// poll.
     Surfaced(io::Error),
 }
@@ -72,14 +72,14 @@ impl<C: Connect> Link<C> {
                 attempt: 1,
                 delay: Duration::ZERO,
             },
-            supervisor: Box::new(Supervisor::new(connector, settings)),
+            reconnector: Box::new(Reconnector::new(connector, settings)),
             shared: SharedGuard::default(),
         }
     }
 
     /// Returns a link that has a connection already.
     pub(crate) fn wrap(connector: C, settings: Settings, io: C::Io) -> Self {
-        Self::with_connection(Supervisor::new(connector, settings), io)
+        Self::with_connection(Reconnector::new(connector, settings), io)
     }
 
     /// Returns a link whose first connection was made by a single attempt.
@@ -88,32 +88,32 @@ impl<C: Connect> Link<C> {
     ///
     /// The error of the attempt, or `TimedOut`.
     pub(crate) async fn connect_once(connector: C, settings: Settings) -> io::Result<Self> {
-        let mut supervisor = Supervisor::new(connector, settings);
-        let future = supervisor.connector.connect(&Attempt::first());
-        let mut attempt = ConnectAttempt::new(future, supervisor.policy.attempt_timeout);
+        let mut reconnector = Reconnector::new(connector, settings);
+        let future = reconnector.connector.connect(&Attempt::first());
+        let mut attempt = ConnectAttempt::new(future, reconnector.policy.attempt_timeout);
         let io = std::future::poll_fn(|cx| attempt.poll(cx))
             .await
             .unwrap_or_else(|panic| resume_unwind(panic))?;
-        Ok(Self::with_connection(supervisor, io))
+        Ok(Self::with_connection(reconnector, io))
     }
 
-    fn with_connection(mut supervisor: Supervisor<C>, io: C::Io) -> Self {
+    fn with_connection(mut reconnector: Reconnector<C>, io: C::Io) -> Self {
         let since = now();
-        let connected = supervisor.connected(since);
-        supervisor
+        let connected = reconnector.connected(since);
+        reconnector
             .reporter
             .report(&[connected])
             .unwrap_or_else(|panic| resume_unwind(panic));
         let link = Self {
             state: ConnState::Connected { io, since },
-            supervisor: Box::new(supervisor),
+            reconnector: Box::new(reconnector),
             shared: SharedGuard::default(),
         };
         link.shared.flags.set(CHANGED);
         link
     }
 
-    /// Returns the connection if none of these flags is set: the fast path.
+    /// Returns the connection if none of these flags is set.
     #[inline]
     pub(crate) fn connection_unless(self: Pin<&mut Self>, flags: u32) -> Option<Pin<&mut C::Io>> {
         let this = self.project();
@@ -129,7 +129,8 @@ impl<C: Connect> Link<C> {
         self.connection_unless(0)
     }
 
-    /// Drives the backoff and the attempts. Ready once there is a connection, or none will come.
+    /// Drives the backoff and the attempts. Ready once there is a connection, once no connection
+    /// will follow, or when the policy surfaces the error of an attempt.
     ///
     /// While it is `Pending`, the timer and the attempt have a waker that wakes the tasks of all
     /// roles: the task that polled last may have been dropped when they complete.
@@ -169,14 +170,14 @@ impl<C: Connect> Link<C> {
         has_work: impl FnOnce() -> bool,
     ) -> bool {
         let this = self.project();
-        let registrations = &mut this.supervisor.registrations;
+        let registrations = &mut this.reconnector.registrations;
         registrations.register_and_check(this.shared, role, waker, has_work)
     }
 
     /// Returns whether the polling task is registered and there is no command.
     #[inline]
     pub(crate) fn is_registered(&self, role: Role, waker: &Waker) -> bool {
-        let registrations = &self.supervisor.registrations;
+        let registrations = &self.reconnector.registrations;
         registrations.is_registered(&self.shared, role, waker)
     }
 
@@ -186,11 +187,11 @@ impl<C: Connect> Link<C> {
     pub(crate) fn poll_idle(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Error> {
         let this = self.project();
         let (Some(limit), ConnState::Connected { .. }) =
-            (this.supervisor.policy.idle_timeout, &*this.state)
+            (this.reconnector.policy.idle_timeout, &*this.state)
         else {
             return Poll::Pending;
         };
-        let idle = &mut this.supervisor.idle;
+        let idle = &mut this.reconnector.idle;
         let idle = idle.get_or_insert_with(|| IdleTimer::new(limit));
         if !this.shared.flags.any(IDLE) {
             idle.restart(limit);
@@ -200,20 +201,20 @@ impl<C: Connect> Link<C> {
     }
 
     pub(crate) fn seam(&self) -> Seam {
-        self.supervisor.seam
+        self.reconnector.seam
     }
 
     pub(crate) fn policy(&self) -> &Policy {
-        &self.supervisor.policy
+        &self.reconnector.policy
     }
 
     /// Returns the number of the latest connection; 0 before the first.
     pub(crate) fn generation(&self) -> u64 {
-        self.supervisor.generation
+        self.reconnector.generation
     }
 
     pub(crate) fn state(&self) -> State {
-        self.state.state(self.supervisor.generation)
+        self.state.state(self.reconnector.generation)
     }
 
     pub(crate) fn handle(&self) -> Handle {
@@ -252,9 +253,9 @@ impl<C: Connect> Link<C> {
         Some(gave_up)
     }
 
-    /// Returns the loss that closed the link, because the connection was lost while it was shut
-    /// down.
-    pub(crate) fn closing_loss(&self) -> Option<&ConnectionLost> {
+    /// Returns the loss that closed the link: no connection follows, because the stream was being
+    /// shut down.
+    pub(crate) fn final_loss(&self) -> Option<&ConnectionLost> {
         let ConnState::Closed(lost) = &self.state else {
             return None;
         };
@@ -263,7 +264,7 @@ impl<C: Connect> Link<C> {
 
     /// Returns the last loss, which may have been replaced by a connection.
     pub(crate) fn last_loss(&self) -> Option<ConnectionLost> {
-        let (generation, cause) = self.supervisor.last_loss.clone()?;
+        let (generation, cause) = self.reconnector.last_loss.clone()?;
         Some(ConnectionLost {
             generation,
             cause,

@@ -19,20 +19,22 @@ pub(crate) const COMMANDS: u32 = CLOSE | RECONNECT | MARK_LOST;
 pub(crate) const READ_LOSS: u32 = 1 << 3;
 /// The last loss was not reported to the writer.
 pub(crate) const WRITE_LOSS: u32 = 1 << 4;
-/// A connection came or went, and the owner of the link has not processed that.
+/// A connection came or went, and the stream of messages has not processed that.
 pub(crate) const CHANGED: u32 = 1 << 5;
-/// The idle timer runs.
+/// A read waits under the idle timer.
 pub(crate) const IDLE: u32 = 1 << 6;
-/// The user has begun to shut down: no connection is replaced from here on.
+/// The shutdown of the connection has begun: no connection is replaced from here on. A close of
+/// messages sets it once everything is sent.
 pub(crate) const SHUTTING_DOWN: u32 = 1 << 7;
 /// The connection has been shut down.
 pub(crate) const SHUT_DOWN: u32 = 1 << 8;
-/// The reader's waker is in its slot; the writer's and the watcher's bits follow.
+/// The reader's waker is in its slot. The bits of the other roles follow.
 const WAITING: u32 = 1 << 9;
 pub(crate) const WRITER_WAITS: u32 = WAITING << 1;
 const ANY_WAITING: u32 = WAITING | WAITING << 1 | WAITING << 2;
 
-/// Reasons to leave the fast path. While none is set, a poll goes straight to the connection.
+/// What keeps an operation from the fast path. While none of its flags is set, a poll goes straight
+/// to the connection.
 ///
 /// Most bits belong to the owner of the link alone. They share one atomic with the commands of
 /// other threads all the same, since the fast path then costs a single load.
@@ -67,11 +69,11 @@ pub(crate) enum Role {
     Read,
     Write,
     /// Waits for a connection without using it.
-    Watch,
+    Connect,
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Watch];
+    const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Connect];
 
     #[inline]
     const fn waiting(self) -> u32 {
@@ -95,7 +97,8 @@ type MarkedLost = (u64, io::Error);
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) flags: Flags,
-    /// A waker is in its slot from the moment its role is told `Pending` until it is woken.
+    /// A waker is in its slot from its registration until it is woken or deregistered. The flag of
+    /// its role is set for as long.
     wakers: Mutex<[Option<Waker>; 3]>,
     /// Boxed, because it is there rarely.
     marked_lost: Mutex<Option<Box<MarkedLost>>>,
@@ -157,11 +160,11 @@ impl Shared {
 
     /// Wakes the tasks of all roles.
     pub(crate) fn wake_all(&self) {
-        self.wake_others(None);
+        self.wake_all_but(None);
     }
 
     /// Wakes the tasks of all roles but this one, which is the one that polls.
-    pub(crate) fn wake_others(&self, polling: Option<Role>) {
+    pub(crate) fn wake_all_but(&self, polling: Option<Role>) {
         let kept = polling.map_or(0, Role::waiting);
         let woken = {
             let mut wakers = lock(&self.wakers);
@@ -252,7 +255,7 @@ impl Registrations {
             std::mem::replace(&mut wakers[role as usize], new)
         };
         drop(old);
-        // A watcher, which waits rarely, is registered each time.
+        // `Role::Connect`, which waits rarely, is registered each time.
         if let Some(last) = self.0.get_mut(role as usize) {
             *last = identity(waker);
         }

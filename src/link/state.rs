@@ -5,13 +5,15 @@ use std::time::Duration;
 /// The state of a stream, between one connection and the next.
 ///
 /// ```text
-///             loss                 delay over
-/// Connected ───────► Backoff ──────────────────► Connecting
-///     ▲                 ▲  │                       │   │
-///     │                 │  └──► GaveUp ◄───────────│───┤ permanent error
-///     │                 └──────────────────────────┘   │
-///     │                      failed, timed out         │
-///     └────────────────────────────────────────────────┘ succeeded
+///             loss                delay over
+/// Connected ───────► Backoff ─────────────────► Connecting
+///   ▲    │              ▲                         │  │  │
+///   │    │              └─────────────────────────┘  │  │
+///   │    │                     failed, timed out     │  │
+///   │    └───────────────► GaveUp ◄──────────────────┘  │
+///   │     permanent error, or nothing left to try       │
+///   └───────────────────────────────────────────────────┘
+///                          succeeded
 /// ```
 ///
 /// Every state can change to `Closed`, which is final. A reconnect on demand changes `GaveUp` to

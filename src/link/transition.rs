@@ -5,16 +5,15 @@
 //! | Connected | loss | Backoff; `GaveUp` if nothing is left to try or the error is permanent; Closed while shutting down |
 //! | Backoff | delay over | Connecting |
 //! | Connecting | success | Connected |
-//! | Connecting | failure, timeout, panic | Backoff, `GaveUp` |
+//! | Connecting | failure, timeout, panic | Backoff; `GaveUp` if nothing is left to try or the error is permanent |
 //! | Connected, `GaveUp` | reconnect | Backoff without a delay |
 //! | Backoff | reconnect | Backoff without a delay, for the same attempt |
 //! | any | close | Closed |
 //!
-//! Foreign code (a connector, an observer, the classifier, the iterator of delays, the drop of a
-//! connection, a waker) may panic. What it returns is computed before the state changes or its
-//! panic is kept until after it, so a panic always finds the link in a complete state: the new
-//! one is set, published and reported, and the waiting tasks are woken. Then the panic continues
-//! in the task that polled.
+//! A change sets the new state, which drops the old connection, then publishes the state, wakes
+//! the waiting tasks and reports the events. Foreign code (a connector, an observer, the
+//! classifier, the iterator of delays, the drop of a connection) may panic before or during that.
+//! The panic is kept until the change is complete. Then it continues in the task that polled.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -48,14 +47,14 @@ impl<C: Connect> Link<C> {
         next: ConnState<C>,
         events: &[Event],
     ) {
-        let state = next.state(self.supervisor.generation);
+        let state = next.state(self.reconnector.generation);
         // Drops what the old state holds. If that panics, the new state is in place all the same.
         let dropped = catch_unwind(AssertUnwindSafe(|| {
             self.as_mut().project().state.set(next);
         }));
         self.shared.publish(state);
-        self.shared.wake_others(polling);
-        let reported = self.project().supervisor.reporter.report(events);
+        self.shared.wake_all_but(polling);
+        let reported = self.project().reconnector.reporter.report(events);
         dropped
             .and(reported)
             .unwrap_or_else(|panic| resume_unwind(panic));
@@ -72,18 +71,18 @@ impl<C: Connect> Link<C> {
             return;
         };
         let now = now();
-        let supervisor = &mut *self.as_mut().project().supervisor;
-        let lost = supervisor.lost(cause, since, now);
+        let reconnector = &mut *self.as_mut().project().reconnector;
+        let lost = reconnector.lost(cause, since, now);
         let mut panic = None;
         let (next, event) = match then {
             AfterLoss::Close => (ConnState::Closed(self.last_loss()), Event::Closed {}),
             AfterLoss::Retry => {
-                supervisor.begin_outage(since, now);
-                let delay = supervisor.next_delay(now, &mut panic);
+                reconnector.begin_outage(since, now);
+                let delay = reconnector.next_delay(now, &mut panic);
                 self.as_mut().next_state(delay, now)
             }
             AfterLoss::GiveUp => {
-                supervisor.begin_outage(since, now);
+                reconnector.begin_outage(since, now);
                 self.as_mut().next_state(None, now)
             }
         };
@@ -114,9 +113,9 @@ impl<C: Connect> Link<C> {
                 return;
             }
         };
-        let supervisor = &mut *self.as_mut().project().supervisor;
-        supervisor.outage = Some(Outage::begin(now));
-        let lost = lost_since.map(|since| supervisor.lost(reconnect_requested(), since, now));
+        let reconnector = &mut *self.as_mut().project().reconnector;
+        reconnector.outage = Some(Outage::begin(now));
+        let lost = lost_since.map(|since| reconnector.lost(reconnect_requested(), since, now));
         let (next, retrying) = self.as_mut().next_state(Some(Duration::ZERO), now);
         if lost.is_some() {
             self.shared.flags.clear(IDLE);
@@ -140,9 +139,9 @@ impl<C: Connect> Link<C> {
         polling: Role,
     ) -> Result<(), Unavailable> {
         let now = now();
-        let supervisor = &mut *self.as_mut().project().supervisor;
-        let (attempt, limit) = supervisor.start_attempt(now);
-        let started = catch_unwind(AssertUnwindSafe(|| supervisor.connector.connect(&attempt)));
+        let reconnector = &mut *self.as_mut().project().reconnector;
+        let (attempt, limit) = reconnector.start_attempt(now);
+        let started = catch_unwind(AssertUnwindSafe(|| reconnector.connector.connect(&attempt)));
         match started {
             Ok(future) => {
                 let next = ConnState::Connecting {
@@ -166,7 +165,7 @@ impl<C: Connect> Link<C> {
         let since = now();
         match outcome {
             Ok(Ok(io)) => {
-                let connected = self.as_mut().project().supervisor.connected(since);
+                let connected = self.as_mut().project().reconnector.connected(since);
                 self.shared.flags.set(CHANGED);
                 let next = ConnState::Connected { io, since };
                 self.transition(Some(polling), next, &[connected]);
@@ -188,10 +187,10 @@ impl<C: Connect> Link<C> {
         error: io::Error,
     ) -> Result<(), Unavailable> {
         let now = now();
-        let supervisor = &mut *self.as_mut().project().supervisor;
+        let reconnector = &mut *self.as_mut().project().reconnector;
         let mut panic = None;
-        let is_initial = supervisor.generation == 0;
-        let policy = &supervisor.policy;
+        let is_initial = reconnector.generation == 0;
+        let policy = &reconnector.policy;
         let verdict = AssertUnwindSafe(|| policy.verdict_of_attempt(&error, is_initial));
         let verdict = catch_unwind(verdict).unwrap_or_else(|payload| {
             panic = Some(payload);
@@ -201,10 +200,10 @@ impl<C: Connect> Link<C> {
             Verdict::Surface => (clone_error(&error), Some(error)),
             Verdict::Lost | Verdict::Permanent => (error, None),
         };
-        let failed = supervisor.attempt_failed(number, known, now);
+        let failed = reconnector.attempt_failed(number, known, now);
         let delay = match verdict {
             Verdict::Permanent => None,
-            Verdict::Lost | Verdict::Surface => supervisor.next_delay(now, &mut panic),
+            Verdict::Lost | Verdict::Surface => reconnector.next_delay(now, &mut panic),
         };
         let (next, event) = self.as_mut().next_state(delay, now);
         self.transition(Some(polling), next, &[failed, event]);
@@ -221,12 +220,12 @@ impl<C: Connect> Link<C> {
         delay: Option<Duration>,
         now: Instant,
     ) -> (ConnState<C>, Event) {
-        let supervisor = &mut *self.project().supervisor;
+        let reconnector = &mut *self.project().reconnector;
         let Some(delay) = delay else {
-            let (gave_up, event) = supervisor.give_up(now);
+            let (gave_up, event) = reconnector.give_up(now);
             return (ConnState::GaveUp(gave_up), event);
         };
-        let outage = supervisor.outage.get_or_insert_with(|| Outage::begin(now));
+        let outage = reconnector.outage.get_or_insert_with(|| Outage::begin(now));
         let attempt = outage.attempts.saturating_add(1);
         let event = Event::Retrying {
             attempt,
@@ -242,7 +241,7 @@ impl<C: Connect> Link<C> {
     }
 }
 
-/// The flags of a loss that no half and no face has processed yet.
+/// The flags of a loss that has not been processed.
 const UNREPORTED_LOSS: u32 = READ_LOSS | WRITE_LOSS | CHANGED;
 
 /// The cause of a loss that the user asked for.
@@ -253,7 +252,7 @@ fn reconnect_requested() -> io::Error {
     )
 }
 
-/// Returns an error that says the same, for when the original is given away.
+/// Returns a copy of an error that is returned to a caller, for the log and the observer.
 fn clone_error(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(
         || io::Error::new(error.kind(), error.to_string()),

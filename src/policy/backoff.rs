@@ -229,15 +229,15 @@ pub(super) enum Schedule {
 impl Schedule {
     /// Returns the next delay, or `None` once the iterator has ended. `random` is in `[0, 1)`.
     pub(super) fn next(&mut self, backoff: &Backoff, random: f64) -> Option<Duration> {
-        let base = match self {
+        let longest = match self {
             Self::Exponential { next, factor } => {
-                let base = (*next).min(backoff.max);
-                *next = saturating_mul(base, *factor);
-                base
+                let longest = (*next).min(backoff.max);
+                *next = saturating_mul(longest, *factor);
+                longest
             }
             Self::Iterated(delays) => delays.get_mut().next()?.min(backoff.max),
         };
-        Some(backoff.jitter.spread(base, random))
+        Some(backoff.jitter.spread(longest, random))
     }
 }
 

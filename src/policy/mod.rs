@@ -31,7 +31,7 @@ pub use verdict::{Phase, Verdict};
 /// |---|---|---|
 /// | [`backoff`](Self::backoff) | exponential, 100 ms to 10 s, factor 2, full jitter | after an outage of 60 s, 10,000 clients make at most about 200 connections in 100 ms; without jitter they make all of them in the same 100 ms |
 /// | [`attempt_timeout`](Self::attempt_timeout) | 10 s | the system's own, about two minutes on Linux (`tcp(7)`, `tcp_syn_retries`), is longer than most callers wait |
-/// | [`max_attempts`](Self::max_attempts) | 100 | about eight minutes of backoff; after that an operator should be told |
+/// | [`max_attempts`](Self::max_attempts) | 100 | about eight minutes of backoff; after that an operator should know |
 /// | [`max_outage`](Self::max_outage) | none | |
 /// | [`stable_after`](Self::stable_after) | 10 s | a peer that accepts and resets immediately gets 18 connections in the first minute and 12 in each later one; it would get 1,070 if a successful connect reset the backoff |
 /// | [`eof`](Self::eof) | [`Eof::Reconnect`] | a killed server sends FIN as often as RST |
@@ -132,7 +132,9 @@ impl Policy {
     /// for no limit.
     ///
     /// An attempt that is running at that moment is cancelled. The stream gives up without a wait if
-    /// the next attempt would begin after it. The lifetime of a connection that died before it was
+    /// the next attempt would begin after it. Unless the limit is zero,
+    /// the first attempt of an outage is made all the same: without a delay, if its delay would
+    /// exceed the limit. The lifetime of a connection that died before it was
     /// [stable](Self::stable_after) is part of the outage.
     pub fn max_outage(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.max_outage = limit.into();

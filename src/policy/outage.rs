@@ -23,7 +23,7 @@ pub(crate) struct Outage {
 #[derive(Debug)]
 enum Warning {
     Due,
-    Given,
+    Logged,
 }
 
 impl Outage {
@@ -104,10 +104,10 @@ impl Outage {
     /// Returns the attempts and the downtime, once, when the outage has become a long one.
     pub(crate) fn take_warning(&mut self, now: Instant) -> Option<Box<(u32, Duration)>> {
         let downtime = self.downtime(now);
-        if matches!(self.warning, Warning::Given) || downtime < LONG_OUTAGE {
+        if matches!(self.warning, Warning::Logged) || downtime < LONG_OUTAGE {
             return None;
         }
-        self.warning = Warning::Given;
+        self.warning = Warning::Logged;
         Some(Box::new((self.attempts, downtime)))
     }
 }

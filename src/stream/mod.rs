@@ -28,7 +28,7 @@ use crate::transfer::Transfer;
 /// # What is lost
 ///
 /// Bytes that a dead connection had accepted may not have arrived; neither side can tell. The
-/// [`Seam`](crate::Seam) decides what else the user of the stream is told. With the default,
+/// [`Seam`](crate::Seam) decides what else is reported to the user of the stream. With the default,
 /// [`Seam::Hidden`](crate::Seam::Hidden), that is nothing, so a message can be cut in two and
 /// continue on a connection whose peer never received its beginning. With
 /// [`Seam::Error`](crate::Seam::Error) each half gets one error first.
@@ -232,7 +232,7 @@ impl<C: Connect> ReconnectingStream<C> {
     }
 
     /// Waits for a connection, as [`connected`](Self::connected) does, and discards the errors of
-    /// all earlier seams that the halves have not been given.
+    /// all earlier seams that were not reported to the halves.
     ///
     /// Use this when per-connection state (a `BufReader`, a protocol of another crate) is rebuilt on
     /// each connection. Without it, a loss met by one half would be reported by the other half on

@@ -7,15 +7,14 @@ use std::pin::Pin;
 use super::op::{Exchange, Failure, NoProgress, Op};
 use super::transfer::Transfer;
 use crate::connect::Connect;
-use crate::error::ConnectionLost;
 use crate::link::shared::{CHANGED, COMMANDS, READ_LOSS, SHUTTING_DOWN, WRITE_LOSS};
 use crate::link::{AfterLoss, Command, Role, State};
 use crate::policy::{Phase, Verdict};
 
 impl<C: Connect> Transfer<C> {
-    /// Reports to this half what it has to know before it waits or uses a connection. For a half of
-    /// bytes that is the last loss, as the error of its seam; for a face that keeps state for each
-    /// connection, that one came or went.
+    /// Reports to this half what it has to process before it waits or uses a connection. For a half
+    /// of bytes that is the last loss, as the error of its seam; for a half of messages, that a
+    /// connection came or went.
     pub(crate) fn report_loss(&self, op: Op) -> Result<(), NoProgress> {
         let flags = &self.link.shared.flags;
         match op {
@@ -34,9 +33,9 @@ impl<C: Connect> Transfer<C> {
                 // if all had been read, so the reader gets the loss whatever the seam.
                 Role::Read if self.is_shutting_down() => {
                     flags.clear(op.loss_flag());
-                    Err(NoProgress::Error(unreplaced(&lost)))
+                    Err(NoProgress::Error(lost.into_final_error()))
                 }
-                Role::Read | Role::Write | Role::Watch => Ok(()),
+                Role::Read | Role::Write | Role::Connect => Ok(()),
             },
             State::Connected { .. } | State::Backoff { .. } | State::Connecting { .. } => {
                 flags.clear(op.loss_flag());
@@ -75,7 +74,7 @@ impl<C: Connect> Transfer<C> {
         }
         match command {
             Command::Close => {
-                // The caller of `close` knows. No loss is reported to a half any more.
+                // The stream is closed on demand: no loss is reported to a half any more.
                 self.link.shared.flags.clear(READ_LOSS | WRITE_LOSS);
                 self.project().link.close(op.map(Op::role));
                 Ok(())
@@ -97,7 +96,7 @@ impl<C: Connect> Transfer<C> {
         exchange: &mut E,
     ) -> Result<(), NoProgress> {
         let (classified, phase, error) = match failure {
-            Failure::Empty => return Err(NoProgress::End),
+            Failure::Done => return Err(NoProgress::End),
             Failure::Eof if self.link.policy().passes_eof() => return Err(NoProgress::End),
             Failure::Eof if self.is_shutting_down() => {
                 if self.is_shut_down() {
@@ -163,10 +162,10 @@ impl<C: Connect> Transfer<C> {
             return Ok(());
         }
         link.lose(polling, cause, AfterLoss::Close);
-        match (op, self.link.closing_loss()) {
+        match (op, self.link.final_loss()) {
             (Some(op @ (Op::Read | Op::Write | Op::Flush)), Some(lost)) => {
                 self.link.shared.flags.clear(op.loss_flag());
-                Err(NoProgress::Error(unreplaced(lost)))
+                Err(NoProgress::Error(lost.clone().into_final_error()))
             }
             (Some(_) | None, _) => Ok(()),
         }
@@ -189,9 +188,4 @@ impl<C: Connect> Transfer<C> {
     pub(crate) fn discard_losses(&self) {
         self.link.shared.flags.clear(READ_LOSS | WRITE_LOSS);
     }
-}
-
-/// Returns the error of a loss that nothing replaces: it has the kind of its cause.
-pub(super) fn unreplaced(lost: &ConnectionLost) -> io::Error {
-    io::Error::new(lost.cause.kind(), lost.clone())
 }

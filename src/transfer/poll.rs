@@ -1,10 +1,10 @@
-//! Running an operation: the fast path, and the slow loop.
+//! Running an operation: the fast path, and the loop over connections.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::op::{Exchange, NoProgress, NothingToTake, Op, Operation};
+use super::op::{Exchange, NoProgress, NothingToRead, Op, Operation};
 use super::transfer::Transfer;
 use crate::connect::Connect;
 use crate::link::shared::{COMMANDS, IDLE};
@@ -17,11 +17,11 @@ impl<C: Connect> Transfer<C> {
         cx: &mut Context<'_>,
         exchange: &mut E,
     ) -> Poll<io::Result<u64>> {
-        let polling = Role::Watch;
+        let polling = Role::Connect;
         loop {
             let link = self.as_mut().project().link;
             if link.register_and_check(polling, cx.waker(), || false) {
-                // The loss of a command is reported to the halves, not to a watcher.
+                // A loss is reported to the halves, not to a task that waits for a connection.
                 let _ = self.as_mut().execute_command(None, exchange);
             }
             let link = self.as_mut().project().link;
@@ -128,11 +128,11 @@ impl<C: Connect> Transfer<C> {
         cx: &mut Context<'_>,
         mut operation: O,
     ) -> Poll<Result<O::Output, NoProgress>> {
-        match operation.classify(result) {
+        match operation.check(result) {
             Ok(output) => Poll::Ready(Ok(output)),
             Err(failure) => {
                 let this = self.as_mut();
-                this.on_failure(O::OP, failure, &mut NothingToTake)?;
+                this.on_failure(O::OP, failure, &mut NothingToRead)?;
                 self.poll_io_slow(cx, operation)
             }
         }
@@ -147,7 +147,7 @@ impl<C: Connect> Transfer<C> {
     ) -> Poll<Result<O::Output, NoProgress>> {
         let exchange = &mut |io: Pin<&mut C::Io>, cx: &mut Context<'_>| {
             let polled = operation.poll(io, cx);
-            polled.map(|result| operation.classify(result))
+            polled.map(|result| operation.check(result))
         };
         self.poll_op(O::OP, cx, exchange)
     }
@@ -160,19 +160,19 @@ impl<C: Connect> Transfer<C> {
         exchange: &mut E,
     ) -> Poll<Result<E::Output, NoProgress>> {
         loop {
-            match ready!(self.as_mut().poll_once(op, cx, exchange)) {
+            match ready!(self.as_mut().poll_current(op, cx, exchange)) {
                 Err(NoProgress::Changed) => {}
                 result => return Poll::Ready(result),
             }
         }
     }
 
-    /// Runs an exchange on one connection. When that is lost, or a new one is there, the result is
-    /// [`NoProgress::Changed`] before anything waits.
+    /// Runs an exchange on the current connection until it makes progress. When the connection is
+    /// lost, or a new one is there, the result is [`NoProgress::Changed`] before anything waits.
     ///
-    /// `Pending` is ended by the connection, by a timer or an attempt, by whatever another role
-    /// makes of the link, and by a command: the polling task is registered with the link.
-    pub(crate) fn poll_once<E: Exchange<C::Io>>(
+    /// `Pending` is ended by the connection, by a timer or an attempt, by a change that another
+    /// role makes, and by a command: the polling task is registered with the link.
+    pub(crate) fn poll_current<E: Exchange<C::Io>>(
         mut self: Pin<&mut Self>,
         op: Op,
         cx: &mut Context<'_>,
@@ -202,7 +202,8 @@ impl<C: Connect> Transfer<C> {
 
     /// Polls an exchange once, on a connection that this operation may use.
     ///
-    /// `Pending` has registered nothing for the connection: `poll_once` does.
+    /// `Pending` may have registered the task with the connection alone: `poll_current` registers it
+    /// with the link.
     #[inline]
     fn poll_exchange<E: Exchange<C::Io>>(
         mut self: Pin<&mut Self>,
@@ -220,7 +221,7 @@ impl<C: Connect> Transfer<C> {
         match ready!(exchange.poll(io, cx)) {
             Ok(output) => {
                 match op {
-                    Op::Read | Op::Receive => self.stop_idle_timer(),
+                    Op::Read | Op::Receive => self.end_idle_wait(),
                     Op::Write | Op::Flush | Op::Send => {}
                 }
                 Poll::Ready(Ok(output))
@@ -244,8 +245,8 @@ impl<C: Connect> Transfer<C> {
         !self.link.shared.flags.any(op.slow_flags())
     }
 
-    /// Waits until there is a connection that this operation may use: the half has been told of
-    /// every loss before it.
+    /// Waits until there is a connection that this operation may use: every loss before it was
+    /// reported to the half.
     fn poll_usable<E: Exchange<C::Io>>(
         mut self: Pin<&mut Self>,
         op: Op,
@@ -274,9 +275,10 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    /// Stops the idle timer, because bytes have arrived.
+    /// Ends the wait under the idle timer, because bytes have arrived. The next wait starts the timer
+    /// again.
     #[inline]
-    pub(crate) fn stop_idle_timer(&self) {
+    pub(crate) fn end_idle_wait(&self) {
         self.link.shared.flags.clear(IDLE);
     }
 }

@@ -4,8 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::loss::unreplaced;
-use super::op::{Exchange, Failure, NoProgress, NothingToTake, Op};
+use super::op::{Exchange, Failure, NoProgress, NothingToRead, Op};
 use super::transfer::Transfer;
 use crate::connect::Connect;
 use crate::link::shared::{READ_LOSS, SHUT_DOWN, SHUTTING_DOWN};
@@ -17,7 +16,7 @@ impl<C: Connect> Transfer<C> {
     ///
     /// With `Seam::Error` and `Seam::Eof` a pending loss is reported first, so that the writer can
     /// send its last bytes again. `Pending` is ended as that of
-    /// [`poll_once`](Self::poll_once).
+    /// [`poll_current`](Self::poll_current).
     pub(crate) fn poll_shutdown<E>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -30,7 +29,7 @@ impl<C: Connect> Transfer<C> {
         loop {
             if self.as_mut().register_and_check(op, cx.waker(), || false) {
                 // A loss is part of the result.
-                let _ = self.as_mut().execute_command(Some(op), &mut NothingToTake);
+                let _ = self.as_mut().execute_command(Some(op), &mut NothingToRead);
             }
             if let Some(result) = self.shutdown_result() {
                 return Poll::Ready(result);
@@ -68,8 +67,8 @@ impl<C: Connect> Transfer<C> {
         }
         Some(
             self.link
-                .closing_loss()
-                .map_or(Ok(()), |lost| Err(unreplaced(lost))),
+                .final_loss()
+                .map_or(Ok(()), |lost| Err(lost.clone().into_final_error())),
         )
     }
 

@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use pin_project::pin_project;
 
-use super::op::{NothingToTake, closed};
+use super::op::{NothingToRead, closed};
 use crate::connect::Connect;
 use crate::error::{ConnectionLost, GaveUp};
 use crate::link::shared::{CHANGED, COMMANDS, SHUT_DOWN, SHUTTING_DOWN};
@@ -58,12 +58,12 @@ impl<C: Connect> Transfer<C> {
     where
         C::Io: Unpin,
     {
-        poll_fn(|cx| Pin::new(&mut *self).poll_connected(cx, &mut NothingToTake)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_connected(cx, &mut NothingToRead)).await
     }
 
     /// Wakes the tasks of all roles but the one that polls.
-    pub(crate) fn wake_others(&self, polling: Role) {
-        self.link.shared.wake_others(Some(polling));
+    pub(crate) fn wake_all_but(&self, polling: Role) {
+        self.link.shared.wake_all_but(Some(polling));
     }
 
     /// Removes the waker of a role that does not wait any more.
@@ -113,7 +113,8 @@ impl<C: Connect> Transfer<C> {
         Ok(())
     }
 
-    /// Returns true once the user has begun to shut down.
+    /// Returns true once the shutdown of the connection has begun: no connection is replaced. A
+    /// close of messages is still false while it sends.
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.link.shared.flags.any(SHUTTING_DOWN)
     }

@@ -13,7 +13,7 @@ use super::shared::{
 use super::state::State;
 use super::test_task::Task;
 
-const ROLES: [Role; 3] = [Role::Read, Role::Write, Role::Watch];
+const ROLES: [Role; 3] = [Role::Read, Role::Write, Role::Connect];
 
 /// An error whose drop marks another connection lost.
 #[derive(Debug)]

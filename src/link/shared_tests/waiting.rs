@@ -10,8 +10,8 @@ use crate::link::shared::{Command, Role};
 fn the_tasks_of_all_other_roles_are_woken_once() {
     for polling in ROLES {
         let link = Link::waiting();
-        link.guard.wake_others(Some(polling));
-        link.guard.wake_others(Some(polling));
+        link.guard.wake_all_but(Some(polling));
+        link.guard.wake_all_but(Some(polling));
         let expected = ROLES.map(|role| usize::from(role != polling));
         assert_eq!(link.wakes(), expected);
         // It stays registered.
@@ -129,11 +129,11 @@ fn a_task_checks_its_condition_after_it_has_registered() {
 #[test]
 fn the_writer_has_a_flag_while_it_waits() {
     let mut link = Link::new();
-    assert!(link.waits(Role::Read) && link.waits(Role::Watch));
+    assert!(link.waits(Role::Read) && link.waits(Role::Connect));
     assert!(!link.guard.flags.any(WRITER_WAITS));
     assert!(link.waits(Role::Write));
     assert!(link.guard.flags.any(WRITER_WAITS));
-    link.guard.wake_others(Some(Role::Write));
+    link.guard.wake_all_but(Some(Role::Write));
     assert!(link.guard.flags.any(WRITER_WAITS));
     link.guard.wake_all();
     assert!(!link.guard.flags.any(WRITER_WAITS));

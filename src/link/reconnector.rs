@@ -1,4 +1,5 @@
-//! What a link keeps from one connection to the next.
+//! What a link keeps from one connection to the next: the connector, the outage, and the reporter of
+//! events.
 
 use std::fmt;
 use std::io;
@@ -27,9 +28,11 @@ pub(crate) struct Settings {
     pub(crate) retry_initial_connect: bool,
 }
 
-/// State that outlives the connection. Boxed, because the fast path does not touch it.
+/// What makes and counts the connections, and outlives each of them.
+///
+/// Boxed, because an operation that makes progress does not touch it.
 #[derive(Debug)]
-pub(crate) struct Supervisor<C> {
+pub(crate) struct Reconnector<C> {
     pub(super) connector: C,
     pub(super) policy: Policy,
     pub(super) seam: Seam,
@@ -40,7 +43,7 @@ pub(crate) struct Supervisor<C> {
     pub(super) outage: Option<Outage>,
     /// The error of the last attempt, or the cause of the loss.
     last_error: Option<Arc<io::Error>>,
-    /// Kept until the next connection, or until both halves have returned it.
+    /// The last loss. A connection that follows removes it if the seam is hidden.
     pub(super) last_loss: Option<(u64, Arc<io::Error>)>,
     /// Made when a read first waits under an idle timeout.
     pub(super) idle: Option<IdleTimer>,
@@ -50,7 +53,7 @@ pub(crate) struct Supervisor<C> {
 /// The delay in place of one whose iterator panicked.
 const UNKNOWN_DELAY: Duration = Duration::from_secs(1);
 
-impl<C> Supervisor<C> {
+impl<C> Reconnector<C> {
     pub(super) fn new(connector: C, settings: Settings) -> Self {
         Self {
             connector,
