@@ -97,8 +97,7 @@ type MarkedLost = (u64, io::Error);
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) flags: Flags,
-    /// A waker is in its slot from its registration until it is woken or deregistered. The flag of
-    /// its role is set for as long.
+    /// A waker is in its slot from its registration until it is woken or deregistered.
     wakers: Mutex<[Option<Waker>; 3]>,
     /// Boxed, because it is there rarely.
     marked_lost: Mutex<Option<Box<MarkedLost>>>,
@@ -169,10 +168,7 @@ impl Shared {
         let woken = {
             let mut wakers = lock(&self.wakers);
             let waiting = self.flags.clear(ANY_WAITING & !kept);
-            Role::ALL.map(|role| {
-                let is_waiting = waiting & role.waiting() != 0;
-                is_waiting.then(|| wakers[role as usize].take()).flatten()
-            })
+            Role::ALL.map(|role| wakers[role as usize].take_if(|_| waiting & role.waiting() != 0))
         };
         // Outside of the lock: a waker is foreign code.
         woken.into_iter().flatten().for_each(Waker::wake);
