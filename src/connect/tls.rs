@@ -12,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
 
+use super::attempt::Attempt;
+use super::connect::Connect;
 use super::then::{Step, Then};
-use super::{Attempt, Connect};
 use crate::error::Permanent;
 use crate::tls_error;
 

@@ -4,10 +4,11 @@ use std::pin::Pin;
 
 use bytes::BytesMut;
 
-#[cfg(doc)]
-use super::Resend;
+use super::confirm::ConfirmHandle;
+use super::reconnecting_framed::ReconnectingFramed;
 use super::recv_buffer::RecvBuffer;
-use super::{ConfirmHandle, ReconnectingFramed};
+#[cfg(doc)]
+use super::resend::Resend;
 #[cfg(doc)]
 use crate::builder::Builder;
 use crate::connect::Connect;

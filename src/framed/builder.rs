@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Framed};
 
-use super::ReconnectingFramed;
 use super::close::Closing;
 use super::connector::{CodecFactory, Connection, FramedConnector, OnConnect, run_handshake};
 use super::core::{Core, OfflineQueue, Options};
+use super::reconnecting_framed::ReconnectingFramed;
 use super::send_buffer::Resend;
 use crate::builder::Builder;
 use crate::connect::Connect;

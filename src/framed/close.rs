@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ReconnectingFramed;
 use super::connector::Connection;
 use super::drive::Goal;
 use super::pump::Pump;
+use super::reconnecting_framed::ReconnectingFramed;
 use crate::connect::Connect;
 use crate::error::ConnectionLost;
 use crate::link::Role;

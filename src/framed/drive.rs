@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ReconnectingFramed;
 use super::connector::Connection;
 use super::pump::Pump;
+use super::reconnecting_framed::ReconnectingFramed;
 use super::send_buffer::Durability;
 use crate::connect::Connect;
 use crate::link::{Role, State};

@@ -10,9 +10,9 @@ use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::ReconnectingFramed;
 use super::drive::{Goal, refused};
 use super::pump::Pump;
+use super::reconnecting_framed::{FramedTransfer, ReconnectingFramed};
 use super::send_buffer::Durability;
 use crate::connect::Connect;
 use crate::transfer::{Exchange, Failure, NoProgress, Op};
@@ -216,7 +216,7 @@ where
     /// Reads what the connection still has, then calls `command`, which drops it.
     pub(super) fn drop_connection(
         mut self: Pin<&mut Self>,
-        command: impl FnOnce(Pin<&mut super::FramedTransfer<C, U>>),
+        command: impl FnOnce(Pin<&mut FramedTransfer<C, U>>),
     ) {
         self.as_mut().sync();
         let this = self.as_mut().project();

@@ -8,8 +8,8 @@ use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Decoder;
 
-use super::ReconnectingFramed;
 use super::pump::Pump;
+use super::reconnecting_framed::ReconnectingFramed;
 use super::recv_queue::Received;
 use crate::connect::Connect;
 use crate::error::ConnectionLost;

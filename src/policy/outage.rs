@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Policy;
 use super::backoff::Schedule;
+use super::policy::Policy;
 
 /// The downtime after which a warning is logged.
 const LONG_OUTAGE: Duration = Duration::from_secs(30);
@@ -114,7 +114,7 @@ impl Outage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Backoff, Jitter};
+    use super::super::backoff::{Backoff, Jitter};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

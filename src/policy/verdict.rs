@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use super::Policy;
+use super::policy::Policy;
 use crate::error::Permanent;
 #[cfg(feature = "rustls")]
 use crate::tls_error;
@@ -47,8 +47,8 @@ impl Policy {
 }
 
 impl Verdict {
-    /// Classifies an error. A [`Policy`](crate::Policy) uses this unless
-    /// [`classify`](crate::Policy::classify) replaces it.
+    /// Classifies an error. A [`Policy`] uses this unless
+    /// [`classify`](Policy::classify) replaces it.
     ///
     /// A connection is lost if an operation fails with `ConnectionReset`, `ConnectionAborted`, `ConnectionRefused`,
     /// `BrokenPipe`, `NotConnected`, `TimedOut` (keepalive, `TCP_USER_TIMEOUT`),

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ReconnectingStream;
+use super::reconnecting_stream::ReconnectingStream;
 use crate::connect::Connect;
 use crate::policy::Phase;
 use crate::transfer::{Failure, NoProgress, Op, Operation};

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use pin_project::pin_project;
 
-use super::ReconnectingStream;
+use super::reconnecting_stream::ReconnectingStream;
 use crate::connect::Connect;
 use crate::error::kind_of;
 use crate::policy::Verdict;

@@ -45,7 +45,6 @@ impl<C: Connect> Transfer<C> {
     }
 
     /// Returns whether a handle has asked for something.
-    #[cfg(feature = "codec")]
     pub(crate) fn has_command(&self) -> bool {
         self.link.shared.flags.any(COMMANDS)
     }
