@@ -174,6 +174,7 @@ impl SendBuffer {
     }
 
     /// Returns the next `len` bytes to hand to the connection.
+    #[inline]
     pub(crate) fn unsent(&self, len: usize) -> (&[u8], &[u8]) {
         let start = usize::try_from(self.sent - self.acknowledged).unwrap_or(usize::MAX);
         let (first, second) = self.bytes.as_slices();

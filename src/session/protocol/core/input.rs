@@ -35,7 +35,7 @@ impl Core {
     }
 
     fn handle_frames(&mut self, mut input: &[u8]) -> Result<(), ProtocolError> {
-        while self.outcome.is_none() {
+        while self.outcome.is_none() && !input.is_empty() {
             let Some(attachment) = &mut self.attachment else {
                 break;
             };
