@@ -9,6 +9,7 @@ mod handshakes;
 mod invariants;
 mod model;
 mod network;
+mod random;
 mod rewrite;
 mod rules;
 mod sweep;
