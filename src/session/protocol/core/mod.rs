@@ -166,7 +166,6 @@ impl Core {
             self.lose(Reason::Desynchronized);
             return Err(error);
         }
-        self.recv.begin_connection();
         self.expires_at = None;
         self.attachment = Some(Attachment::new(now, epoch, answer));
         self.check_complete();

@@ -65,11 +65,8 @@ impl Core {
             let output = &mut attachment.output;
             let in_head = n.min(output.head.len() - output.written);
             output.written += in_head;
-            let in_payload = n - in_head;
-            if in_payload > 0 {
-                output.payload -= in_payload;
-                self.send.on_sent(in_payload);
-            }
+            output.payload -= n - in_head;
+            self.send.on_sent(n - in_head);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod app;
 mod arrivals;
+mod buffers;
 mod cost;
 mod frames;
 mod fuzz;

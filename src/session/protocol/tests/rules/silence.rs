@@ -28,6 +28,9 @@ fn r10_a_session_that_is_attached_again_does_not_expire() {
     end.frame(Frame::Pong { token: 0 }).unwrap();
     let idle = Options::default().ping_after;
     assert_eq!(end.core.poll_timeout(), Some(end.now + idle));
+    end.now += Options::default().time_to_live;
+    let _ = end.core.handle_timeout(end.now);
+    assert_eq!(end.core.outcome(), None);
 }
 
 #[test]
