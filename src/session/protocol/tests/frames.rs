@@ -88,7 +88,7 @@ fn heads_with_the_same_frames_are_equal_whatever_was_there_before() {
     used.clear();
     assert_eq!((used, hash(&used)), (Head::EMPTY, hash(&Head::EMPTY)));
     let [ping, done] = [Frame::Ping { token: 7 }, Frame::Done].map(|frame| head(&[frame]));
-    assert_ne!((ping, hash(&ping)), (done, hash(&done)));
+    assert_ne!(ping, done);
     assert_ne!(hash(&ping), hash(&done));
 }
 
