@@ -27,7 +27,7 @@ pub(crate) struct Decoder {
 enum DecoderState {
     /// The header of a frame is next, and those of its fields that are decoded.
     #[default]
-    Head,
+    Start,
     Payload {
         rest: usize,
     },
@@ -37,7 +37,7 @@ enum DecoderState {
 }
 
 /// What the first bytes of a frame say.
-enum Head {
+enum FrameStart {
     /// So many bytes are needed.
     Incomplete { needed: usize },
     /// The first `taken` bytes are decoded, and the body has `rest` more. There is no frame if its
@@ -63,7 +63,7 @@ impl Decoder {
     ) -> Result<Option<Piece<'a>>, ProtocolError> {
         while !input.is_empty() {
             match self.state {
-                DecoderState::Head => {
+                DecoderState::Start => {
                     if let Some(frame) = self.next_frame(input)? {
                         return Ok(Some(Piece::Frame(frame)));
                     }
@@ -71,12 +71,12 @@ impl Decoder {
                 DecoderState::Payload { rest } => {
                     let payload = take(input, rest);
                     let rest = rest - payload.len();
-                    self.state = DecoderState::Payload { rest }.or_head();
+                    self.state = DecoderState::Payload { rest }.or_start();
                     return Ok(Some(Piece::Payload(payload)));
                 }
                 DecoderState::Skipping { rest } => {
                     let rest = rest - take(input, rest).len();
-                    self.state = DecoderState::Skipping { rest }.or_head();
+                    self.state = DecoderState::Skipping { rest }.or_start();
                 }
             }
         }
@@ -88,7 +88,7 @@ impl Decoder {
     fn next_frame(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, ProtocolError> {
         if self.filled == 0 {
             // As a rule the input has not cut the frame, and nothing of it is copied.
-            if let Head::Whole { frame, taken, rest } = Head::decode(input)? {
+            if let FrameStart::Whole { frame, taken, rest } = FrameStart::decode(input)? {
                 *input = &input[taken..];
                 self.state = DecoderState::behind(frame, rest);
                 return Ok(frame);
@@ -101,13 +101,13 @@ impl Decoder {
     #[cold]
     fn next_cut_frame(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, ProtocolError> {
         loop {
-            match Head::decode(&self.bytes[..self.filled])? {
-                Head::Incomplete { needed } => {
+            match FrameStart::decode(&self.bytes[..self.filled])? {
+                FrameStart::Incomplete { needed } => {
                     if !self.fill(input, needed) {
                         return Ok(None);
                     }
                 }
-                Head::Whole { frame, rest, .. } => {
+                FrameStart::Whole { frame, rest, .. } => {
                     *self = Self::default();
                     self.state = DecoderState::behind(frame, rest);
                     return Ok(frame);
@@ -129,21 +129,21 @@ impl DecoderState {
     /// Returns the state behind the first bytes of this frame, whose body has `rest` more.
     fn behind(frame: Option<Frame>, rest: usize) -> Self {
         match frame {
-            Some(Frame::Data { .. }) => Self::Payload { rest }.or_head(),
-            Some(_) | None => Self::Skipping { rest }.or_head(),
+            Some(Frame::Data { .. }) => Self::Payload { rest }.or_start(),
+            Some(_) | None => Self::Skipping { rest }.or_start(),
         }
     }
 
     /// Returns the next state if nothing is left of this one.
-    fn or_head(self) -> Self {
+    fn or_start(self) -> Self {
         match self {
-            Self::Head | Self::Payload { rest: 0 } | Self::Skipping { rest: 0 } => Self::Head,
+            Self::Start | Self::Payload { rest: 0 } | Self::Skipping { rest: 0 } => Self::Start,
             Self::Payload { .. } | Self::Skipping { .. } => self,
         }
     }
 }
 
-impl Head {
+impl FrameStart {
     /// Decodes the first bytes of a frame: its header, and then its fields.
     #[inline]
     fn decode(bytes: &[u8]) -> Result<Self, ProtocolError> {

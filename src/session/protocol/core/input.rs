@@ -79,7 +79,8 @@ impl Core {
     fn schedule_ack(&mut self, now: Instant) {
         let unacknowledged = self.recv.unacknowledged();
         if let Some(attachment) = &mut self.attachment {
-            if unacknowledged >= self.options.ack_after {
+            // An acknowledgment is never acknowledged.
+            if unacknowledged >= self.options.ack_after.max(1) {
                 attachment.is_ack_due = true;
             } else if unacknowledged > 0 {
                 attachment.schedule_ack(now, &self.options);
