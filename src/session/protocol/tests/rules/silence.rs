@@ -45,6 +45,17 @@ fn r11_silence_is_answered_by_a_ping_and_then_by_the_end_of_the_connection() {
 }
 
 #[test]
+fn r11_a_process_that_was_stopped_asks_before_it_ends_the_connection() {
+    let mut end = End::new();
+    end.now += Duration::from_secs(3600);
+    assert!(end.core.handle_timeout(end.now));
+    assert_eq!(end.frames(), [Owned::Frame(Frame::Ping { token: 0 })]);
+    let asked = end.now;
+    assert!(!end.timeout());
+    assert_eq!(end.now - asked, Duration::from_secs(10));
+}
+
+#[test]
 fn r11_any_byte_is_life_and_a_late_pong_is_none_of_death() {
     let mut end = End::new();
     let ping = [Owned::Frame(Frame::Ping { token: 0 })];
