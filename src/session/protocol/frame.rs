@@ -1,5 +1,7 @@
 //! Frames: what a connection carries once its handshake is done. `docs/protocol.md` draws them.
 
+use std::hash::{Hash, Hasher};
+
 /// The most bytes of the stream that one DATA frame carries, in bytes.
 ///
 /// With its header such a frame stays below the 65,483 bytes of loopback's largest segment. A
@@ -101,10 +103,25 @@ impl Frame {
 }
 
 /// Encoded frames without payload, in a buffer of fixed size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
+    /// The frames, and then whatever was there before.
     bytes: [u8; Self::CAPACITY],
     len: usize,
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Head {}
+
+impl Hash for Head {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
 }
 
 impl Head {
@@ -122,6 +139,10 @@ impl Head {
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Appends bytes. There has to be room.

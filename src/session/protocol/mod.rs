@@ -5,6 +5,7 @@
 //! describes every byte.
 
 mod acceptor;
+mod buffer;
 mod core;
 mod decoder;
 mod dialer;

@@ -14,7 +14,7 @@ pub(crate) struct Options {
     pub(crate) ack_delay: Duration,
     /// A PING is sent after so long without a byte from the peer.
     pub(crate) ping_after: Duration,
-    /// The connection is dead so long after the PING was due.
+    /// The connection is dead so long after the PING.
     pub(crate) dead_after: Duration,
     /// How long the acceptor keeps a session without a connection.
     pub(crate) time_to_live: Duration,

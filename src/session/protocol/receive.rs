@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::buffer;
 use super::error::ProtocolError;
 
 /// The receiving direction of a session.
@@ -27,8 +28,8 @@ pub(crate) struct RecvBuffer {
     /// What the peer was last told: everything before `told.0` is received, and it may send
     /// everything before `told.1`.
     told: (u64, u64),
-    /// What of the payload of the current frame has not arrived: its offset and its length.
-    expected: (u64, usize),
+    /// The offset of the next byte of the payload of the current frame.
+    next: u64,
 }
 
 impl RecvBuffer {
@@ -41,7 +42,7 @@ impl RecvBuffer {
             received: 0,
             end: None,
             told: (0, 0),
-            expected: (0, 0),
+            next: 0,
         }
     }
 
@@ -73,11 +74,6 @@ impl RecvBuffer {
         self.end == Some(self.read)
     }
 
-    /// Begins a connection. A frame that was cut is sent again.
-    pub(crate) fn begin_connection(&mut self) {
-        self.expected = (0, 0);
-    }
-
     /// Checks a DATA frame, whose payload follows.
     ///
     /// # Errors
@@ -98,31 +94,19 @@ impl RecvBuffer {
             let (end, offset) = (last, end);
             return Err(ProtocolError::EndMoved { end, offset });
         }
-        self.expected = (offset, len);
+        self.next = offset;
         Ok(())
     }
 
     /// Appends the next bytes of the payload of the last DATA frame, without those that have
     /// arrived before.
     pub(crate) fn on_payload(&mut self, payload: &[u8]) {
-        let (offset, len) = self.expected;
-        debug_assert!(payload.len() <= len, "the decoder cuts at the frame's end");
-        self.expected = (offset + payload.len() as u64, len - payload.len());
-        let known = usize::try_from(self.received - offset).unwrap_or(usize::MAX);
+        let known = usize::try_from(self.received - self.next).unwrap_or(usize::MAX);
+        self.next += payload.len() as u64;
         if let Some(new) = payload.get(known..) {
-            self.append(new);
+            buffer::append(&mut self.bytes, new, self.window);
+            self.received += new.len() as u64;
         }
-    }
-
-    fn append(&mut self, bytes: &[u8]) {
-        let len = self.bytes.len();
-        if len + bytes.len() > self.bytes.capacity() {
-            let doubled = (2 * self.bytes.capacity()).min(self.window);
-            let needed = doubled.max(len + bytes.len());
-            self.bytes.reserve_exact(needed - len);
-        }
-        self.bytes.extend(bytes);
-        self.received += bytes.len() as u64;
         self.debug_assert_invariants();
     }
 
@@ -183,9 +167,13 @@ impl RecvBuffer {
 
     /// Frees the memory of a buffer that is empty.
     pub(crate) fn release_memory(&mut self) {
-        if self.bytes.is_empty() {
-            self.bytes = VecDeque::new();
-        }
+        buffer::release_memory(&mut self.bytes);
+    }
+
+    /// Returns how much memory it has, in bytes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::buffer;
 use super::error::ProtocolError;
 use super::frame::MAX_PAYLOAD;
 
@@ -76,28 +77,16 @@ impl SendBuffer {
         if self.is_finished {
             return 0;
         }
-        // The end needs an offset of its own.
-        let offsets = usize::try_from(u64::MAX - 1 - self.written).unwrap_or(usize::MAX);
-        (self.capacity - self.bytes.len()).min(offsets)
+        self.capacity - self.bytes.len()
     }
 
     /// Appends as much of `bytes` as there is room for, and returns how much that was.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
         let n = bytes.len().min(self.room());
-        self.reserve(n);
-        self.bytes.extend(&bytes[..n]);
+        buffer::append(&mut self.bytes, &bytes[..n], self.capacity);
         self.written += n as u64;
         self.debug_assert_invariants();
         n
-    }
-
-    /// Makes room without growing beyond the capacity.
-    fn reserve(&mut self, more: usize) {
-        let len = self.bytes.len();
-        if len + more > self.bytes.capacity() {
-            let doubled = (2 * self.bytes.capacity()).min(self.capacity);
-            self.bytes.reserve_exact(doubled.max(len + more) - len);
-        }
     }
 
     /// Ends the stream behind what was written.
@@ -174,16 +163,14 @@ impl SendBuffer {
     }
 
     /// Returns the next `len` bytes to hand to the connection.
+    #[inline]
     pub(crate) fn unsent(&self, len: usize) -> (&[u8], &[u8]) {
         let start = usize::try_from(self.sent - self.acknowledged).unwrap_or(usize::MAX);
         let (first, second) = self.bytes.as_slices();
-        if start < first.len() {
-            let first = &first[start..];
-            let in_first = len.min(first.len());
-            (&first[..in_first], &second[..len - in_first])
-        } else {
-            (&second[start - first.len()..][..len], &[])
-        }
+        let second = &second[start.saturating_sub(first.len())..];
+        let first = &first[start.min(first.len())..];
+        let in_first = len.min(first.len());
+        (&first[..in_first], &second[..len - in_first])
     }
 
     /// Records that the connection has taken `n` more bytes.
@@ -200,9 +187,13 @@ impl SendBuffer {
 
     /// Frees the memory of a buffer that is empty.
     pub(crate) fn release_memory(&mut self) {
-        if self.bytes.is_empty() {
-            self.bytes = VecDeque::new();
-        }
+        buffer::release_memory(&mut self.bytes);
+    }
+
+    /// Returns how much memory it has, in bytes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Drops everything. The session is lost.

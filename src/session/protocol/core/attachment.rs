@@ -19,7 +19,8 @@ pub(super) struct Attachment {
     /// The token of the last PING that was not answered. One answer is enough for many.
     pub(super) pong: Option<u64>,
     pub(super) is_ping_due: bool,
-    is_ping_sent: bool,
+    /// When the PING was due that no byte of the peer has followed.
+    pinged_at: Option<Instant>,
     /// When the last byte arrived (R11).
     received_at: Instant,
     /// The code of the RESET that is to be sent.
@@ -38,7 +39,7 @@ impl Attachment {
             ack_at: None,
             pong: None,
             is_ping_due: false,
-            is_ping_sent: false,
+            pinged_at: None,
             received_at: now,
             reset: None,
             is_done_due: false,
@@ -53,7 +54,7 @@ impl Attachment {
     pub(super) fn on_input(&mut self, now: Instant) {
         self.received_at = now;
         self.is_ping_due = false;
-        self.is_ping_sent = false;
+        self.pinged_at = None;
     }
 
     pub(super) fn schedule_ack(&mut self, now: Instant, options: &Options) {
@@ -63,11 +64,9 @@ impl Attachment {
     }
 
     pub(super) fn poll_timeout(&self, options: &Options) -> Option<Instant> {
-        let ping_at = self.received_at.checked_add(options.ping_after);
-        let silence = if self.is_ping_sent {
-            ping_at.and_then(|at| at.checked_add(options.dead_after))
-        } else {
-            ping_at
+        let silence = match self.pinged_at {
+            Some(at) => at.checked_add(options.dead_after),
+            None => self.received_at.checked_add(options.ping_after),
         };
         [self.ack_at, silence].into_iter().flatten().min()
     }
@@ -78,14 +77,16 @@ impl Attachment {
             self.ack_at = None;
             self.is_ack_due = true;
         }
-        let Some(ping_at) = self.received_at.checked_add(options.ping_after) else {
-            return true;
-        };
-        if ping_at <= now && !self.is_ping_sent {
-            self.is_ping_due = true;
-            self.is_ping_sent = true;
+        // The time for the answer begins with the PING, which is late if this process was stopped.
+        if let Some(at) = self.pinged_at {
+            let dead_at = at.checked_add(options.dead_after);
+            return dead_at.is_none_or(|at| now < at);
         }
-        let dead_at = ping_at.checked_add(options.dead_after);
-        dead_at.is_none_or(|at| now < at)
+        let ping_at = self.received_at.checked_add(options.ping_after);
+        if ping_at.is_some_and(|at| at <= now) {
+            self.is_ping_due = true;
+            self.pinged_at = Some(now);
+        }
+        true
     }
 }

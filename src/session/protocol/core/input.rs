@@ -35,7 +35,7 @@ impl Core {
     }
 
     fn handle_frames(&mut self, mut input: &[u8]) -> Result<(), ProtocolError> {
-        while self.outcome.is_none() {
+        while self.outcome.is_none() && !input.is_empty() {
             let Some(attachment) = &mut self.attachment else {
                 break;
             };
@@ -79,7 +79,8 @@ impl Core {
     fn schedule_ack(&mut self, now: Instant) {
         let unacknowledged = self.recv.unacknowledged();
         if let Some(attachment) = &mut self.attachment {
-            if unacknowledged >= self.options.ack_after {
+            // An acknowledgment is never acknowledged.
+            if unacknowledged >= self.options.ack_after.max(1) {
                 attachment.is_ack_due = true;
             } else if unacknowledged > 0 {
                 attachment.schedule_ack(now, &self.options);

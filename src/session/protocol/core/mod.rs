@@ -166,7 +166,6 @@ impl Core {
             self.lose(Reason::Desynchronized);
             return Err(error);
         }
-        self.recv.begin_connection();
         self.expires_at = None;
         self.attachment = Some(Attachment::new(now, epoch, answer));
         self.check_complete();
@@ -239,8 +238,8 @@ impl Core {
 
     /// Completes the session of an acceptor once both directions are complete (R9).
     fn check_complete(&mut self) {
-        let is_complete = self.send.is_complete() && self.recv.has_end();
-        if self.role == Role::Acceptor && is_complete && self.outcome.is_none() {
+        let is_complete = self.recv.has_end() && self.send.is_complete();
+        if is_complete && self.role == Role::Acceptor && self.outcome.is_none() {
             self.outcome = Some(Outcome::Complete);
             if let Some(attachment) = &mut self.attachment {
                 attachment.is_done_due = true;

@@ -36,7 +36,8 @@ impl Output {
 
     /// Drops what was not written.
     pub(super) fn clear(&mut self) {
-        *self = Self::new(&[]);
+        self.head.clear();
+        (self.written, self.payload) = (0, 0);
     }
 }
 
@@ -44,13 +45,10 @@ impl Core {
     /// Returns bytes to write to the connection; `None` if there are none now. Call
     /// [`advance`](Self::advance) with the number of bytes that the connection has taken.
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
-        if self.attachment.as_ref()?.output.is_empty() {
-            self.fill();
-        }
-        let output = &self.attachment.as_ref()?.output;
-        if output.is_empty() {
+        if self.attachment.as_ref()?.output.is_empty() && !self.fill() {
             return None;
         }
+        let output = &self.attachment.as_ref()?.output;
         let head = &output.head.as_slice()[output.written..];
         let (first, second) = match output.payload {
             0 => (&[][..], &[][..]),
@@ -67,28 +65,27 @@ impl Core {
             let output = &mut attachment.output;
             let in_head = n.min(output.head.len() - output.written);
             output.written += in_head;
-            let in_payload = n - in_head;
-            if in_payload > 0 {
-                output.payload -= in_payload;
-                self.send.on_sent(in_payload);
-            }
+            output.payload -= n - in_head;
+            self.send.on_sent(n - in_head);
         }
     }
 
     /// Collects the frames that are due: those without payload first (R3), so that none of them
-    /// waits for more than one DATA frame.
-    fn fill(&mut self) {
-        let data = self.send.next_data();
-        let is_fin_due = self.send.is_fin_due();
-        let is_ack_due = self.is_ack_due(data.is_some());
+    /// waits for more than one DATA frame. Returns false if there are none.
+    fn fill(&mut self) -> bool {
         let Some(attachment) = &mut self.attachment else {
-            return;
+            return false;
         };
         attachment.output.clear();
         if self.outcome.is_some() {
             return self.fill_last();
         }
         let head = &mut attachment.output.head;
+        let data = self.send.next_data();
+        // It was asked for, it can go with data, or the peer may wait for it.
+        let is_ack_due = attachment.is_ack_due
+            || (data.is_some() && self.recv.unacknowledged() > 0)
+            || self.recv.is_window_due();
         if is_ack_due {
             attachment.is_ack_due = false;
             attachment.ack_at = None;
@@ -105,17 +102,18 @@ impl Core {
         if let Some((offset, len)) = data {
             Frame::Data { offset, len }.encode(head);
             attachment.output.payload = len;
-        } else if is_fin_due {
+        } else if self.send.is_fin_due() {
             let offset = self.send.written();
             Frame::Fin { offset }.encode(head);
             self.send.on_fin_sent();
         }
+        head.len() > 0
     }
 
-    /// Collects the last frames of a session that has ended.
-    fn fill_last(&mut self) {
+    /// Collects the last frames of a session that has ended. Returns false if there are none.
+    fn fill_last(&mut self) -> bool {
         let Some(attachment) = &mut self.attachment else {
-            return;
+            return false;
         };
         let head = &mut attachment.output.head;
         match self.outcome {
@@ -131,12 +129,6 @@ impl Core {
             }
             Some(Outcome::Complete) | None => {}
         }
-    }
-
-    /// Returns whether an ACK is due: it was asked for, it can go with data, or the window has
-    /// grown by so much that the peer may wait for it.
-    fn is_ack_due(&self, has_data: bool) -> bool {
-        let is_asked_for = self.attachment.as_ref().is_some_and(|a| a.is_ack_due);
-        is_asked_for || (has_data && self.recv.unacknowledged() > 0) || self.recv.is_window_due()
+        head.len() > 0
     }
 }

@@ -1,5 +1,7 @@
 //! Frames, as bytes.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
 use proptest::prelude::*;
 
 use crate::session::protocol::decoder::{Decoder, Piece};
@@ -75,6 +77,22 @@ fn frames_are_decoded_however_their_bytes_are_cut() {
 }
 
 #[test]
+fn heads_with_the_same_frames_are_equal_whatever_was_there_before() {
+    let head = |frames: &[Frame]| {
+        let mut head = Head::EMPTY;
+        frames.iter().for_each(|frame| frame.encode(&mut head));
+        head
+    };
+    let hash = |head: &Head| BuildHasherDefault::<DefaultHasher>::default().hash_one(head);
+    let mut used = head(&FRAMES);
+    used.clear();
+    assert_eq!((used, hash(&used)), (Head::EMPTY, hash(&Head::EMPTY)));
+    let [ping, done] = [Frame::Ping { token: 7 }, Frame::Done].map(|frame| head(&[frame]));
+    assert_ne!(ping, done);
+    assert_ne!(hash(&ping), hash(&done));
+}
+
+#[test]
 fn one_frame_of_each_kind_fits_into_a_head() {
     let mut head = Head::EMPTY;
     for frame in FRAMES {
@@ -86,6 +104,7 @@ fn one_frame_of_each_kind_fits_into_a_head() {
 #[test]
 fn a_data_frame_with_its_header_stays_below_the_largest_segment_of_loopback() {
     let loopback = 65_483;
+    assert_eq!(MAX_PAYLOAD, 57_344, "as docs/protocol.md says");
     assert!(MAX_PAYLOAD + Head::CAPACITY < loopback);
     let len = MAX_PAYLOAD;
     assert_eq!(encode(Frame::Data { offset: 0, len }).len(), DATA_HEADER);

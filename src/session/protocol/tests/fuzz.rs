@@ -8,33 +8,15 @@ use std::time::{Duration, Instant};
 
 use super::frames::{FRAMES, encode};
 use super::handshakes::messages;
+use super::random::Random;
 use crate::session::protocol::core::{Core, Outcome, Role};
+use crate::session::protocol::decoder::{Decoder, Piece};
 use crate::session::protocol::error::Reason;
 use crate::session::protocol::frame::Frame;
 use crate::session::protocol::handshake::Handshake;
 use crate::session::protocol::options::Options;
 
-/// Numbers from a seed (splitmix64).
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn bytes(&mut self, most: u64) -> Vec<u8> {
-        let len = self.below(most);
-        (0..len).map(|_| self.next().to_le_bytes()[0]).collect()
-    }
-
     /// An offset: mostly near one that the end knows.
     fn offset(&mut self, core: &Core) -> u64 {
         let near = [
@@ -78,86 +60,198 @@ fn runs() -> u64 {
 
 #[test]
 fn arbitrary_bytes_of_a_peer_never_panic_and_keep_to_the_bounds() {
-    let mut inputs = 0;
-    for seed in 0..runs() {
-        inputs += run(seed);
-    }
-    println!("{} runs, {inputs} inputs", runs());
+    let steps: u64 = (0..runs()).map(run).sum();
+    println!("{} runs, {steps} steps before the end of a session", runs());
 }
 
-/// One history of one end. Returns how many inputs it had.
+/// One history of one end. Returns how many steps it had before the session ended.
 fn run(seed: u64) -> u64 {
     let mut random = Random(seed);
-    let role = [Role::Dialer, Role::Acceptor][usize::from(random.below(2) == 0)];
-    let options = Options {
-        send_buffer: 1 + usize::try_from(random.below(40)).unwrap(),
-        receive_window: 1 + usize::try_from(random.below(40)).unwrap(),
-        ack_after: random.below(30),
-        ..Options::default()
-    };
-    let (mut core, mut now, mut epoch) = (Core::new(role, options), Instant::now(), 0);
-    let steps = 10 + random.below(60);
+    let steps = random.between(10, 70);
+    let mut history = History::new(random);
+    let mut live = 0;
     for _ in 0..steps {
-        match random.below(12) {
-            0..=3 => {
-                let frame = random.frame(&core);
-                let mut bytes = encode(frame);
-                if let Frame::Data { len, .. } = frame {
-                    bytes.resize(bytes.len() + len, 7);
-                }
-                let _ = core.handle_input(now, epoch, &bytes);
-            }
-            4 => {
-                let bytes = random.bytes(40);
-                let _ = core.handle_input(now, epoch, &bytes);
-            }
-            5 => {
-                let bytes = random.bytes(60);
-                assert!(core.write(&bytes) <= bytes.len());
-            }
-            6 | 7 => transmit(&mut core, &mut random),
-            8 => {
-                let mut into = [0; 30];
-                core.read(&mut into);
-            }
-            9 => {
-                epoch += 1;
-                core.detach(now);
-                let offsets = (random.offset(&core), random.offset(&core));
-                let is_lost = core.outcome().is_some();
-                if !is_lost && core.attach(now, epoch, offsets, &[]).is_err() {
-                    let lost = Some(Outcome::Lost(Reason::Desynchronized));
-                    assert_eq!(core.outcome(), lost);
-                }
-            }
-            10 => {
-                now += Duration::from_millis(random.below(30_000));
-                if !core.handle_timeout(now) {
-                    core.detach(now);
-                }
-            }
-            _ => match random.below(20) {
-                0 => core.abort(Reason::Closed, Reason::PeerReset),
-                1 => core.finish(),
-                _ => core.release_memory(),
-            },
-        }
-        assert!(core.send().unacknowledged() <= options.send_buffer);
-        assert!(core.recv().unread() <= options.receive_window);
+        live += u64::from(history.core.outcome().is_none());
+        let before = Account::of(&history.core);
+        history.step();
+        Account::of(&history.core).check(&before, &history.options);
+        let core = &history.core;
         let _ = (core.poll_timeout(), core.is_flushed(), core.is_closing());
     }
-    steps
+    live
 }
 
-fn transmit(core: &mut Core, random: &mut Random) {
-    for _ in 0..10 {
-        let Some(transmit) = core.poll_transmit() else {
-            return;
+/// One end, and what arrives at it.
+struct History {
+    random: Random,
+    options: Options,
+    core: Core,
+    now: Instant,
+    epoch: u64,
+    /// Decodes what the end has sent on this connection.
+    sent: Decoder,
+}
+
+impl History {
+    fn new(mut random: Random) -> Self {
+        let role = [Role::Dialer, Role::Acceptor][usize::from(random.below(2) == 0)];
+        let mut up_to = |most| usize::try_from(random.between(1, most)).unwrap();
+        let options = Options {
+            send_buffer: up_to(40),
+            receive_window: up_to(40),
+            ack_after: up_to(30) as u64 - 1,
+            ..Options::default()
         };
-        let len: usize = transmit.slices.iter().map(|slice| slice.len()).sum();
-        assert!(len > 0, "nothing to write is None");
-        let n = random.below(len as u64 + 1);
-        core.advance(usize::try_from(n).unwrap());
+        Self {
+            random,
+            options,
+            core: Core::new(role, options),
+            now: Instant::now(),
+            epoch: 0,
+            sent: Decoder::default(),
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.below(16) {
+            0..=5 => self.receive_frame(),
+            6 => {
+                let bytes = self.random.bytes(40);
+                let _ = self.core.handle_input(self.now, self.epoch, &bytes);
+            }
+            7 | 8 => {
+                let bytes = self.random.bytes(60);
+                assert!(self.core.write(&bytes) <= bytes.len());
+            }
+            9..=11 => self.transmit(),
+            12 => {
+                let mut into = [0; 30];
+                self.core.read(&mut into);
+            }
+            13 => self.attach(),
+            14 => {
+                self.now += Duration::from_millis(self.random.below(30_000));
+                if !self.core.handle_timeout(self.now) {
+                    self.core.detach(self.now);
+                }
+            }
+            _ => match self.random.below(20) {
+                0 => self.core.abort(Reason::Closed, Reason::PeerReset),
+                1 | 2 => self.core.finish(),
+                _ => self.core.release_memory(),
+            },
+        }
+        if self.core.epoch().is_none() && self.random.below(2) == 0 {
+            self.attach();
+        }
+    }
+
+    fn receive_frame(&mut self) {
+        let frame = self.random.frame(&self.core);
+        let mut bytes = encode(frame);
+        if let Frame::Data { len, .. } = frame {
+            bytes.resize(bytes.len() + len, 7);
+        }
+        // Sometimes cut, or on a connection that was replaced.
+        let cut = self.random.below(8 * bytes.len() as u64);
+        bytes.truncate(usize::try_from(cut).unwrap().max(1));
+        let epoch = self.epoch - self.epoch.min(u64::from(self.random.below(16) == 0));
+        let before = self.core.clone();
+        let handled = self.core.handle_input(self.now, epoch, &bytes);
+        if epoch != self.epoch {
+            assert!(
+                handled.is_err() && self.core == before,
+                "a stale connection"
+            );
+        }
+    }
+
+    /// Another connection. Mostly the peer has received what it can have received.
+    fn attach(&mut self) {
+        self.epoch += 1;
+        self.sent = Decoder::default();
+        self.core.detach(self.now);
+        if self.core.outcome().is_some() {
+            return;
+        }
+        let (least, most) = (
+            self.core.send().acknowledged(),
+            self.core.send().most_sent(),
+        );
+        let received = match self.random.below(12) {
+            0 => self.random.offset(&self.core),
+            _ => self.random.between(least, most),
+        };
+        let limit = self.random.offset(&self.core);
+        let attached = self
+            .core
+            .attach(self.now, self.epoch, (received, limit), &[]);
+        assert_eq!(attached.is_ok(), (least..=most).contains(&received));
+        if attached.is_err() {
+            let lost = Some(Outcome::Lost(Reason::Desynchronized));
+            assert_eq!(self.core.outcome(), lost);
+        }
+    }
+
+    fn transmit(&mut self) {
+        for _ in 0..10 {
+            let Some(transmit) = self.core.poll_transmit() else {
+                return;
+            };
+            let bytes = transmit.slices.concat();
+            assert!(!bytes.is_empty(), "nothing to write is None");
+            let n = usize::try_from(self.random.between(0, bytes.len() as u64)).unwrap();
+            let mut taken = &bytes[..n];
+            while let Some(piece) = self.sent.next(&mut taken).expect("frames of the protocol") {
+                if let Piece::Frame(Frame::Data { offset, len }) = piece {
+                    assert!(offset + len as u64 <= self.core.send().written());
+                }
+            }
+            self.core.advance(n);
+        }
+    }
+}
+
+/// The numbers of one end.
+struct Account {
+    acknowledged: u64,
+    most_sent: u64,
+    written: u64,
+    received: u64,
+    limit: u64,
+    read: u64,
+    kept: u64,
+    unread: u64,
+    is_lost: bool,
+}
+
+impl Account {
+    fn of(core: &Core) -> Self {
+        let (send, recv) = (core.send(), core.recv());
+        Self {
+            acknowledged: send.acknowledged(),
+            most_sent: send.most_sent(),
+            written: send.written() + u64::from(send.is_finished()),
+            received: recv.received() - u64::from(recv.has_end()),
+            limit: recv.limit(),
+            read: recv.read_offset(),
+            kept: send.unacknowledged() as u64,
+            unread: recv.unread() as u64,
+            is_lost: matches!(core.outcome(), Some(Outcome::Lost(_))),
+        }
+    }
+
+    /// I2, I3 and I6 of `docs/protocol.md`, after the account `before`.
+    fn check(&self, before: &Self, options: &Options) {
+        assert!(self.acknowledged <= self.most_sent && self.most_sent <= self.written);
+        assert!(before.acknowledged <= self.acknowledged && before.most_sent <= self.most_sent);
+        assert!(before.received <= self.received && before.limit <= self.limit);
+        assert!(self.read <= self.received && self.received <= self.limit);
+        assert_eq!(self.unread, self.received - self.read);
+        assert!(self.kept <= options.send_buffer as u64);
+        assert!(self.unread <= options.receive_window as u64);
+        let kept = self.written - self.acknowledged;
+        assert!(self.is_lost || self.kept == kept || self.kept + 1 == kept);
     }
 }
 

@@ -153,6 +153,23 @@ fn a_later_version_may_add_fields_to_hello_and_reject() {
 }
 
 #[test]
+fn a_code_that_is_not_known_is_no_other_one() {
+    for code in (0..=u8::MAX).filter(|code| !matches!(code, 0x40 | 0x41)) {
+        let bytes = [5, 0, 6, 1, code, 0, 0, 0, 9];
+        let refusal = Refusal::Lost(code);
+        let decoded = Handshake::decode(&bytes);
+        assert_eq!(
+            decoded,
+            Ok(Some((Handshake::Reject(Reject { refusal }), 9)))
+        );
+        assert_eq!(
+            Reason::from_code(code).code(),
+            if (1..8).contains(&code) { code } else { 2 }
+        );
+    }
+}
+
+#[test]
 fn metadata_beyond_its_bound_is_cut_off_by_the_sender_and_refused_by_the_receiver() {
     let limit = 0;
     let metadata = vec![b'm'; MAX_METADATA + 100];
@@ -234,6 +251,7 @@ fn a_secret_is_not_shown_by_debug() {
     assert_eq!(format!("{:?}", Secret([0x5e; 32])), "Secret(..)");
     let id = SessionId([0x1d; 16]);
     assert_eq!(id.to_string(), "1d".repeat(16));
+    assert_eq!(format!("{id:?}"), id.to_string());
 }
 
 proptest! {

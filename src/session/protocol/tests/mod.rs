@@ -2,6 +2,7 @@
 
 mod app;
 mod arrivals;
+mod buffers;
 mod cost;
 mod frames;
 mod fuzz;
@@ -9,6 +10,7 @@ mod handshakes;
 mod invariants;
 mod model;
 mod network;
+mod random;
 mod rewrite;
 mod rules;
 mod sweep;

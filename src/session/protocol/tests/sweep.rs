@@ -1,12 +1,13 @@
 //! A connection that is cut at every byte, and at every pair of bytes.
 //!
 //! ```text
-//! SWEEP_STEP=1 cargo test --release --features session --lib sweep -- --nocapture
+//! SWEEP_STEP=1 SWEEP_SCRIPTS=300 cargo test --release --features session --lib sweep -- --nocapture
 //! ```
 
 use std::time::{Duration, Instant};
 
 use super::network::World;
+use super::random::Random;
 use super::wire::Side;
 use crate::session::protocol::options::Options;
 
@@ -148,16 +149,36 @@ fn sweep(script: Script, step: u64) -> u64 {
     cuts
 }
 
+/// Returns the number that this variable has.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+}
+
 /// Sweeps over a script; `SWEEP_STEP=1` takes every pair.
 fn check(lengths: (u64, u64), options: Options, writes_first: bool, chunk: usize) {
-    let step = std::env::var("SWEEP_STEP").map_or(3, |step| step.parse().expect("a number"));
     let script = Script {
         lengths,
         options,
         writes_first,
         chunk,
     };
-    println!("{} cuts", sweep(script, step));
+    println!("{} cuts", sweep(script, setting("SWEEP_STEP", 3)));
+}
+
+/// Returns a script from a seed.
+fn script(seed: u64) -> Script {
+    let mut random = Random(seed);
+    let mut up_to = |most| usize::try_from(random.below(most) + 1).unwrap();
+    let (buffer, window, ack_after) = (up_to(24), up_to(24), up_to(20) as u64);
+    let writes_first = up_to(2) == 1;
+    // Ends that write before they read need room for everything.
+    let most = if writes_first { buffer + window } else { 40 };
+    Script {
+        lengths: (up_to(most as u64) as u64, up_to(most as u64) as u64 - 1),
+        options: options(buffer, window, ack_after),
+        writes_first,
+        chunk: up_to(60),
+    }
 }
 
 #[test]
@@ -188,4 +209,17 @@ fn a_download_that_is_acknowledged_late_may_be_cut_at_every_byte_and_every_pair_
 #[test]
 fn an_upload_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
     check((70, 0), options(8, 16, 4), false, 40);
+}
+
+/// `SWEEP_SCRIPTS` says how many, and `SWEEP_FROM` the first seed.
+#[test]
+fn conversations_from_seeds_may_be_cut_at_every_byte_and_every_pair_of_bytes() {
+    let from = setting("SWEEP_FROM", 0);
+    let step = setting("SWEEP_STEP", 50);
+    let mut cuts = 0;
+    let scripts = setting("SWEEP_SCRIPTS", 4);
+    for seed in from..from + scripts {
+        cuts += sweep(script(seed), step);
+    }
+    println!("{cuts} cuts of {scripts} conversations");
 }

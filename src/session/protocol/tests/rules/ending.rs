@@ -84,13 +84,15 @@ fn a_reset_loses_the_session_and_what_has_arrived_can_be_read() {
         let reset = Frame::Reset {
             code: reason.code(),
         };
+        // Nothing is handled that comes behind it.
         let arriving = [
             encode(Frame::Data { offset: 0, len: 2 }),
             b"xy".to_vec(),
             encode(reset),
+            encode(Frame::Data { offset: 2, len: 1 }),
+            b"z\xff".to_vec(),
         ];
-        end.arrive(&[&arriving.concat()[..], &[0xff]].concat())
-            .unwrap();
+        end.arrive(&arriving.concat()).unwrap();
         assert_eq!(end.core.outcome(), Some(Outcome::Lost(reason)));
         assert_eq!(end.core.unacknowledged(), 3);
         assert!(end.core.is_closing());

@@ -2,6 +2,7 @@
 
 mod acknowledging;
 mod ending;
+mod errors;
 mod receiving;
 mod sending;
 mod silence;

@@ -42,6 +42,21 @@ fn r3_what_arrives_is_acknowledged_whether_the_application_reads_or_not() {
 }
 
 #[test]
+fn r3_an_end_that_acknowledges_each_byte_acknowledges_no_acknowledgment() {
+    for ack_after in [0, 1] {
+        let options = Options {
+            ack_after,
+            ..options()
+        };
+        let mut end = End::with(Role::Dialer, options);
+        end.ack(0).unwrap();
+        assert_eq!(end.frames(), []);
+        end.data(0, b"a").unwrap();
+        assert_eq!(end.frames(), [ack(1, 100)]);
+    }
+}
+
+#[test]
 fn r3_the_window_is_told_when_a_quarter_of_it_is_free() {
     let mut end = End::new();
     end.data(0, &[7; 100]).unwrap();

@@ -30,16 +30,10 @@ fn r3_no_more_is_sent_than_the_peer_permits() {
     end.core.finish();
     assert_eq!(end.frames(), data(0, b"abc"));
     // A permission is never taken back.
-    end.frame(Frame::Ack {
-        received: 3,
-        limit: 1,
-    })
-    .unwrap();
-    end.frame(Frame::Ack {
-        received: 3,
-        limit: 5,
-    })
-    .unwrap();
+    for limit in [5, 1] {
+        let received = 3;
+        end.frame(Frame::Ack { received, limit }).unwrap();
+    }
     assert_eq!(end.frames(), data(3, b"de"));
     end.frame(Frame::Ack {
         received: 5,
@@ -115,6 +109,10 @@ fn a_flush_waits_for_the_connection_and_for_no_acknowledgment_and_not_while_deta
     assert!(!end.core.is_flushed());
     end.bytes();
     assert!(end.core.is_flushed());
+    end.frame(Frame::Ping { token: 1 }).unwrap();
+    end.core.poll_transmit();
+    assert!(!end.core.is_flushed(), "a frame without data counts, too");
+    end.bytes();
     end.core.write(b"abc");
     end.core.detach(end.now);
     assert!(end.core.is_flushed());
@@ -149,7 +147,11 @@ fn an_end_without_data_keeps_no_memory_for_it() {
     end.core.release_memory();
     assert_eq!(end.read(), b"xyz", "what is there stays");
     end.ack(3).unwrap();
+    let memory = |end: &End| (end.core.send().memory(), end.core.recv().memory());
+    assert_eq!(memory(&end), (3, 3));
     end.core.release_memory();
+    assert_eq!(memory(&end), (0, 0));
     end.core.write(b"def");
     assert_eq!(end.frames(), data(3, b"def"));
+    assert_eq!(*end.core.options(), options());
 }

@@ -28,6 +28,9 @@ fn r10_a_session_that_is_attached_again_does_not_expire() {
     end.frame(Frame::Pong { token: 0 }).unwrap();
     let idle = Options::default().ping_after;
     assert_eq!(end.core.poll_timeout(), Some(end.now + idle));
+    end.now += Options::default().time_to_live;
+    let _ = end.core.handle_timeout(end.now);
+    assert_eq!(end.core.outcome(), None);
 }
 
 #[test]
@@ -39,6 +42,17 @@ fn r11_silence_is_answered_by_a_ping_and_then_by_the_end_of_the_connection() {
     assert_eq!(end.frames(), [Owned::Frame(Frame::Ping { token: 0 })]);
     assert!(!end.timeout());
     assert_eq!(end.now - began, Duration::from_secs(25));
+}
+
+#[test]
+fn r11_a_process_that_was_stopped_asks_before_it_ends_the_connection() {
+    let mut end = End::new();
+    end.now += Duration::from_secs(3600);
+    assert!(end.core.handle_timeout(end.now));
+    assert_eq!(end.frames(), [Owned::Frame(Frame::Ping { token: 0 })]);
+    let asked = end.now;
+    assert!(!end.timeout());
+    assert_eq!(end.now - asked, Duration::from_secs(10));
 }
 
 #[test]

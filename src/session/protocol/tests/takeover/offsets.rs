@@ -55,14 +55,11 @@ fn r9_a_tombstone_answers_a_dialer_that_does_not_know_that_the_session_is_comple
     assert_eq!(again, Err(lost(Reason::Superseded)), "an epoch counts once");
     let answered = pair.answer(&dial, &Handshake::Resumed(resumed));
     assert_eq!(answered, Ok(Answered::Complete));
-    let forged = Resume {
-        proof: [0; 32],
-        ..resume_of(&pair.dial())
-    };
-    assert_eq!(
-        tombstone.handle_resume(&forged),
-        Err(lost(Reason::Rejected))
-    );
+    for dial in [dial, pair.dial()] {
+        let forged = resume_of(&dial).prove(&Secret([0; 32]));
+        let refused = tombstone.handle_resume(&forged);
+        assert_eq!(refused, Err(lost(Reason::Rejected)));
+    }
 }
 
 #[test]
@@ -79,6 +76,27 @@ fn a_session_that_says_that_it_is_complete_and_is_not_is_desynchronized() {
     let resumed = Handshake::Resumed(resumed.prove(&SECRET, &resume_of(&dial)));
     let lost = Answered::Lost(Reason::Desynchronized);
     assert_eq!(pair.answer(&dial, &resumed), Ok(lost));
+}
+
+#[test]
+fn r10_both_ends_keep_a_detached_session_for_the_time_of_the_acceptor() {
+    let now = Instant::now();
+    let options = Options {
+        time_to_live: Duration::from_millis(1234),
+        ..Options::default()
+    };
+    let mut dialer = Dialer::new(Options::default(), Vec::new());
+    let dial = dialer.dial(now, NONCE);
+    let Handshake::Hello(hello) = message(&dial.message) else {
+        panic!("a HELLO");
+    };
+    let mut acceptor = Acceptor::new(now, options, &hello, (ID, SECRET));
+    let welcome = first_output(&mut acceptor);
+    dialer.handle_answer(now, &dial, &welcome).unwrap();
+    for core in [&mut dialer.core, &mut acceptor.core] {
+        core.detach(now);
+        assert_eq!(core.poll_timeout(), Some(now + options.time_to_live));
+    }
 }
 
 #[test]

@@ -28,6 +28,11 @@ fn r6_a_resume_that_is_replayed_or_forged_changes_nothing() {
             ..genuine
         },
         genuine.prove(&Secret([0; 32])),
+        // The proof is checked before the epoch.
+        Resume {
+            proof: [0; 32],
+            ..resume_of(&dial)
+        },
     ];
     for forged in forgeries {
         let refused = pair.acceptor.handle_resume(pair.now, &forged);
@@ -131,6 +136,12 @@ fn a_session_that_was_lost_tells_its_dialer_why() {
             assert_eq!(pair.resume(&dial), Err(lost(reason)));
             let resume = resume_of(&dial);
             assert_eq!(tombstone.handle_resume(&resume), Err(lost(reason)));
+            // Only a dialer that proves itself is told.
+            let forged = resume.prove(&Secret([0; 32]));
+            let rejected = Err(lost(Reason::Rejected));
+            assert_eq!(tombstone.handle_resume(&forged).map(drop), rejected);
+            let refused = pair.acceptor.handle_resume(pair.now, &forged);
+            assert_eq!(refused.map(drop), rejected);
         }
     }
     assert_eq!(Pair::new().acceptor.tombstone(), None);
