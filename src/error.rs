@@ -200,6 +200,12 @@ impl From<Permanent> for io::Error {
     }
 }
 
+/// Returns the first error of this type in the chain of an error.
+#[cfg(feature = "session")]
+pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
 /// Returns the kind of the first [`io::Error`] in the chain of an error, or `Other`.
 #[cfg(feature = "codec")]
 pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> io::ErrorKind {

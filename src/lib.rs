@@ -76,6 +76,7 @@
 //!
 //! - `codec` (on): `ReconnectingFramed`.
 //! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`.
+//! - `session` (off): `ResumableStream`, `ResumableListener`, `Sessions`.
 //! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations such as `"1m 30s"`.
 //! - `metrics` (off): `Metrics`, an observer that records to the `metrics` facade.
 //! - `rustls` (off): `TlsConnector`, a TLS handshake over any connection. You choose the crypto
@@ -132,6 +133,13 @@ pub use link::{Event, Handle, State};
 pub use metrics::Metrics;
 pub use policy::{Backoff, Eof, Jitter, Phase, Policy, Verdict};
 pub use seam::Seam;
+#[cfg(feature = "session")]
+pub use session::{
+    Accepted, Reason as SessionLostReason, ResumableBuilder, ResumableReadHalf, ResumableStream,
+    ResumableWriteHalf, ReuniteError, SessionId, SessionLost, SessionOptions, Sessions,
+};
+#[cfg(all(feature = "session", feature = "net"))]
+pub use session::{ResumableListener, ResumableListenerBuilder};
 #[cfg(feature = "codec")]
 pub use stream::MessageTransport;
 pub use stream::ReconnectingStream;

@@ -43,9 +43,11 @@ where
         this.transfer.clear_changed();
         let connected = match this.transfer.state() {
             State::Connected { generation } => Some(generation),
-            State::Backoff { .. } | State::Connecting { .. } | State::GaveUp | State::Closed => {
-                None
-            }
+            State::Backoff { .. }
+            | State::Connecting { .. }
+            | State::Detached
+            | State::GaveUp
+            | State::Closed => None,
         };
         if let Some(ended) = this.core.generation() {
             if connected != Some(ended) {

@@ -142,6 +142,7 @@ where
                 return Some(Some(Err(lost.into_final_error().into())));
             }
             State::Connected { .. }
+            | State::Detached
             | State::Backoff { .. }
             | State::Connecting { .. }
             | State::GaveUp

@@ -33,7 +33,7 @@ pub struct Handle {
 
 impl Handle {
     /// `state` is the current state of the link.
-    pub(super) fn new(shared: Arc<Shared>, state: State) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, state: State) -> Self {
         shared.watch(|| state);
         Self { shared }
     }

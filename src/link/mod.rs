@@ -42,5 +42,7 @@ pub use handle::Handle;
 pub(crate) use link::{Link, Unavailable};
 pub(crate) use reconnector::Settings;
 pub(crate) use shared::{Command, Role};
+#[cfg(feature = "session")]
+pub(crate) use shared::{Registrations, SharedGuard};
 pub use state::State;
 pub(crate) use transition::AfterLoss;

@@ -39,6 +39,9 @@ pub enum State {
         /// Its number in this outage, from 1.
         attempt: u32,
     },
+    /// There is no connection, and the peer makes the next one. Only the server's end of a session,
+    /// behind the feature `session`, has this state.
+    Detached,
     /// The outage ended without a connection.
     GaveUp,
     /// The stream was shut down, closed or dropped.

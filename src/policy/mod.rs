@@ -16,6 +16,8 @@ mod policy;
 mod verdict;
 
 pub use backoff::{Backoff, Jitter};
+#[cfg(all(feature = "serde", feature = "session"))]
+pub(crate) use duration::human;
 pub(crate) use outage::Outage;
 pub use policy::{Eof, Policy};
 pub use verdict::{Phase, Verdict};

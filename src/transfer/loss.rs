@@ -37,7 +37,10 @@ impl<C: Connect> Transfer<C> {
                 }
                 Role::Read | Role::Write | Role::Connect => Ok(()),
             },
-            State::Connected { .. } | State::Backoff { .. } | State::Connecting { .. } => {
+            State::Connected { .. }
+            | State::Backoff { .. }
+            | State::Connecting { .. }
+            | State::Detached => {
                 flags.clear(op.loss_flag());
                 op.on_seam(self.link.seam(), lost)
             }

@@ -83,7 +83,7 @@ impl<C: Connect> Transfer<C> {
                 }
                 self.project().link.close(polling);
             }
-            State::Connected { .. } | State::GaveUp | State::Closed => {}
+            State::Connected { .. } | State::Detached | State::GaveUp | State::Closed => {}
         }
     }
 
