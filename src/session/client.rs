@@ -114,8 +114,7 @@ impl Connections for Dialing {
         session: &Session,
         now: Instant,
     ) -> Poll<Option<&mut Connection>> {
-        let is_busy = session.lock().busy_until.is_some_and(|at| now < at);
-        if is_busy && self.link.get_ref().is_none() {
+        if is_busy(session, now) && self.link.get_ref().is_none() {
             return Poll::Pending;
         }
         let unavailable = loop {
@@ -157,6 +156,13 @@ impl Connections for Dialing {
             self.link.as_mut().close(Some(Role::Read));
         }
     }
+}
+
+/// Returns whether the server has asked to wait for longer.
+fn is_busy(session: &Session, now: Instant) -> bool {
+    let mut inner = session.lock();
+    inner.busy_until = inner.busy_until.filter(|at| now < *at);
+    inner.busy_until.is_some()
 }
 
 impl fmt::Debug for Dialing {

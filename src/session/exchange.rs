@@ -4,6 +4,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::protocol::ProtocolError;
 use super::shared::Session;
 use super::transport::{self, Connection, broken};
 
@@ -90,6 +91,10 @@ fn write(
     let mut has_written = false;
     for _ in 0..WRITES {
         let step = session.update(|inner| {
+            // What is to be sent is for the connection that has replaced this one.
+            if inner.incoming.is_some() {
+                return Poll::Ready((Err(replaced()), false, None));
+            }
             inner.tell_of_drop();
             let Some(transmit) = inner.core_mut().poll_transmit() else {
                 let is_closing = inner.core().is_closing();
@@ -119,6 +124,11 @@ fn write(
         }
     }
     Ok((has_written, false))
+}
+
+/// The error of a connection that another one has replaced.
+fn replaced() -> io::Error {
+    broken(ProtocolError::StaleConnection)
 }
 
 /// Flushes what was written, and shuts the connection down once its session has ended.
