@@ -3,6 +3,7 @@
 
 mod attacks;
 mod basics;
+mod cancelled;
 mod endings;
 mod support;
 mod time;

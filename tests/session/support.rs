@@ -152,7 +152,7 @@ impl Network {
         let network = self.clone();
         let backoff = Backoff::constant(Duration::from_millis(10));
         ResumableStream::builder(move || std::future::ready(network.dial()))
-            .policy(Policy::default().backoff(backoff).max_outage(None))
+            .policy(Policy::default().backoff(backoff).max_attempts(None))
             .options(small())
     }
 }

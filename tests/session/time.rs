@@ -114,7 +114,7 @@ async fn a_driver_sleeps_while_its_session_lingers_behind_a_dead_connection() {
         holes.lock().unwrap().push(far);
         std::future::ready(result)
     };
-    let mut client = ResumableStream::builder(connector).options(small());
+    let client = ResumableStream::builder(connector).options(small());
     let mut client = client.connect().await.unwrap();
     let mut server = streams.recv().await.unwrap();
     server.write_all(b"reply").await.unwrap();
