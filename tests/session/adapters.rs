@@ -82,11 +82,17 @@ async fn storm(seed: u64) {
         .unwrap();
     proxy.default_plan(move |number| {
         let mut random = fastrand::Rng::with_seed(seed << 32 | number);
-        let bytes = random.u64(2_000..400_000);
-        match random.bool() {
-            true => Plan::new().after(bytes, Direction::ToClient, Fault::Reset),
-            false => Plan::new().after(bytes, Direction::ToServer, Fault::Reset),
-        }
+        Plan::new()
+            .after(
+                random.u64(2_000..400_000),
+                Direction::ToClient,
+                Fault::Reset,
+            )
+            .after(
+                random.u64(2_000..400_000),
+                Direction::ToServer,
+                Fault::Reset,
+            )
     });
     let address = proxy.addr();
     let policy = Policy::default()
