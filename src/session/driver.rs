@@ -256,6 +256,8 @@ impl<C: Connections> Drop for Driver<C> {
         let dropped = self.session.update(|inner| {
             inner.abort(Reason::Closed, None);
             inner.is_over = true;
+            // Releases what was kept to be sent: the application may keep the stream for long.
+            inner.core_mut().detach(now());
             inner.incoming.take()
         });
         drop(dropped);

@@ -268,3 +268,41 @@ async fn a_connection_that_is_replaced_while_it_is_read_gets_no_byte_of_the_next
     assert_eq!(soon(answer(&mut new)).await.0, 4);
     assert!(written.lock().unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_is_ready_after_the_end_if_the_peer_takes_no_more() {
+    let sessions = Sessions::new(small());
+    let (mut client, server) = duplex(64);
+    let accept = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.accept(server).await }
+    });
+    welcomed(&mut client).await;
+    client.write_all(&ACK).await.unwrap();
+    let Accepted::New(mut stream) = soon(accept).await.unwrap().unwrap() else {
+        panic!("not a new session")
+    };
+    let shutdown = tokio::time::timeout(Duration::from_millis(50), stream.shutdown());
+    assert!(shutdown.await.is_err());
+    // Answers that the client does not read fill the pipe.
+    for _ in 0..10 {
+        client
+            .write_all(b"\x13\x00\x08\0\0\0\0\0\0\0\x07")
+            .await
+            .unwrap();
+        settle().await;
+    }
+    let mut ack = ACK;
+    ack[10] = 1;
+    client.write_all(&ack).await.unwrap();
+    client
+        .write_all(b"\x12\x00\x08\0\0\0\0\0\0\0\0")
+        .await
+        .unwrap();
+    soon(stream.shutdown()).await.unwrap();
+    soon(stream.flush()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(sessions.is_empty());
+    soon(stream.flush()).await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}

@@ -8,6 +8,7 @@ mod basics;
 mod cancelled;
 mod endings;
 mod limits;
+mod silence;
 mod support;
 #[allow(dead_code, missing_docs, unreachable_pub)]
 #[path = "../support/task.rs"]

@@ -136,3 +136,26 @@ async fn both_ends_can_end_their_streams_at_the_same_time() {
     client.acknowledged().await.unwrap();
     soon(network.sessions().shutdown(std::time::Duration::MAX)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_at_every_byte_of_the_connection_that_resumes_loses_nothing() {
+    for at in 0..300 {
+        for is_read in [true, false] {
+            let mut number = 0;
+            let cuts = move || {
+                number += 1;
+                match number {
+                    1 => (2_000, 2_000),
+                    2 if is_read => (at, usize::MAX),
+                    2 => (usize::MAX, at),
+                    _ => (usize::MAX, usize::MAX),
+                }
+            };
+            let (network, mut streams) = Network::with_cuts(small(), cuts);
+            let client = network.builder().connect().await.unwrap();
+            let server = soon(streams.recv()).await.unwrap();
+            exchange(client, server, at as u64, 4_000).await;
+            assert!(streams.try_recv().is_err(), "a second stream");
+        }
+    }
+}
