@@ -7,6 +7,7 @@ mod attacks;
 mod basics;
 mod cancelled;
 mod endings;
+mod histories;
 mod limits;
 mod silence;
 mod support;

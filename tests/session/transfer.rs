@@ -159,3 +159,38 @@ async fn a_reset_at_every_byte_of_the_connection_that_resumes_loses_nothing() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn commands_and_resets_from_many_threads_lose_nothing() {
+    let mut sessions = Vec::new();
+    for seed in 0..32 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let cuts = move || (random.usize(300..30_000), random.usize(300..30_000));
+        let (network, mut streams) = Network::with_cuts(small(), cuts);
+        sessions.push(tokio::spawn(async move {
+            let client = network.builder().retry_initial_connect(true);
+            let client = client.connect().await.unwrap();
+            let server = streams.recv().await.unwrap();
+            let handles = [client.handle(), server.handle()];
+            let commands = tokio::spawn(async move {
+                let mut random = fastrand::Rng::with_seed(seed);
+                loop {
+                    let handle = random.choice(&handles).unwrap();
+                    match random.bool() {
+                        true => handle.reconnect(),
+                        false => handle.mark_lost(std::io::ErrorKind::TimedOut.into()),
+                    }
+                    for _ in 0..random.u32(..2000) {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            });
+            exchange(client, server, seed, 300_000).await;
+            commands.abort();
+        }));
+    }
+    for session in sessions {
+        let session = tokio::time::timeout(std::time::Duration::from_secs(30), session);
+        session.await.expect("it hangs").unwrap();
+    }
+}
