@@ -37,7 +37,10 @@ pub(super) async fn handshake(
     match answered {
         Answered::Attached(epoch) => Ok(Connection::new(io, epoch, early)),
         // The driver finds the session complete, and closes the connection.
-        Answered::Complete => Ok(Connection::new(io, 0, Vec::new())),
+        Answered::Complete => {
+            let epoch = session.lock().core().epoch();
+            Ok(Connection::new(io, epoch.unwrap_or(0), Vec::new()))
+        }
         Answered::Busy { retry_after } => {
             let retry_after = Duration::from_millis(retry_after.into());
             session.lock().busy_until = now().checked_add(retry_after);

@@ -107,8 +107,11 @@ impl<C: Connections> Driver<C> {
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
         let now = now();
         self.connections.execute_commands(cx, &self.session, now);
-        self.handle_timeouts(now);
-        if self.has_closed(now) {
+        let is_due = self.timer.is_due(now);
+        if is_due {
+            self.handle_timeouts(now);
+        }
+        if (is_due || !self.connections.has_connection()) && self.has_closed(now) {
             return Round::End;
         }
         let poll = self.connections.poll_connection(cx, &self.session, now);
@@ -207,7 +210,7 @@ impl<C: Connections> Driver<C> {
         };
         let own = self.connections.timeout(&self.session);
         let all = [at, own, self.close_at, self.linger_until, self.idle_at];
-        match self.timer.poll(cx, all.into_iter().flatten().min()) {
+        match self.timer.poll(cx, now, all.into_iter().flatten().min()) {
             Poll::Ready(()) => Round::Again,
             Poll::Pending => Round::Wait,
         }
