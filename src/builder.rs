@@ -62,7 +62,7 @@ impl<C, Kind> Builder<C, Kind> {
         self
     }
 
-    /// Sets how each half is told that its connection was replaced.
+    /// Sets how it is reported to each half that its connection was replaced.
     pub fn seam(mut self, seam: Seam) -> Self {
         self.settings.seam = seam;
         self

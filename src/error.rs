@@ -11,10 +11,14 @@ use tokio_util::codec::{AnyDelimiterCodecError, LinesCodecError};
 
 /// The error of a seam: a connection was lost, with the data that was in flight.
 ///
-/// With [`Seam::Error`](crate::Seam::Error) each half of a stream gets exactly one of these, as an
+/// With [`Seam::Error`](crate::Seam::Error) each half of a stream gets one of these, as an
 /// [`io::Error`] of kind [`ConnectionReset`](io::ErrorKind::ConnectionReset), before it continues
-/// on the next connection. After a shutdown no connection follows: the reader gets it with the kind
-/// of its cause, because an end of the stream would look like a complete reply. The stream is
+/// on the next connection. Several losses between two operations of one half of a byte stream are
+/// one error. The sink of a `ReconnectingFramed` gets none, because its messages continue on the
+/// next connection.
+///
+/// After a shutdown no connection follows: the reader gets it with the kind of its cause, because
+/// an end of the stream would look like a complete reply. The stream is
 /// [`Closed`](crate::State::Closed) then.
 ///
 /// # Examples
@@ -54,6 +58,11 @@ impl ConnectionLost {
         chain(error)
             .take_while(|error| !error.is::<GaveUp>())
             .find_map(|error| error.downcast_ref())
+    }
+
+    /// Converts to the error of a loss that no connection follows: it has the kind of its cause.
+    pub(crate) fn into_final_error(self) -> io::Error {
+        io::Error::new(self.cause.kind(), self)
     }
 }
 
@@ -189,6 +198,12 @@ impl From<Permanent> for io::Error {
             .map_or(io::ErrorKind::Other, Self::kind);
         Self::new(kind, permanent)
     }
+}
+
+/// Returns the first error of this type in the chain of an error.
+#[cfg(feature = "session")]
+pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    chain(error).find_map(|error| error.downcast_ref())
 }
 
 /// Returns the kind of the first [`io::Error`] in the chain of an error, or `Other`.

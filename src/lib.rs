@@ -21,7 +21,7 @@
 //! |---|---|
 //! | data that was read before the loss | delivered |
 //! | data that the dead connection had accepted and not delivered | **lost**, and neither side can tell how much: a `write` that returns `Ok` has reached a buffer of the kernel, not the peer |
-//! | a read or a write that waits when the connection dies | continues on the next connection |
+//! | a read or a write that waits when the connection dies | with [`Seam::Hidden`] continues on the next connection. With the other seams it ends at the seam, and the next one continues |
 //! | a message that the loss cut in two | with [`Seam::Hidden`], the default, **torn**: its tail goes to a peer that never received its head. With [`Seam::Error`] each half gets one error at the seam, so that it can send the message again |
 //! | the order of the bytes of one connection | kept |
 //! | wake-ups | never lost: every change wakes the tasks of both halves, also if the half that polled last was dropped |
@@ -52,7 +52,7 @@
     feature = "codec",
     doc = "- [`docs::framed_over_stream`]: a plain `Framed` over a [`ReconnectingStream`]."
 )]
-//! - [`Seam`]: how each half of a stream is told that its connection was replaced.
+//! - [`Seam`]: how it is reported to each half of a stream that its connection was replaced.
 //! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.
 #![cfg_attr(
     feature = "net",
@@ -76,6 +76,7 @@
 //!
 //! - `codec` (on): `ReconnectingFramed`.
 //! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`.
+//! - `session` (off): `ResumableStream`, `ResumableListener`, `Sessions`.
 //! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations such as `"1m 30s"`.
 //! - `metrics` (off): `Metrics`, an observer that records to the `metrics` facade.
 //! - `rustls` (off): `TlsConnector`, a TLS handshake over any connection. You choose the crypto
@@ -132,6 +133,13 @@ pub use link::{Event, Handle, State};
 pub use metrics::Metrics;
 pub use policy::{Backoff, Eof, Jitter, Phase, Policy, Verdict};
 pub use seam::Seam;
+#[cfg(feature = "session")]
+pub use session::{
+    Accepted, Reason as SessionLostReason, ResumableBuilder, ResumableReadHalf, ResumableStream,
+    ResumableWriteHalf, ReuniteError, SessionId, SessionLost, SessionOptions, Sessions,
+};
+#[cfg(all(feature = "session", feature = "net"))]
+pub use session::{ResumableListener, ResumableListenerBuilder};
 #[cfg(feature = "codec")]
 pub use stream::MessageTransport;
 pub use stream::ReconnectingStream;

@@ -1,7 +1,7 @@
 //! Where one connection ends and the next begins.
 
-/// How each half of a stream is told of a seam: the place in the byte stream where one connection
-/// ends and the next begins.
+/// How a seam is reported to each half of a stream. A seam is the place in the byte stream where one
+/// connection ends and the next begins.
 ///
 /// | | the reader gets | the writer gets |
 /// |---|---|---|
@@ -25,7 +25,7 @@
 ///
 /// A [`shutdown`](tokio::io::AsyncWrite::poll_shutdown) reports a pending loss to the writer before
 /// it does anything, even during an outage, so that the writer can send its last bytes again. If a
-/// shutdown ends an outage, a reader that was not told of the loss gets the error before the end of
+/// shutdown ends an outage, a reader to which the loss was not reported gets the error before the end of
 /// the stream, because its data is incomplete. A loss of the connection that was shut down is
 /// reported whatever the seam, because no connection replaces it.
 ///

@@ -1,14 +1,7 @@
-//! The classification of TLS errors as permanent or transient. Pure.
-
-use std::io;
+//! Which TLS errors are transient. Pure.
 
 use tokio_rustls::rustls::CertificateError;
 pub(crate) use tokio_rustls::rustls::{AlertDescription, Error};
-
-/// Returns the TLS error inside an error of a handshake or a connection.
-pub(crate) fn find(error: &io::Error) -> Option<&Error> {
-    error.get_ref()?.downcast_ref()
-}
 
 /// Returns true if the same handshake may succeed later. See `TlsConnector::is_transient`.
 pub(crate) fn is_transient(error: &Error) -> bool {
@@ -79,6 +72,7 @@ const fn is_refusal(alert: AlertDescription) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::Arc;
 
     use tokio_rustls::rustls::{InvalidMessage, OtherError, PeerIncompatible};

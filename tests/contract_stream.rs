@@ -20,15 +20,15 @@
 //! | backoff and counter are reset only once it is stable | `behavior.rs::attempts::a_connection_resets_the_backoff_only_once_it_is_stable` |
 //! | `GaveUp`: every later poll of either half answers the same | `behavior.rs::cap::after_giving_up_every_poll_of_either_half_returns_the_same_error` |
 //! | `handle.reconnect()` starts afresh | `behavior.rs::cap::a_reconnect_after_giving_up_starts_afresh` |
-//! | no reconnect ever after a shutdown | `behavior.rs::shutdown::no_command_reconnects_a_stream_that_was_shut_down`, `unreplaced::no_command_dials_again_after_a_permanent_verdict_in_a_shutdown` |
+//! | no reconnect ever after a shutdown | `behavior.rs::shutdown::no_command_reconnects_a_stream_that_was_shut_down`, `final_loss::no_command_dials_again_after_a_permanent_verdict_in_a_shutdown` |
 //! | reads continue until the end | `behavior.rs::shutdown::after_a_shutdown_reads_continue_until_the_end_and_nothing_reconnects`, `sockets.rs::a_stream_that_was_shut_down_reads_until_the_end` |
-//! | twice: the same answer | `unreplaced::a_second_shutdown_*` |
+//! | twice: the same answer | `final_loss::a_second_shutdown_*` |
 //! | writes after it: `BrokenPipe` | `behavior.rs::shutdown::a_second_shutdown_succeeds_and_writes_after_it_are_a_broken_pipe` |
 //! | during an outage the attempt is canceled | `behavior.rs::shutdown::a_shutdown_during_an_outage_cancels_the_attempt` |
-//! | a loss that nothing will replace is told whatever the seam | `unreplaced::a_loss_*`, `an_idle_timeout_*`, `a_reader_that_waits_*`, `a_shutdown_that_waits_*` |
-//! | ... a connection that is marked lost | `unreplaced::a_connection_that_is_marked_lost_while_it_is_shut_down_is_told_whatever_the_seam` |
+//! | a loss that nothing will replace is told whatever the seam | `final_loss::a_loss_*`, `an_idle_timeout_*`, `a_reader_that_waits_*`, `a_shutdown_that_waits_*` |
+//! | ... a connection that is marked lost | `final_loss::a_connection_that_is_marked_lost_while_it_is_shut_down_is_told_whatever_the_seam` |
 //! | ... the same for a buffered connection, and for TLS | `real::a_reset_*`, `real::tls::*`, `an_end_without_a_close_notify_*` |
-//! | ... for a permanent verdict in the shutdown | `unreplaced::a_permanent_verdict_in_a_shutdown_is_told_to_both_halves_whatever_the_seam` |
+//! | ... for a permanent verdict in the shutdown | `final_loss::a_permanent_verdict_in_a_shutdown_is_told_to_both_halves_whatever_the_seam` |
 //! | `reconnect()` dials without a delay; asking again changes nothing | `commands::a_reconnect_that_is_repeated_*` |
 //! | one `Retrying` for each attempt | `commands::there_is_one_retrying_for_each_attempt` |
 //! | `mark_lost` is a loss like any other, under the backoff | `mark_lost::*` |
@@ -48,7 +48,7 @@
 //! | `Seam::Eof` | `seams.rs::seam_eof_is_an_end_for_the_reader_and_an_error_for_the_writer` |
 //! | the stream moves only when it is polled | `outage::a_stream_moves_only_when_it_is_polled` |
 //! | `connected()` moves no data | `outage::connected_drives_a_stream_to_the_next_connection_without_moving_data` |
-//! | the defaults | `outage::by_default_*`, `policy/schedule.rs::full_jitter_spreads_from_the_floor_to_the_delay_and_the_first_one_too`, `no_delay_is_ever_above_the_cap_and_zero_only_if_asked` |
+//! | the defaults | `outage::by_default_*`, `policy/backoff/tests.rs::full_jitter_spreads_from_the_floor_to_the_delay_and_the_first_one_too`, `no_delay_is_ever_above_the_cap_and_zero_only_if_asked` |
 
 #[cfg(feature = "rustls")]
 #[path = "support/tls.rs"]
@@ -58,6 +58,8 @@ mod support;
 
 #[path = "contract_stream/commands.rs"]
 mod commands;
+#[path = "contract_stream/final_loss.rs"]
+mod final_loss;
 #[path = "contract_stream/mark_lost.rs"]
 mod mark_lost;
 #[path = "contract_stream/outage.rs"]
@@ -70,8 +72,6 @@ mod panics_of_connectors;
 mod panics_of_drops;
 #[path = "contract_stream/real.rs"]
 mod real;
-#[path = "contract_stream/unreplaced.rs"]
-mod unreplaced;
 
 use std::future::Future;
 use std::io;

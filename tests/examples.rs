@@ -56,6 +56,15 @@ async fn the_websocket_subscription_misses_no_message() {
     assert_eq!(messages, ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
 }
 
+#[cfg(all(feature = "session", feature = "testing"))]
+#[tokio::test]
+async fn the_session_loses_no_byte() {
+    let stdout = run("session").await;
+    for line in ["lost: 0 bytes", "checksums: equal"] {
+        assert!(stdout.lines().any(|l| l == line), "{stdout}");
+    }
+}
+
 #[cfg(feature = "rustls")]
 #[tokio::test]
 async fn the_tls_sessions_are_resumed() {

@@ -93,6 +93,14 @@ fn only_one_file_of_the_link_reads_the_clock() {
     }
 }
 
+#[test]
+fn only_one_file_of_the_sessions_reads_the_clock() {
+    for (path, code) in sources("session") {
+        let reads = code.contains("Instant::now()") || code.contains("elapsed()");
+        assert_eq!(reads, path.ends_with("timer.rs"), "{}", path.display());
+    }
+}
+
 /// Every folder and file of `src/`, and which others it may import.
 const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
@@ -118,7 +126,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("metrics", &["link"]),
-    ("session", &[]),
+    ("session", &["connect", "error", "link", "policy", "seam"]),
     ("testing", &[]),
     ("docs", &["*"]),
     ("lib", &["*"]),

@@ -22,10 +22,6 @@ mod state {
 }
 
 #[allow(dead_code)]
-#[path = "../src/link/flags.rs"]
-mod flags;
-
-#[allow(dead_code)]
 #[path = "../src/link/shared.rs"]
 mod shared;
 
@@ -93,12 +89,12 @@ impl Owner {
         let shared = &*self.guard;
         !self
             .registrations
-            .prepare_to_wait(shared, role, waker, check)
+            .register_and_check(shared, role, waker, check)
     }
 
     /// A fault: checks first, and registers what has changed already.
     fn waits_unseen(&mut self, role: Role, waker: &Waker, check: impl FnOnce() -> bool) -> bool {
-        let has_found = self.guard.has_command() || check();
+        let has_found = self.guard.flags.any(shared::COMMANDS) || check();
         let _ = self.waits(role, waker, || false);
         !has_found
     }
@@ -118,7 +114,7 @@ fn poll_unseen(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
 /// A poll that changes the link and continues: it wakes the other roles, and stays registered.
 fn poll_with_transition(owner: &mut Owner, role: Role, waker: &Waker) -> bool {
     let is_pending = poll(owner, role, waker);
-    owner.guard.wake_others(Some(role));
+    owner.guard.wake_all_but(Some(role));
     is_pending && poll(owner, role, waker)
 }
 
@@ -138,7 +134,7 @@ enum Before {
 }
 
 fn check_command_meets_poll(poll: HalfPoll, command: fn() -> Command) {
-    for role in [Role::Read, Role::Write, Role::Watch] {
+    for role in [Role::Read, Role::Write, Role::Connect] {
         for before in [Before::Nothing, Before::Waited, Before::WaitedElsewhere] {
             loom::model(move || {
                 let mut owner = Owner::default();
@@ -236,7 +232,10 @@ fn two_handles_on_two_threads_lose_no_command_and_closing_replaces_a_reconnect()
             _ => false,
         };
         assert!(is_complete, "a command was lost: {seen:?}");
-        assert!(!owner.guard.has_command(), "a command came twice");
+        assert!(
+            !owner.guard.flags.any(shared::COMMANDS),
+            "a command came twice"
+        );
     });
 }
 
@@ -265,14 +264,14 @@ fn the_owners_flags_are_neither_lost_nor_set_by_a_command() {
         let remote = owner.guard.share();
         let handle = thread::spawn(move || remote.command(Command::Close));
         let of_owner = &owner.guard.flags;
-        of_owner.set(flags::READ_LOSS | flags::WRITE_LOSS);
-        assert_eq!(of_owner.clear(flags::READ_LOSS), flags::READ_LOSS);
-        assert_eq!(of_owner.clear(flags::READ_LOSS), 0);
-        of_owner.set(flags::IDLE | flags::SHUTTING_DOWN);
-        of_owner.clear(flags::IDLE);
+        of_owner.set(shared::READ_LOSS | shared::WRITE_LOSS);
+        assert_eq!(of_owner.clear(shared::READ_LOSS), shared::READ_LOSS);
+        assert_eq!(of_owner.clear(shared::READ_LOSS), 0);
+        of_owner.set(shared::IDLE | shared::SHUTTING_DOWN);
+        of_owner.clear(shared::IDLE);
         handle.join().unwrap();
-        assert!(!of_owner.any(flags::READ_LOSS | flags::IDLE));
-        assert!(of_owner.any(flags::WRITE_LOSS) && of_owner.any(flags::SHUTTING_DOWN));
+        assert!(!of_owner.any(shared::READ_LOSS | shared::IDLE));
+        assert!(of_owner.any(shared::WRITE_LOSS) && of_owner.any(shared::SHUTTING_DOWN));
         assert!(matches!(owner.guard.take_command(), Some(Command::Close)));
     });
 }

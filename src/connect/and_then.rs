@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
+use super::attempt::Attempt;
+use super::connect::Connect;
 use super::then::Then;
-use super::{Attempt, Connect};
 
 /// The connector that [`Connect::and_then`] returns.
 #[derive(Clone, Copy)]

@@ -7,7 +7,8 @@ use std::pin::Pin;
 
 use sync_wrapper::SyncWrapper;
 
-use super::{Attempt, Connect};
+use super::attempt::Attempt;
+use super::connect::Connect;
 
 /// A boxed connector, from [`Connect::boxed`]. Its type names only the connection.
 ///

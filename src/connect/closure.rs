@@ -4,7 +4,8 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 
-use super::{Attempt, Connect};
+use super::attempt::Attempt;
+use super::connect::Connect;
 
 /// Returns a connector from a closure that takes the [`Attempt`].
 ///

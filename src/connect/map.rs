@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project::pin_project;
 
-use super::{Attempt, Connect};
+use super::attempt::Attempt;
+use super::connect::Connect;
 
 /// The connector that [`Connect::map`] returns.
 #[derive(Clone, Copy)]

@@ -1,8 +1,14 @@
 //! Connectors: how to make one connection.
 
 mod and_then;
+mod attempt;
 mod boxed;
 mod closure;
+#[expect(
+    clippy::module_inception,
+    reason = "the trait is named after the folder"
+)]
+mod connect;
 mod map;
 #[cfg(feature = "net")]
 mod tcp;
@@ -11,14 +17,11 @@ mod timeout;
 #[cfg(feature = "rustls")]
 mod tls;
 
-use std::future::Future;
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
-
 pub use and_then::{AndThen, AndThenAttempt};
+pub use attempt::Attempt;
 pub use boxed::BoxConnector;
 pub use closure::{ConnectFn, connect_fn};
+pub use connect::Connect;
 pub use map::{Map, MapAttempt};
 #[cfg(feature = "net")]
 pub use tcp::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
@@ -27,166 +30,3 @@ pub(crate) use then::{Step, Then};
 pub use timeout::{Timeout, TimeoutAttempt};
 #[cfg(feature = "rustls")]
 pub use tls::{TlsAttempt, TlsConnector};
-
-/// Makes connections that are ready for use. An attempt includes the name lookup, the TCP and TLS
-/// handshakes and the login.
-///
-/// Every closure `FnMut() -> impl Future<Output = io::Result<Io>>` is a connector, and
-/// [`connect_fn`] makes one from a closure that takes the [`Attempt`]. Implement the trait for a
-/// connector with a type name.
-///
-/// # Cancel safety
-///
-/// The stream drops the future before it completes when the attempt times out, when the stream is
-/// dropped or shut down, or when [`Handle::close`](crate::Handle::close) is called.
-///
-/// # Panics
-///
-/// A panic propagates to the task that polls the stream. It counts as a failed attempt. The stream
-/// can be polled again and continues with its backoff.
-///
-/// # Examples
-///
-/// ```
-/// use std::{future::Future, io, net::SocketAddr, pin::Pin};
-/// use reconnecting_stream::{Attempt, Connect};
-/// use tokio::net::TcpStream;
-///
-/// /// Connects to the next replica at every attempt.
-/// struct Replicas(Vec<SocketAddr>);
-///
-/// impl Connect for Replicas {
-///     type Io = TcpStream;
-///     type Future = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
-///
-///     fn connect(&mut self, _attempt: &Attempt) -> Self::Future {
-///         self.0.rotate_left(1);
-///         Box::pin(TcpStream::connect(self.0[0]))
-///     }
-/// }
-/// ```
-pub trait Connect {
-    /// The type of the connections.
-    type Io;
-    /// The future of one attempt. It does not have to be [`Unpin`].
-    type Future: Future<Output = io::Result<Self::Io>>;
-
-    /// Starts an attempt. The next attempt starts only after this one has ended or was dropped.
-    fn connect(&mut self, attempt: &Attempt) -> Self::Future;
-
-    /// Adds a step on every new connection: a login, a handshake, a subscription. The step is part
-    /// of the attempt. Its error is the error of the attempt, and the attempt timeout covers it.
-    ///
-    /// The step is cloned for each attempt, so an `async move` closure may consume its captures.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use reconnecting_stream::{Connect, Permanent, ReconnectingStream};
-    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    /// use tokio::net::TcpStream;
-    ///
-    /// # async fn example(password: String) -> std::io::Result<()> {
-    /// let login = move |mut socket: TcpStream| async move {
-    ///     socket.write_all(password.as_bytes()).await?;
-    ///     match socket.read_u8().await? {
-    ///         b'+' => Ok(socket),
-    ///         _ => Err(Permanent::new("the server refused the password").into()),
-    ///     }
-    /// };
-    /// let connector = (|| TcpStream::connect("127.0.0.1:7000")).and_then(login);
-    /// let stream = ReconnectingStream::connect(connector).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    fn and_then<F, Fut, Io>(self, step: F) -> AndThen<Self, F>
-    where
-        Self: Sized,
-        F: FnOnce(Self::Io) -> Fut + Clone,
-        Fut: Future<Output = io::Result<Io>>,
-    {
-        AndThen::new(self, step)
-    }
-
-    /// Wraps every new connection synchronously: in a buffer, a counter, a compressor.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use reconnecting_stream::{Connect, ReconnectingStream};
-    /// use tokio::io::BufStream;
-    /// use tokio::net::TcpStream;
-    ///
-    /// let connector = (|| TcpStream::connect("127.0.0.1:7000")).map(BufStream::new);
-    /// let stream = ReconnectingStream::builder(connector).lazy();
-    /// # let _ = stream;
-    /// ```
-    fn map<F, Io>(self, f: F) -> Map<Self, F>
-    where
-        Self: Sized,
-        F: FnOnce(Self::Io) -> Io + Clone,
-    {
-        Map::new(self, f)
-    }
-
-    /// Limits the time of the steps so far. The limit is at least 1 ms. Steps that take longer fail
-    /// with [`TimedOut`](io::ErrorKind::TimedOut). The whole attempt is also limited by
-    /// [`Policy::attempt_timeout`](crate::Policy::attempt_timeout).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use reconnecting_stream::Connect;
-    /// use tokio::net::TcpStream;
-    ///
-    /// # async fn login(socket: TcpStream) -> std::io::Result<TcpStream> { Ok(socket) }
-    /// let connector = (|| TcpStream::connect("127.0.0.1:7000"))
-    ///     .timeout(Duration::from_secs(2)) // the connection alone
-    ///     .and_then(login)
-    ///     .timeout(Duration::from_secs(5)); // with the login
-    /// # let _ = connector;
-    /// ```
-    fn timeout(self, limit: Duration) -> Timeout<Self>
-    where
-        Self: Sized,
-    {
-        Timeout::new(self, limit)
-    }
-
-    /// Boxes the connector, so that its type can be written in a field or a signature.
-    fn boxed(self) -> BoxConnector<Self::Io>
-    where
-        Self: Sized + Send + 'static,
-        Self::Future: Send + 'static,
-    {
-        BoxConnector::new(self)
-    }
-}
-
-/// The context of an attempt, passed to the connector.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Attempt {
-    /// The number of this attempt in its outage, counted from 1.
-    pub number: u32,
-    /// The generation that the connection will have.
-    pub generation: u64,
-    /// The error of the previous attempt, or the cause of the loss.
-    pub last_error: Option<Arc<io::Error>>,
-    /// How long the outage has lasted so far.
-    pub downtime: Duration,
-}
-
-impl Attempt {
-    /// Returns the first attempt of a new stream. Use it to call a connector directly, as in a test.
-    #[must_use]
-    pub const fn first() -> Self {
-        Self {
-            number: 1,
-            generation: 1,
-            last_error: None,
-            downtime: Duration::ZERO,
-        }
-    }
-}

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use pin_project::pin_project;
 
-use super::{Attempt, Connect};
+use super::attempt::Attempt;
+use super::connect::Connect;
 
 /// The shortest limit. Tokio's timers count in milliseconds.
 const MIN_LIMIT: Duration = Duration::from_millis(1);

@@ -12,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
 
+use super::attempt::Attempt;
+use super::connect::Connect;
 use super::then::{Step, Then};
-use super::{Attempt, Connect};
 use crate::error::Permanent;
 use crate::tls_error;
 
@@ -32,7 +33,7 @@ use crate::tls_error;
 ///
 /// An attempt whose handshake fails is repeated if [`is_transient`](TlsConnector::is_transient)
 /// returns true for the error, and is [`Permanent`] otherwise. [`retry_if`](Self::retry_if) sets
-/// another classifier.
+/// another rule.
 ///
 /// | the handshake failed with | result |
 /// |---|---|
@@ -126,8 +127,8 @@ where
         }
     }
 
-    /// Replaces the classifier of handshake errors. It returns true if the attempt is to be repeated;
-    /// otherwise the error is [`Permanent`].
+    /// Sets which handshake errors are transient. An attempt that fails with one is repeated; every
+    /// other error is [`Permanent`].
     ///
     /// # Defaults
     ///
@@ -140,15 +141,15 @@ where
     /// use tokio_rustls::rustls::{CertificateError, Error};
     ///
     /// // The server makes a certificate at every start, and the client gets it later.
-    /// fn classify(error: &Error) -> bool {
+    /// fn is_transient(error: &Error) -> bool {
     ///     *error == Error::InvalidCertificate(CertificateError::UnknownIssuer)
     ///         || TlsConnector::is_transient(error)
     /// }
-    /// # let _ = classify;
+    /// # let _ = is_transient;
     /// ```
     #[must_use]
-    pub fn retry_if(mut self, classify: fn(&rustls::Error) -> bool) -> Self {
-        self.step.is_transient = classify;
+    pub fn retry_if(mut self, is_transient: fn(&rustls::Error) -> bool) -> Self {
+        self.step.is_transient = is_transient;
         self
     }
 }
@@ -163,7 +164,7 @@ impl<C> TlsConnector<C> {
 
 impl TlsConnector<()> {
     /// Returns true if the same handshake may succeed later without a change of the client. This is
-    /// the default classifier; [`retry_if`](Self::retry_if) replaces it.
+    /// the default; [`retry_if`](Self::retry_if) replaces it.
     ///
     /// It returns false for wrong certificates, for refusals by the peer, for the lack of a common
     /// version, cipher or protocol, and for errors that only a verifier or a provider of your own
@@ -271,7 +272,8 @@ impl<C: Connect> fmt::Debug for TlsAttempt<C> {
 
 /// Returns the error of the attempt, which shows whether it is permanent.
 fn tls_error(error: io::Error, is_transient: fn(&rustls::Error) -> bool) -> io::Error {
-    match tls_error::find(&error).cloned() {
+    let tls_error = error.get_ref().and_then(|error| error.downcast_ref());
+    match tls_error.cloned() {
         // The error of the connection below.
         None => error,
         // Unlike the kind that rustls uses, this one is retried.

@@ -5,6 +5,10 @@
     doc = "\n\nIt is there with the default features, `codec` and `net`."
 )]
 #![cfg_attr(
+    all(feature = "codec", feature = "net", feature = "session"),
+    doc = "- [`sessions`]: a stream that loses nothing, between two ends of your own."
+)]
+#![cfg_attr(
     feature = "serde",
     doc = "- [`config`]: every field of a policy in a configuration file."
 )]
@@ -52,6 +56,10 @@ pub mod observing {}
     doc = "[`docs::config`](crate::docs::config) has every field."
 )]
 pub mod policy {}
+
+#[cfg(all(feature = "codec", feature = "net", feature = "session"))]
+#[doc = include_str!("sessions.md")]
+pub mod sessions {}
 
 #[cfg(all(feature = "codec", feature = "net"))]
 #[doc = include_str!("testing.md")]

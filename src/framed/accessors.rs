@@ -4,10 +4,11 @@ use std::pin::Pin;
 
 use bytes::BytesMut;
 
-#[cfg(doc)]
-use super::Resend;
+use super::confirm::ConfirmHandle;
+use super::reconnecting_framed::ReconnectingFramed;
 use super::recv_buffer::RecvBuffer;
-use super::{ConfirmHandle, ReconnectingFramed};
+#[cfg(doc)]
+use super::resend::Resend;
 #[cfg(doc)]
 use crate::builder::Builder;
 use crate::connect::Connect;
@@ -37,7 +38,7 @@ impl<C: Connect, U> ReconnectingFramed<C, U> {
     /// peer's replies.
     #[must_use]
     pub fn confirm_handle(&self) -> ConfirmHandle {
-        ConfirmHandle::new(self.core.acks.pending(), self.transfer.waker())
+        ConfirmHandle::new(self.core.confirms.pending(), self.transfer.waker())
     }
 
     /// Confirms the `n` oldest messages that are not confirmed: the peer has them. With

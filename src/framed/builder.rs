@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Framed};
 
-use super::ReconnectingFramed;
 use super::close::Closing;
-use super::connector::{CodecFactory, Connection, FramedConnector, Handshake, run_handshake};
+use super::connector::{CodecFactory, Connection, FramedConnector, OnConnect, run_handshake};
 use super::core::{Core, OfflineQueue, Options};
+use super::reconnecting_framed::ReconnectingFramed;
 use super::send_buffer::Resend;
 use crate::builder::Builder;
 use crate::connect::Connect;
@@ -25,7 +25,7 @@ pub type FramedBuilder<C, U> = Builder<C, FramedOptions<<C as Connect>::Io, U>>;
 /// the limits.
 pub struct FramedOptions<Io, U> {
     codecs: CodecFactory<U>,
-    handshake: Option<Handshake<Io, U>>,
+    handshake: Option<OnConnect<Io, U>>,
     options: Options,
 }
 
@@ -67,8 +67,8 @@ where
     /// the next connection: true by default.
     ///
     /// With false they are dropped at the loss, the one that was torn included, and
-    /// [`dropped_messages`](ReconnectingFramed::dropped_messages) counts them. Messages that an
-    /// earlier connection had taken whole are not affected: [`Resend`] decides about those.
+    /// [`dropped_messages`](ReconnectingFramed::dropped_messages) counts them. Messages that
+    /// were fully written to an earlier connection are not affected: [`Resend`] decides about those.
     ///
     /// A flush does not report the dropped messages: it succeeds when nothing is left to write. A
     /// close does.
@@ -77,12 +77,13 @@ where
         self
     }
 
-    /// Sets how many bytes of lost connections may wait for the reader, handshakes
-    /// included: 1 MiB by default.
+    /// Sets how many bytes may wait for the reader when a connection begins or ends: 1 MiB by default.
+    /// The bytes of all connections count, those that a handshake has read too much included.
     ///
-    /// Beyond it the remainders of whole connections are dropped, the oldest first. The seam tells
-    /// how much that was, in
-    /// [`ConnectionLost::dropped_bytes`](crate::ConnectionLost::dropped_bytes).
+    /// Beyond it the remainders of whole lost connections are dropped, the oldest first. The seam
+    /// reports how much that was, in
+    /// [`ConnectionLost::dropped_bytes`](crate::ConnectionLost::dropped_bytes). A sender
+    /// stops reading ahead at 64 KiB.
     pub fn max_unread(mut self, bytes: usize) -> Self {
         self.kind.options.limits.bytes = bytes;
         self
@@ -91,7 +92,7 @@ where
     /// Sets of how many lost connections the remainder may wait for the reader: 8 by default,
     /// at least 1.
     ///
-    /// Beyond it the oldest one's remainder is dropped, and its seam tells how much that was. Seams
+    /// Beyond it the oldest one's remainder is dropped, and its seam reports how much that was. Seams
     /// with nothing between them are kept apart up to 64 beyond this number, and merged above it.
     pub fn max_unread_connections(mut self, connections: usize) -> Self {
         self.kind.options.limits.connections = connections;

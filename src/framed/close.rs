@@ -6,11 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ReconnectingFramed;
 use super::connector::Connection;
 use super::drive::Goal;
 use super::pump::Pump;
-use super::source::unreplaced;
+use super::reconnecting_framed::ReconnectingFramed;
 use crate::connect::Connect;
 use crate::error::ConnectionLost;
 use crate::link::Role;
@@ -22,14 +21,15 @@ use crate::transfer::{Exchange, Failure, NoProgress, Op};
 pub(super) enum Closing {
     #[default]
     Open,
-    /// The backlog is being sent on the connection of this generation, or it is being shut down.
+    /// Queued messages are being sent on the connection of this generation, or it is being shut
+    /// down.
     InProgress(u64),
     /// The connection was lost while it was closed, with nothing to send again. Every further
     /// close returns the same.
     Failed(ConnectionLost),
 }
 
-/// Shuts down the connection, after a last look for its end.
+/// Shuts down the connection, after a last read for its end.
 struct Shutdown<'a, U>(Pump<'a, U>);
 
 impl<Io: AsyncRead + AsyncWrite, U> Exchange<Connection<Io, U>> for Shutdown<'_, U> {
@@ -65,7 +65,7 @@ where
     C: Connect,
     C::Io: AsyncRead + AsyncWrite,
 {
-    /// Sends the backlog, then shuts the connection down. A connection that is lost before that is
+    /// Sends what is queued, then shuts the connection down. A connection that is lost before that is
     /// done is replaced if messages have to be sent again.
     pub(super) fn poll_closed(
         mut self: Pin<&mut Self>,
@@ -102,7 +102,7 @@ where
     /// Returns what closing has come to, if it is over.
     fn close_result(&self) -> Option<io::Result<()>> {
         if let Closing::Failed(lost) = &self.closing {
-            return Some(Err(unreplaced(lost.clone())));
+            return Some(Err(lost.clone().into_final_error()));
         }
         let result = self.transfer.shutdown_result()?;
         if self.transfer.is_shut_down() || self.core.send.is_flushed() {
@@ -127,12 +127,12 @@ where
         };
         // A hidden seam can't stay hidden, because nothing replaces the connection.
         if this.transfer.seam() == Seam::Hidden {
-            this.core.recv.set_unreplaced(lost.clone());
+            this.core.recv.set_final_loss(lost.clone());
         }
         match *this.closing {
             Closing::InProgress(generation) if generation == lost.generation => {
                 *this.closing = Closing::Failed(lost.clone());
-                Err(unreplaced(lost))
+                Err(lost.into_final_error())
             }
             Closing::InProgress(_) | Closing::Open | Closing::Failed(_) => Ok(()),
         }
@@ -150,7 +150,7 @@ where
             ends_at_eof,
             ..Pump::new(Op::Send, this.core, this.readiness)
         });
-        let shut_down = this.transfer.poll_once(Op::Send, cx, &mut shutdown);
+        let shut_down = this.transfer.poll_current(Op::Send, cx, &mut shutdown);
         let has_read = shutdown.0.has_read;
         self.as_mut().on_pumped(Op::Send, has_read);
         let Err(no_progress) = ready!(shut_down) else {
@@ -160,18 +160,5 @@ where
             Ok(()) | Err(NoProgress::Changed | NoProgress::End) => Ok(false),
             Err(no_progress) => Err(no_progress.into_write_error()),
         })
-    }
-
-    /// Executes what a handle has asked for.
-    pub(super) fn execute_command(mut self: Pin<&mut Self>, op: Op) {
-        if !self.transfer.has_command() {
-            return;
-        }
-        self.as_mut().sync();
-        let this = self.as_mut().project();
-        let mut pump = Pump::new(Op::Receive, this.core, this.readiness);
-        // The queue reports a loss to the operations of messages.
-        let _ = this.transfer.execute_command(Some(op), &mut pump);
-        self.sync();
     }
 }

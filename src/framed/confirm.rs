@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::send_buffer::{Given, SendBuffer};
+use super::send_buffer::{SendBuffer, WrittenRange};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// What was confirmed and has not been applied.
@@ -44,18 +44,18 @@ impl AtomicCounter {
 }
 
 /// Applies confirmations to a [`SendBuffer`]. Replies count for the connection that the reader is
-/// on, in the order in which that connection was given its messages.
+/// on, in the order in which messages were written to that connection.
 #[derive(Debug, Default)]
-pub(super) struct Acks {
+pub(super) struct Confirms {
     pending: Arc<PendingConfirms>,
-    /// What the connection that the reader is on was given; `None` for the current connection,
-    /// to which messages are still being given.
-    given: Option<Given>,
+    /// The messages that were written to the connection that the reader is on; `None` for the
+    /// current connection, to which more are being written.
+    written: Option<WrittenRange>,
     /// How many replies of that connection have been counted.
     replies: u64,
 }
 
-impl Acks {
+impl Confirms {
     pub(super) fn pending(&self) -> Arc<PendingConfirms> {
         Arc::clone(&self.pending)
     }
@@ -83,22 +83,22 @@ impl Acks {
         buffer.unconfirmed(self.confirmed_seq(buffer, messages, replies))
     }
 
-    /// Moves the reader to a connection that has ended and was given this, or to the current one
-    /// (`None`). The replies counted so far belong to the connection that it was on before.
-    pub(super) fn move_to(&mut self, given: Option<Given>, buffer: &mut SendBuffer) {
+    /// Moves the reader to a connection that has ended and to which these messages were written, or
+    /// to the current one (`None`). The replies counted so far belong to the connection that it was on before.
+    pub(super) fn move_to(&mut self, written: Option<WrittenRange>, buffer: &mut SendBuffer) {
         self.apply(buffer);
-        self.given = given;
+        self.written = written;
         self.replies = 0;
     }
 
     /// Records the end of the current connection.
-    pub(super) fn end_connection(&mut self, given: Given) {
-        self.given.get_or_insert(given);
+    pub(super) fn end_connection(&mut self, written: WrittenRange) {
+        self.written.get_or_insert(written);
     }
 
     fn confirmed_seq(&self, buffer: &SendBuffer, messages: usize, replies: usize) -> u64 {
         let by_messages = buffer.confirmed_seq().saturating_add(messages as u64);
-        let by_replies = self.given(buffer).start + self.count(buffer, replies);
+        let by_replies = self.written_range(buffer).start + self.count(buffer, replies);
         let confirmed = by_messages.min(buffer.sent_seq());
         match replies {
             0 => confirmed,
@@ -109,13 +109,13 @@ impl Acks {
     /// Returns the count of replies after `more` of them. More than there are messages count as
     /// all of those.
     fn count(&self, buffer: &SendBuffer, more: usize) -> u64 {
-        let Given { start, end } = self.given(buffer);
+        let WrittenRange { start, end } = self.written_range(buffer);
         let most = end.saturating_sub(start);
         self.replies.saturating_add(more as u64).min(most)
     }
 
-    fn given(&self, buffer: &SendBuffer) -> Given {
-        self.given.unwrap_or_else(|| buffer.given())
+    fn written_range(&self, buffer: &SendBuffer) -> WrittenRange {
+        self.written.unwrap_or_else(|| buffer.written_range())
     }
 }
 
@@ -152,7 +152,7 @@ impl ConfirmHandle {
     ///
     /// For a peer that replies to every message once, in order, and does not say to which one
     /// (redis, SMTP, HTTP/1.1). On each connection the first reply is for the first message that
-    /// this connection was given. That message may have been confirmed by the connection before,
+    /// was written to it. That message may have been confirmed by the connection before,
     /// while it was being sent again; counting by connection never confirms another one in its
     /// place.
     ///

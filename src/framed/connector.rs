@@ -19,20 +19,21 @@ pub(super) type CodecFactory<U> = Arc<dyn Fn() -> U + Send + Sync>;
 /// A running handshake.
 type HandshakeFuture<Io, U> = Pin<Box<dyn Future<Output = io::Result<Connection<Io, U>>> + Send>>;
 
-/// Starts the handshake of a connection.
-pub(super) type Handshake<Io, U> = Arc<dyn Fn(Io, U) -> HandshakeFuture<Io, U> + Send + Sync>;
+/// Starts the handshake that [`on_connect`](crate::Builder::on_connect) sets.
+pub(super) type OnConnect<Io, U> = Arc<dyn Fn(Io, U) -> HandshakeFuture<Io, U> + Send + Sync>;
 
 /// A connection whose handshake is done.
 #[pin_project]
 pub(super) struct Connection<Io, U> {
     #[pin]
     io: Io,
-    /// What the stream takes over when the connection begins.
-    new: Option<NewConnection<U>>,
+    /// `None` once the connection is installed.
+    read_parts: Option<ReadParts<U>>,
 }
 
-/// The codec of a connection, and the bytes that were read beyond its handshake.
-pub(super) struct NewConnection<U> {
+/// The reading side of a connection before it is installed: its codec, and the bytes that were read
+/// beyond its handshake.
+pub(super) struct ReadParts<U> {
     pub(super) codec: U,
     pub(super) read: BytesMut,
 }
@@ -42,7 +43,7 @@ impl<Io, U> Connection<Io, U> {
         let read = BytesMut::new();
         Self {
             io,
-            new: Some(NewConnection { codec, read }),
+            read_parts: Some(ReadParts { codec, read }),
         }
     }
 
@@ -63,8 +64,8 @@ impl<Io, U> Connection<Io, U> {
         self.project().io
     }
 
-    pub(super) fn take_new(self: Pin<&mut Self>) -> Option<NewConnection<U>> {
-        self.project().new.take()
+    pub(super) fn take_read_parts(self: Pin<&mut Self>) -> Option<ReadParts<U>> {
+        self.project().read_parts.take()
     }
 }
 
@@ -92,7 +93,7 @@ where
     let (codec, read) = (parts.codec, parts.read_buf);
     Ok(Connection {
         io: parts.io,
-        new: Some(NewConnection { codec, read }),
+        read_parts: Some(ReadParts { codec, read }),
     })
 }
 
@@ -100,7 +101,7 @@ where
 pub(super) struct FramedConnector<C: Connect, U> {
     pub(super) connector: C,
     pub(super) codecs: CodecFactory<U>,
-    pub(super) handshake: Option<Handshake<C::Io, U>>,
+    pub(super) handshake: Option<OnConnect<C::Io, U>>,
 }
 
 impl<C: Connect, U> Connect for FramedConnector<C, U> {
@@ -128,7 +129,7 @@ pub(super) type FramedAttempt<C, U> = Then<
 /// The codec factory and the handshake of an attempt, until its connection is made.
 pub(super) struct StartHandshake<Io, U> {
     codecs: CodecFactory<U>,
-    handshake: Option<Handshake<Io, U>>,
+    handshake: Option<OnConnect<Io, U>>,
 }
 
 /// The second step of an attempt.

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::confirm::Acks;
-use super::connector::NewConnection;
+use super::confirm::Confirms;
+use super::connector::ReadParts;
 use super::recv_queue::{Limits, RecvQueue};
 use super::send_buffer::{Durability, Resend, SendBuffer};
 use crate::error::ConnectionLost;
@@ -52,13 +52,14 @@ impl Default for Options {
 
 /// What was received and what is to be sent.
 ///
-/// Its methods record what happened (`begin_connection`, `end_connection`, the bytes that were
-/// moved) or answer a question (`next`, `has_room`, `is_flushed`). The pump moves the bytes.
+/// Its methods record what happened (`begin_connection`, `end_connection`, `set_send_error`), apply
+/// what other tasks have asked for (`apply_confirms`) or a setting (`make_room`), or return a fact
+/// (`unconfirmed`, `is_refusing`). The pump moves the bytes.
 #[derive(Debug)]
 pub(super) struct Core<U> {
     pub(super) recv: RecvQueue<U>,
     pub(super) send: SendBuffer,
-    pub(super) acks: Acks,
+    pub(super) confirms: Confirms,
     /// An error of a write that is the sender's and did not end the connection.
     send_error: Option<io::Error>,
     offline: OfflineQueue,
@@ -72,7 +73,7 @@ impl<U> Core<U> {
         Self {
             recv: RecvQueue::new(options.limits),
             send: SendBuffer::new(options.resend, options.max_queued),
-            acks: Acks::default(),
+            confirms: Confirms::default(),
             send_error: None,
             offline: options.offline,
             keeps_unsent: options.keeps_unsent,
@@ -87,35 +88,35 @@ impl<U> Core<U> {
     }
 
     /// Installs a connection.
-    pub(super) fn begin_connection(&mut self, generation: u64, new: NewConnection<U>) {
+    pub(super) fn begin_connection(&mut self, generation: u64, parts: ReadParts<U>) {
         debug_assert!(self.generation.is_none());
         self.generation = Some(generation);
-        self.acks.apply(&mut self.send);
+        self.confirms.apply(&mut self.send);
         self.send.begin_connection();
         self.send.set_blocked(self.send_error.is_some());
-        self.recv.begin_connection(new.codec, new.read);
+        self.recv.begin_connection(parts.codec, parts.read);
     }
 
     /// Records the end of the connection, which was lost or closed in order.
     pub(super) fn end_connection(&mut self, lost: Option<ConnectionLost>) {
         self.generation = None;
-        self.acks.apply(&mut self.send);
-        let given = self.send.given();
-        self.acks.end_connection(given);
+        self.confirms.apply(&mut self.send);
+        let written = self.send.written_range();
+        self.confirms.end_connection(written);
         self.send.end_connection(self.keeps_unsent);
         self.send.set_blocked(true);
-        self.recv.end_connection(lost, given);
+        self.recv.end_connection(lost, written);
     }
 
     /// Applies confirmations that came from other tasks.
     #[inline]
     pub(super) fn apply_confirms(&mut self) {
-        self.acks.apply(&mut self.send);
+        self.confirms.apply(&mut self.send);
     }
 
     /// Returns how many messages are kept and not confirmed.
     pub(super) fn unconfirmed(&self) -> usize {
-        self.acks.unconfirmed(&self.send)
+        self.confirms.unconfirmed(&self.send)
     }
 
     /// Keeps an error for the sender.
@@ -135,8 +136,8 @@ impl<U> Core<U> {
         self.send_error.is_some()
     }
 
-    /// Returns whether another message can be accepted. During an outage the setting for it may
-    /// make room.
+    /// Returns whether another message can be accepted. During an outage it may drop the oldest
+    /// messages, as the setting says.
     pub(super) fn make_room(&mut self, durability: Durability) -> bool {
         if self.generation.is_none() {
             match (durability, self.offline) {

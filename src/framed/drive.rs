@@ -1,4 +1,4 @@
-//! What every poll method does: take over what has changed, run the pump, ask the core.
+//! What every poll method does: process what has changed, ask the core, run the pump.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ReconnectingFramed;
 use super::connector::Connection;
 use super::pump::Pump;
+use super::reconnecting_framed::ReconnectingFramed;
 use super::send_buffer::Durability;
 use crate::connect::Connect;
 use crate::link::{Role, State};
@@ -29,7 +29,7 @@ where
     C: Connect,
     C::Io: AsyncRead + AsyncWrite,
 {
-    /// Takes over what has changed in the link: the end of a connection, and a new one.
+    /// Processes what has changed in the link: the end of a connection, and a new one.
     #[inline]
     pub(super) fn sync(self: Pin<&mut Self>) {
         if self.transfer.has_changed() {
@@ -43,9 +43,11 @@ where
         this.transfer.clear_changed();
         let connected = match this.transfer.state() {
             State::Connected { generation } => Some(generation),
-            State::Backoff { .. } | State::Connecting { .. } | State::GaveUp | State::Closed => {
-                None
-            }
+            State::Backoff { .. }
+            | State::Connecting { .. }
+            | State::Detached
+            | State::GaveUp
+            | State::Closed => None,
         };
         if let Some(ended) = this.core.generation() {
             if connected != Some(ended) {
@@ -54,11 +56,25 @@ where
                 this.core.end_connection(lost);
             }
         }
-        let new = this.transfer.as_mut().connection();
-        if let (Some(generation), Some(new)) = (connected, new.and_then(Connection::take_new)) {
-            this.core.begin_connection(generation, new);
+        let connection = this.transfer.as_mut().connection();
+        let parts = connection.and_then(Connection::take_read_parts);
+        if let (Some(generation), Some(parts)) = (connected, parts) {
+            this.core.begin_connection(generation, parts);
             this.readiness.set();
         }
+    }
+
+    /// Executes what a handle has asked for.
+    pub(super) fn execute_command(mut self: Pin<&mut Self>, op: Op) {
+        if !self.transfer.has_command() {
+            return;
+        }
+        self.as_mut().sync();
+        let this = self.as_mut().project();
+        let mut pump = Pump::new(Op::Receive, this.core, this.readiness);
+        // The queue reports a loss to the operations of messages.
+        let _ = this.transfer.execute_command(Some(op), &mut pump);
+        self.sync();
     }
 
     /// Runs the pump for one half until something has moved or changed.
@@ -74,7 +90,7 @@ where
             ends_at_eof: !transfer.policy().passes_eof() && !transfer.is_shutting_down(),
             ..Pump::new(op, this.core, this.readiness)
         };
-        let pumped = transfer.as_mut().poll_once(op, cx, &mut pump);
+        let pumped = transfer.as_mut().poll_current(op, cx, &mut pump);
         let has_read = pump.has_read;
         self.as_mut().on_pumped(op, has_read);
         match ready!(pumped) {
@@ -83,13 +99,14 @@ where
         }
     }
 
-    /// Ends the idle wait of the reader if one half has read bytes.
+    /// Ends the idle wait of the reader if one half has read bytes, and wakes the reader if that was
+    /// the other half.
     #[inline]
     pub(super) fn on_pumped(self: Pin<&mut Self>, op: Op, has_read: bool) {
         if has_read {
-            self.transfer.stop_idle_timer();
+            self.transfer.end_idle_wait();
             if op == Op::Send {
-                self.transfer.wake_others(Role::Write);
+                self.transfer.wake_all_but(Role::Write);
             }
         }
     }
@@ -114,11 +131,11 @@ where
             }
             (_, no_progress) => return Err(no_progress),
         }
-        this.transfer.wake_others(op.role());
+        this.transfer.wake_all_but(op.role());
         Ok(())
     }
 
-    /// Handles a failure of the fast path.
+    /// Handles a failure of an operation that did not go through [`poll_pump`](Self::poll_pump).
     #[cold]
     pub(super) fn on_failure(
         mut self: Pin<&mut Self>,
@@ -145,6 +162,9 @@ where
         loop {
             self.as_mut().execute_command(Op::Send);
             self.as_mut().sync();
+            let core = self.as_mut().project().core;
+            core.apply_confirms();
+            core.recv.retry_reading();
             self.as_mut().take_send_error()?;
             if let Some(result) = self.as_mut().goal_result(goal) {
                 self.transfer.deregister(Role::Write);
@@ -164,17 +184,15 @@ where
         }
     }
 
-    /// Applies the pending confirmations, then returns the error that a reader met while it wrote.
+    /// Returns the error that a reader met while it wrote.
     fn take_send_error(self: Pin<&mut Self>) -> io::Result<()> {
         let this = self.project();
-        this.core.apply_confirms();
-        this.core.recv.retry_reading();
         let Some(error) = this.core.take_send_error() else {
             return Ok(());
         };
         if this.core.send.has_backlog() {
             // The reader, which stopped at this error, writes the backlog.
-            this.transfer.wake_others(Role::Write);
+            this.transfer.wake_all_but(Role::Write);
         }
         Err(error)
     }

@@ -145,12 +145,12 @@ impl<U> Pump<'_, U> {
         }))
     }
 
-    /// Takes what the kernel still has of a connection that is lost, as far as the limits of what
+    /// Reads what the kernel still has of a connection that is lost, as far as the limits of what
     /// waits for the reader allow. A write fails with a reset while bytes that came before it can
     /// still be read (measured on Linux).
     ///
-    /// An error that passes hides nothing behind it, and bytes may arrive while it looks: it tries
-    /// again, a few times.
+    /// After a transient error bytes may still be there, and bytes may arrive while it reads: it
+    /// tries again, a few times.
     fn drain<Io: AsyncRead>(&mut self, mut io: Pin<&mut Io>) {
         let mut tries = 3;
         while self.core.recv.may_drain() && tries > 0 {
@@ -183,7 +183,7 @@ impl<Io: AsyncRead + AsyncWrite, U> Exchange<Connection<Io, U>> for Pump<'_, U> 
     }
 
     fn can_progress(&self) -> bool {
-        (self.op == Op::Send && self.core.acks.has_pending())
+        (self.op == Op::Send && self.core.confirms.has_pending())
             || self.may_read()
             || (self.wants_write() && self.readiness.write().is_ready())
     }

@@ -20,7 +20,7 @@ pub(super) enum Received<T> {
     /// The connection whose items came before was lost.
     Seam(ConnectionLost),
     /// That connection was lost, and none follows.
-    Unreplaced(ConnectionLost),
+    FinalLoss(ConnectionLost),
     /// The stream of messages has ended.
     End,
     /// More bytes are needed.
@@ -50,9 +50,9 @@ enum Progress {
     Readable,
     /// There is none.
     Drained,
-    /// The stream has ended, and the codec may have more to say.
+    /// The stream has ended, and the codec may have more items.
     Ending,
-    /// The codec was asked for the last item. The end has not been told.
+    /// The codec was asked for the last item. The reader has not got the end.
     Ended,
     /// The codec was called and has not returned: it panicked.
     Decoding,
@@ -94,7 +94,7 @@ impl<U> RecvBuffer<U> {
     /// Records that a read returned bytes.
     #[inline]
     pub(super) fn on_read(&mut self) {
-        // The reader has not been given the panic of the codec.
+        // The reader has not got the error of the codec's panic.
         if self.progress != Progress::Decoding {
             self.progress = Progress::Readable;
         }
@@ -132,7 +132,10 @@ impl<U> RecvBuffer<U> {
     /// Returns whether the reader has got everything.
     pub(super) fn is_exhausted(&self) -> bool {
         let is_drained = self.progress == Progress::Drained;
-        debug_assert!(!(is_drained && self.has_ended), "the codec has more to say");
+        debug_assert!(
+            !(is_drained && self.has_ended),
+            "the codec may have more items"
+        );
         is_drained && self.error.is_none()
     }
 }
@@ -149,18 +152,9 @@ impl<U: Decoder> RecvBuffer<U> {
                     Err(error) => return Received::Item(Err(error)),
                 },
                 Progress::Drained => return Received::Nothing,
-                Progress::Ending => match self.decode_with(U::decode_eof) {
-                    Ok(Some(item)) => {
-                        self.progress = Progress::Ending;
-                        return Received::Item(Ok(item));
-                    }
-                    Ok(None) => self.progress = Progress::Ended,
-                    Err(error) => {
-                        // Nothing of them can be decoded: the next poll would fail again.
-                        self.bytes.clear();
-                        self.progress = Progress::Ended;
-                        return Received::Item(Err(error));
-                    }
+                Progress::Ending => match self.decode_last() {
+                    Some(item) => return Received::Item(item),
+                    None => self.progress = Progress::Ended,
                 },
                 Progress::Ended => {
                     // The user may continue to read, as from a `Framed`.
@@ -180,6 +174,19 @@ impl<U: Decoder> RecvBuffer<U> {
                 self.progress = Progress::Ending;
             }
         }
+    }
+
+    /// Returns the next item after the end of the stream, or the error of one that is incomplete.
+    fn decode_last(&mut self) -> Option<Result<U::Item, U::Error>> {
+        let item = self.decode_with(U::decode_eof).transpose()?;
+        self.progress = if item.is_ok() {
+            Progress::Ending
+        } else {
+            // Nothing of the bytes can be decoded: the next poll would fail again.
+            self.bytes.clear();
+            Progress::Ended
+        };
+        Some(item)
     }
 
     #[inline]

@@ -6,21 +6,22 @@ use std::io;
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
-use super::past::Past;
+use super::ended::EndedConnection;
 use super::recv_buffer::Decoded;
 pub(super) use super::recv_buffer::{Received, RecvBuffer};
-use super::send_buffer::Given;
+use super::send_buffer::WrittenRange;
 use crate::error::ConnectionLost;
 
 /// How many seams without items may wait for the reader before the oldest ones become one.
 const MAX_SEAMS: usize = 64;
 
-/// How much may wait for the reader.
+/// How much may wait for the reader. The limits are enforced when a connection begins or ends, by
+/// dropping what lost connections have left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Bytes of all connections together.
+    /// The bytes of all connections together, the current one included.
     pub(super) bytes: usize,
-    /// The connections that have ended.
+    /// The lost connections that have bytes left.
     pub(super) connections: usize,
 }
 
@@ -37,22 +38,23 @@ impl Default for Limits {
 /// seam, then those of the current connection.
 #[derive(Debug)]
 pub(super) struct RecvQueue<U> {
-    past: VecDeque<Past<U>>,
+    ended: VecDeque<EndedConnection<U>>,
     current: Option<RecvBuffer<U>>,
     /// The reader has not come to the current connection.
     is_behind: bool,
-    /// A loss that nothing has replaced. It is told at the end, whatever the seam.
-    unreplaced: Option<ConnectionLost>,
+    /// The loss that no connection follows, if no seam reports it. It is returned at the end,
+    /// whatever the seam.
+    final_loss: Option<ConnectionLost>,
     limits: Limits,
 }
 
 impl<U> RecvQueue<U> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            past: VecDeque::new(),
+            ended: VecDeque::new(),
             current: None,
             is_behind: true,
-            unreplaced: None,
+            final_loss: None,
             limits,
         }
     }
@@ -81,7 +83,7 @@ impl<U> RecvQueue<U> {
             .is_some_and(RecvBuffer::may_read_ahead)
     }
 
-    /// Returns whether more may be taken from a connection that is about to be dropped.
+    /// Returns whether more may be read from a connection that is about to be dropped.
     pub(super) fn may_drain(&self) -> bool {
         let bytes = self.current.as_ref().map(|buffer| buffer.bytes().len());
         bytes.is_some_and(|bytes| bytes <= self.limits.bytes)
@@ -94,7 +96,7 @@ impl<U> RecvQueue<U> {
     }
 
     /// Lets a sender try again to read ahead: it has to see the end of the connection although no
-    /// reader takes the errors.
+    /// reader gets the errors.
     pub(super) fn retry_reading(&mut self) {
         if let Some(buffer) = &mut self.current {
             buffer.retry_reading();
@@ -109,14 +111,18 @@ impl<U> RecvQueue<U> {
         self.enforce_limits();
     }
 
-    /// Records the end of the current connection, which was lost or closed in order. `given` is what
-    /// it was given to send.
-    pub(super) fn end_connection(&mut self, mut lost: Option<ConnectionLost>, given: Given) {
+    /// Records the end of the current connection, which was lost or closed in order. `written` are
+    /// the messages that were written to it.
+    pub(super) fn end_connection(
+        &mut self,
+        mut lost: Option<ConnectionLost>,
+        written: WrittenRange,
+    ) {
         let mut buffer = self.current.take();
         if let (Some(lost), Some(buffer)) = (&mut lost, &buffer) {
             let is_cut_off = buffer.is_exhausted() && buffer.bytes().len() > self.limits.bytes;
             if is_cut_off {
-                // The rest of this message was not taken from the kernel.
+                // The rest of this message was not read from the kernel.
                 lost.dropped_bytes += buffer.bytes().len() as u64;
             }
         }
@@ -126,10 +132,10 @@ impl<U> RecvQueue<U> {
             }
         }
         let buffer = buffer.filter(|buffer| !buffer.is_exhausted());
-        self.past.push_back(Past {
+        self.ended.push_back(EndedConnection {
             buffer,
             lost,
-            given,
+            written,
             is_entered: !self.is_behind,
         });
         self.is_behind = true;
@@ -149,57 +155,56 @@ impl<U> RecvQueue<U> {
         }
     }
 
-    /// Tells the reader of this loss at the end.
-    pub(super) fn set_unreplaced(&mut self, lost: ConnectionLost) {
-        // A seam that the reader has not reached reports it.
-        let is_told = |past: &Past<U>| {
-            let seam = past.lost.as_ref();
+    /// Returns this loss to the reader at the end, unless a seam that it has not reached reports it.
+    pub(super) fn set_final_loss(&mut self, lost: ConnectionLost) {
+        let is_reported = |ended: &EndedConnection<U>| {
+            let seam = ended.lost.as_ref();
             seam.is_some_and(|seam| seam.generation == lost.generation)
         };
-        if !self.past.iter().any(is_told) {
-            self.unreplaced = Some(lost);
+        if !self.ended.iter().any(is_reported) {
+            self.final_loss = Some(lost);
         }
         self.is_behind = true;
     }
 
-    /// Drops the oldest remainders until the rest is within the limits.
+    /// Drops the remainders of the oldest lost connections until the rest is within the limits.
     fn enforce_limits(&mut self) {
-        let remainders = self.past.iter().filter_map(|past| past.buffer.as_ref());
+        let remainders = self.ended.iter().filter_map(|ended| ended.buffer.as_ref());
         let mut bytes: usize = remainders
             .chain(&self.current)
             .map(|buffer| buffer.bytes().len())
             .sum();
-        for past in &mut self.past {
-            if bytes > self.limits.bytes && past.may_be_dropped() {
-                bytes -= past.drop_remainder();
+        for ended in &mut self.ended {
+            if bytes > self.limits.bytes && ended.may_be_dropped() {
+                bytes -= ended.drop_remainder();
             }
         }
         let limit = self.limits.connections.max(1);
-        let has_bytes = |past: &&Past<U>| past.has_bytes();
-        let mut remainders = self.past.iter().filter(has_bytes).count();
-        for past in &mut self.past {
-            if remainders > limit && past.may_be_dropped() {
-                past.drop_remainder();
+        let has_bytes = |ended: &&EndedConnection<U>| ended.has_bytes();
+        let mut remainders = self.ended.iter().filter(has_bytes).count();
+        for ended in &mut self.ended {
+            if remainders > limit && ended.may_be_dropped() {
+                ended.drop_remainder();
                 remainders -= 1;
             }
         }
-        while self.past.len() > limit + MAX_SEAMS && self.merge_oldest_seams() {}
+        while self.ended.len() > limit + MAX_SEAMS && self.merge_oldest_seams() {}
     }
 
     /// Merges the oldest seam that has no bytes between it and the next one into that.
     fn merge_oldest_seams(&mut self) -> bool {
-        let is_seam = |past: &Past<U>| !past.has_bytes() && past.lost.is_some();
-        let mut pairs = self.past.iter().zip(self.past.iter().skip(1));
+        let is_seam = |ended: &EndedConnection<U>| !ended.has_bytes() && ended.lost.is_some();
+        let mut pairs = self.ended.iter().zip(self.ended.iter().skip(1));
         // The reader may be in the middle of the first one.
-        let is_mergeable = |past: &Past<U>| is_seam(past) && !past.is_entered;
+        let is_mergeable = |ended: &EndedConnection<U>| is_seam(ended) && !ended.is_entered;
         let Some(oldest) = pairs.position(|(a, b)| is_mergeable(a) && is_seam(b)) else {
             return false;
         };
-        let merged = self.past.remove(oldest).and_then(|past| past.lost);
+        let merged = self.ended.remove(oldest).and_then(|ended| ended.lost);
         let next = self
-            .past
+            .ended
             .get_mut(oldest)
-            .and_then(|past| past.lost.as_mut());
+            .and_then(|ended| ended.lost.as_mut());
         if let (Some(merged), Some(next)) = (merged, next) {
             next.dropped_bytes += merged.dropped_bytes;
         }
@@ -218,18 +223,19 @@ impl<U: Decoder> RecvQueue<U> {
         }
     }
 
-    /// Returns the next item or seam of the connections that have ended. `on_move` is called when
-    /// the reader comes to a connection, with what that was given; `None` for the current one.
-    pub(super) fn next(&mut self, mut on_move: impl FnMut(Option<Given>)) -> Decoded<U> {
-        while let Some(past) = self.past.front_mut() {
-            if !past.is_entered {
-                past.is_entered = true;
-                on_move(Some(past.given));
+    /// Returns the next item or seam: of the connections that have ended, then of the current one.
+    /// `on_move` is called when the reader comes to a connection, with the messages that were
+    /// written to it; `None` for the current one.
+    pub(super) fn next(&mut self, mut on_move: impl FnMut(Option<WrittenRange>)) -> Decoded<U> {
+        while let Some(ended) = self.ended.front_mut() {
+            if !ended.is_entered {
+                ended.is_entered = true;
+                on_move(Some(ended.written));
             }
-            if let Some(item) = past.next_item() {
+            if let Some(item) = ended.next_item() {
                 return Received::Item(item);
             }
-            if let Some(lost) = self.past.pop_front().and_then(|past| past.lost) {
+            if let Some(lost) = self.ended.pop_front().and_then(|ended| ended.lost) {
                 return Received::Seam(lost);
             }
         }
@@ -239,8 +245,8 @@ impl<U: Decoder> RecvQueue<U> {
             }
             return self.next_current();
         }
-        match self.unreplaced.take() {
-            Some(lost) => Received::Unreplaced(lost),
+        match self.final_loss.take() {
+            Some(lost) => Received::FinalLoss(lost),
             None => Received::Nothing,
         }
     }
@@ -259,13 +265,13 @@ impl<U: Decoder> RecvQueue<U> {
     /// Returns whether the reader can get anything without another read.
     pub(super) fn has_more(&self) -> bool {
         let is_undecoded = |buffer: &RecvBuffer<U>| !buffer.is_exhausted();
-        !self.past.is_empty()
-            || self.unreplaced.is_some()
+        !self.ended.is_empty()
+            || self.final_loss.is_some()
             || self.current.as_ref().is_some_and(is_undecoded)
     }
 
     /// Returns whether there is no connection and nothing of an earlier one.
     pub(super) fn is_empty(&self) -> bool {
-        self.past.is_empty() && self.current.is_none()
+        self.ended.is_empty() && self.current.is_none()
     }
 }

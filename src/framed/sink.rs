@@ -10,9 +10,9 @@ use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::ReconnectingFramed;
 use super::drive::{Goal, refused};
 use super::pump::Pump;
+use super::reconnecting_framed::{FramedTransfer, ReconnectingFramed};
 use super::send_buffer::Durability;
 use crate::connect::Connect;
 use crate::transfer::{Exchange, Failure, NoProgress, Op};
@@ -88,12 +88,14 @@ where
         }
     }
 
-    /// Writes and flushes on a connection that needs nothing else: the fast path. Returns false to
-    /// take the slow one.
+    /// Writes and flushes on a connection that needs nothing else. Returns false if
+    /// [`poll_goal`](Self::poll_goal) has to be polled.
     #[inline]
     fn try_flush(mut self: Pin<&mut Self>) -> io::Result<bool> {
         let this = self.as_mut().project();
-        if this.core.acks.has_pending() || this.core.has_send_error() || this.core.recv.is_failing()
+        if this.core.confirms.has_pending()
+            || this.core.has_send_error()
+            || this.core.recv.is_failing()
         {
             return Ok(false);
         }
@@ -211,10 +213,10 @@ where
             .drop_connection(|transfer| transfer.mark_lost(cause));
     }
 
-    /// Runs the pump's last look at the connection, and what drops it.
+    /// Reads what the connection still has, then calls `command`, which drops it.
     pub(super) fn drop_connection(
         mut self: Pin<&mut Self>,
-        drop: impl FnOnce(Pin<&mut super::FramedTransfer<C, U>>),
+        command: impl FnOnce(Pin<&mut FramedTransfer<C, U>>),
     ) {
         self.as_mut().sync();
         let this = self.as_mut().project();
@@ -223,7 +225,7 @@ where
             let mut pump = Pump::new(Op::Receive, this.core, this.readiness);
             pump.before_drop(connection);
         }
-        drop(transfer);
+        command(transfer);
         self.sync();
     }
 }

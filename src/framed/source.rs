@@ -8,8 +8,8 @@ use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Decoder;
 
-use super::ReconnectingFramed;
 use super::pump::Pump;
+use super::reconnecting_framed::ReconnectingFramed;
 use super::recv_queue::Received;
 use crate::connect::Connect;
 use crate::error::ConnectionLost;
@@ -37,8 +37,8 @@ where
                     Some(item) => return Poll::Ready(item),
                     None => continue,
                 },
-                Received::Unreplaced(lost) => {
-                    return Poll::Ready(Some(Err(unreplaced(lost).into())));
+                Received::FinalLoss(lost) => {
+                    return Poll::Ready(Some(Err(lost.into_final_error().into())));
                 }
             }
             match ready!(self.as_mut().poll_fill(cx)) {
@@ -82,9 +82,9 @@ where
         self.as_mut().execute_command(Op::Receive);
         self.as_mut().sync();
         let core = self.as_mut().project().core;
-        let (recv, acks, send) = (&mut core.recv, &mut core.acks, &mut core.send);
+        let (recv, confirms, send) = (&mut core.recv, &mut core.confirms, &mut core.send);
         let is_current = recv.is_up_to_date();
-        let received = recv.next(|given| acks.move_to(given, send));
+        let received = recv.next(|written| confirms.move_to(written, send));
         if is_current || self.core.recv.is_up_to_date() {
             return self.on_received(received);
         }
@@ -102,7 +102,7 @@ where
             Received::Nothing => match this.core.recv.take_error() {
                 Some(error) => {
                     // A sender that stopped reading ahead because of it continues.
-                    this.transfer.wake_others(Role::Read);
+                    this.transfer.wake_all_but(Role::Read);
                     Received::Item(Err(error.into()))
                 }
                 None => Received::Nothing,
@@ -131,7 +131,7 @@ where
         let is_last = self.core.recv.is_empty();
         match self.state() {
             // Giving up takes the place of the last seam. It is returned now, because a handle may
-            // start the stream again before the next look.
+            // start the stream again before the next poll.
             State::GaveUp if is_last && lost.dropped_bytes == 0 => {
                 let gave_up = self.transfer.gave_up().cloned();
                 return gave_up.map(|gave_up| Some(Err(io::Error::from(gave_up).into())));
@@ -139,9 +139,10 @@ where
             // No connection replaces the one that was lost. An end of the stream would look as if
             // everything had been read.
             State::Closed if is_last && self.transfer.is_shutting_down() => {
-                return Some(Some(Err(unreplaced(lost).into())));
+                return Some(Some(Err(lost.into_final_error().into())));
             }
             State::Connected { .. }
+            | State::Detached
             | State::Backoff { .. }
             | State::Connecting { .. }
             | State::GaveUp
@@ -165,23 +166,18 @@ where
         let Some(connection) = transfer.as_mut().fast_path(Op::Receive) else {
             return self.poll_pump(Op::Receive, cx);
         };
-        // The fast path: there is nothing to do but to read.
+        // There is nothing to do but to read.
         let mut pump = Pump::new(Op::Receive, this.core, this.readiness);
         match pump.poll_read(connection.io_pin_mut()) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(failure)) => Poll::Ready(self.on_failure(Op::Receive, failure)),
             Poll::Pending => {
                 let read = this.readiness.read();
-                if transfer.may_wait(Op::Receive, cx.waker(), || read.is_ready()) {
+                if !transfer.register_and_check(Op::Receive, cx.waker(), || read.is_ready()) {
                     return Poll::Pending;
                 }
                 self.poll_pump(Op::Receive, cx)
             }
         }
     }
-}
-
-/// Returns the error of a loss that nothing replaces: it has the kind of its cause.
-pub(super) fn unreplaced(lost: ConnectionLost) -> io::Error {
-    io::Error::new(lost.cause.kind(), lost)
 }

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Encoder;
 
-use super::ReconnectingFramed;
+use super::reconnecting_framed::ReconnectingFramed;
 #[cfg(doc)]
-use super::Resend;
+use super::resend::Resend;
 use super::send_buffer::Durability;
 use crate::connect::Connect;
 

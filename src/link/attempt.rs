@@ -14,6 +14,9 @@ use tokio::time::{Timeout, timeout};
 /// The result of foreign code: what it returned, or its panic.
 pub(super) type Caught<T> = std::thread::Result<T>;
 
+/// The panic of foreign code, kept until the link is in a complete state.
+pub(crate) type Panic = Box<dyn std::any::Any + Send>;
+
 /// The connector's future under the attempt timeout.
 pub(super) struct ConnectAttempt<F> {
     future: Pin<Box<SyncWrapper<Timeout<F>>>>,

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 /// A change of a stream, passed to its observer in the order in which the changes happen.
 ///
-/// An outage is `Lost`, then one `Retrying` for each attempt, `AttemptFailed` for each that fails,
-/// then `Connected` or `GaveUp`. A stream that begins lazily makes its first attempt without a
-/// `Retrying`. A [`reconnect`](crate::Handle::reconnect) during a backoff shortens the wait for
-/// an attempt that has been reported already.
+/// A loss is reported as `Lost`, then one `Retrying` for each attempt and `AttemptFailed` for each
+/// that fails, then `Connected` or `GaveUp`. A stream that begins lazily makes its first attempt
+/// without a `Retrying`. A [`reconnect`](crate::Handle::reconnect) during a backoff shortens the
+/// wait for an attempt that has been reported already.
+///
+/// The numbers of attempts and the downtimes are those of the outage. It continues after
+/// `Connected` until the connection has been up for
+/// [`stable_after`](crate::Policy::stable_after): a connection that dies before that is part of it.
 ///
 /// When an event is reported, [`Handle::state`](crate::Handle::state) is already the state after
 /// it. If the observer panics, the remaining events of the same change are reported before the
@@ -53,9 +57,10 @@ pub enum Event {
         /// Its generation, from 1.
         generation: u64,
         /// The number of attempts in the outage; 0 for a connection that existed already or was
-        /// made by `connect`.
+        /// made by `connect` without
+        /// [`retry_initial_connect`](crate::Builder::retry_initial_connect).
         attempts: u32,
-        /// How long the outage lasted.
+        /// How long the outage has lasted.
         downtime: Duration,
     },
     /// The outage has ended without a connection.

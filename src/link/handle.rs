@@ -33,7 +33,7 @@ pub struct Handle {
 
 impl Handle {
     /// `state` is the current state of the link.
-    pub(super) fn new(shared: Arc<Shared>, state: State) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, state: State) -> Self {
         shared.watch(|| state);
         Self { shared }
     }
@@ -64,8 +64,8 @@ impl Handle {
     ///
     /// For what only the application can see: a protocol error, a missed heartbeat. The
     /// connection is the one that [`state`](Self::state) returns at the time of the call; one that
-    /// replaces it before the stream is polled is not affected. Of several calls before the next
-    /// poll the first one counts.
+    /// replaces it before the stream is polled is not affected. Of several calls for one
+    /// connection the first one counts.
     pub fn mark_lost(&self, cause: io::Error) {
         if let State::Connected { generation } = self.state() {
             self.shared.command(Command::Lose(generation, cause));

@@ -1,4 +1,4 @@
-//! The link: its states, its getters, and how it is polled.
+//! The link: its states, its constructors and getters, and how it is polled.
 
 use std::fmt;
 use std::io;
@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use pin_project::pin_project;
 
 use super::attempt::ConnectAttempt;
-use super::flags::{CHANGED, Flags, IDLE};
-use super::shared::{Command, Role, SharedGuard};
+use super::handle::Handle;
+use super::reconnector::{Reconnector, Settings};
+use super::shared::{CHANGED, IDLE, Role, SharedGuard};
 use super::state::State;
-use super::supervisor::{Settings, Supervisor};
 use super::timers::{Delay, IdleTimer, now};
 use crate::connect::{Attempt, Connect};
 use crate::error::{ConnectionLost, GaveUp};
+use crate::policy::Policy;
+use crate::seam::Seam;
 
 /// One connection after another. See the [module](super) for its contract.
 ///
@@ -25,8 +27,9 @@ use crate::error::{ConnectionLost, GaveUp};
 pub(crate) struct Link<C: Connect> {
     #[pin]
     pub(super) state: ConnState<C>,
-    pub(super) supervisor: Box<Supervisor<C>>,
-    pub(super) shared: SharedGuard,
+    pub(super) reconnector: Box<Reconnector<C>>,
+    /// Commands, flags and wakers.
+    pub(crate) shared: SharedGuard,
 }
 
 #[pin_project(project = ConnStateProj)]
@@ -46,16 +49,16 @@ pub(super) enum ConnState<C: Connect> {
         number: u32,
     },
     GaveUp(GaveUp),
-    /// With the loss that nothing has replaced, if the connection was lost while it was shut down.
+    /// With the final loss, if the connection was lost while it was shut down.
     Closed(Option<ConnectionLost>),
 }
 
-/// Why a link has no connection, and does not get one by waiting.
+/// Why [`Link::poll_connected`] returns without a connection.
 #[derive(Debug)]
 pub(crate) enum Unavailable {
     GaveUp(GaveUp),
     Closed,
-    /// An attempt failed with an error that is the caller's. The outage continues at the next
+    /// An attempt failed with an error that the policy surfaces. The outage continues at the next
     /// poll.
     Surfaced(io::Error),
 }
@@ -64,15 +67,19 @@ impl<C: Connect> Link<C> {
     /// Returns a link that makes its first attempt when it is polled.
     pub(crate) fn lazy(connector: C, settings: Settings) -> Self {
         Self {
-            state: ConnState::backoff(1, Duration::ZERO),
-            supervisor: Box::new(Supervisor::new(connector, settings)),
+            state: ConnState::Backoff {
+                timer: Delay::new(Duration::ZERO),
+                attempt: 1,
+                delay: Duration::ZERO,
+            },
+            reconnector: Box::new(Reconnector::new(connector, settings)),
             shared: SharedGuard::default(),
         }
     }
 
     /// Returns a link that has a connection already.
     pub(crate) fn wrap(connector: C, settings: Settings, io: C::Io) -> Self {
-        Self::with_connection(Supervisor::new(connector, settings), io)
+        Self::with_connection(Reconnector::new(connector, settings), io)
     }
 
     /// Returns a link whose first connection was made by a single attempt.
@@ -81,31 +88,32 @@ impl<C: Connect> Link<C> {
     ///
     /// The error of the attempt, or `TimedOut`.
     pub(crate) async fn connect_once(connector: C, settings: Settings) -> io::Result<Self> {
-        let mut supervisor = Supervisor::new(connector, settings);
-        let future = supervisor.connector.connect(&Attempt::first());
-        let mut attempt = ConnectAttempt::new(future, supervisor.policy.attempt_limit());
+        let mut reconnector = Reconnector::new(connector, settings);
+        let future = reconnector.connector.connect(&Attempt::first());
+        let mut attempt = ConnectAttempt::new(future, reconnector.policy.attempt_timeout);
         let io = std::future::poll_fn(|cx| attempt.poll(cx))
             .await
             .unwrap_or_else(|panic| resume_unwind(panic))?;
-        Ok(Self::with_connection(supervisor, io))
+        Ok(Self::with_connection(reconnector, io))
     }
 
-    fn with_connection(mut supervisor: Supervisor<C>, io: C::Io) -> Self {
+    fn with_connection(mut reconnector: Reconnector<C>, io: C::Io) -> Self {
         let since = now();
-        let connected = supervisor.connected(since);
-        supervisor
+        let connected = reconnector.connected(since);
+        reconnector
+            .reporter
             .report(&[connected])
             .unwrap_or_else(|panic| resume_unwind(panic));
         let link = Self {
             state: ConnState::Connected { io, since },
-            supervisor: Box::new(supervisor),
+            reconnector: Box::new(reconnector),
             shared: SharedGuard::default(),
         };
         link.shared.flags.set(CHANGED);
         link
     }
 
-    /// Returns the connection if none of these flags is set: the fast path.
+    /// Returns the connection if none of these flags is set.
     #[inline]
     pub(crate) fn connection_unless(self: Pin<&mut Self>, flags: u32) -> Option<Pin<&mut C::Io>> {
         let this = self.project();
@@ -121,7 +129,8 @@ impl<C: Connect> Link<C> {
         self.connection_unless(0)
     }
 
-    /// Drives the backoff and the attempts. Ready once there is a connection, or none will come.
+    /// Drives the backoff and the attempts. Ready once there is a connection, once no connection
+    /// will follow, or when the policy surfaces the error of an attempt.
     ///
     /// While it is `Pending`, the timer and the attempt have a waker that wakes the tasks of all
     /// roles: the task that polled last may have been dropped when they complete.
@@ -152,45 +161,37 @@ impl<C: Connect> Link<C> {
     }
 
     /// Registers the polling task, and returns whether it has something to do instead of waiting:
-    /// see [`Registrations::prepare_to_wait`](super::shared::Registrations::prepare_to_wait).
+    /// see [`Registrations`](super::shared::Registrations::register_and_check).
     #[inline]
-    pub(crate) fn prepare_to_wait(
+    pub(crate) fn register_and_check(
         self: Pin<&mut Self>,
         role: Role,
         waker: &Waker,
-        look: impl FnOnce() -> bool,
+        has_work: impl FnOnce() -> bool,
     ) -> bool {
         let this = self.project();
-        let registrations = &mut this.supervisor.registrations;
-        registrations.prepare_to_wait(this.shared, role, waker, look)
+        let registrations = &mut this.reconnector.registrations;
+        registrations.register_and_check(this.shared, role, waker, has_work)
     }
 
     /// Returns whether the polling task is registered and there is no command.
     #[inline]
-    pub(crate) fn is_waiting(&self, role: Role, waker: &Waker) -> bool {
-        let registrations = &self.supervisor.registrations;
-        registrations.is_waiting(&self.shared, role, waker)
+    pub(crate) fn is_registered(&self, role: Role, waker: &Waker) -> bool {
+        let registrations = &self.reconnector.registrations;
+        registrations.is_registered(&self.shared, role, waker)
     }
 
-    /// Wakes the tasks of all roles but the one that polls.
-    pub(crate) fn wake_others(&self, polling: Role) {
-        self.shared.wake_others(Some(polling));
-    }
-
-    /// Removes the waker of a role that does not wait any more.
-    pub(crate) fn deregister(&self, role: Role) {
-        self.shared.deregister(role);
-    }
-
-    /// Returns the cause of the loss once a read has waited for `limit` without a byte. Until then
-    /// it registers the reader with the idle timer.
-    pub(crate) fn poll_idle(
-        self: Pin<&mut Self>,
-        limit: Duration,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Error> {
+    /// Returns the cause of the loss once a read has waited for the idle timeout without a byte.
+    /// Until then it registers the reader with the idle timer. Without a connection, or without
+    /// an idle timeout, it registers nothing.
+    pub(crate) fn poll_idle(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Error> {
         let this = self.project();
-        let idle = &mut this.supervisor.idle;
+        let (Some(limit), ConnState::Connected { .. }) =
+            (this.reconnector.policy.idle_timeout, &*this.state)
+        else {
+            return Poll::Pending;
+        };
+        let idle = &mut this.reconnector.idle;
         let idle = idle.get_or_insert_with(|| IdleTimer::new(limit));
         if !this.shared.flags.any(IDLE) {
             idle.restart(limit);
@@ -199,56 +200,80 @@ impl<C: Connect> Link<C> {
         idle.poll(limit, cx)
     }
 
-    /// Takes what a handle has asked for.
-    pub(crate) fn take_command(&self) -> Option<Command> {
-        self.shared.take_command()
+    pub(crate) fn seam(&self) -> Seam {
+        self.reconnector.seam
     }
 
-    #[inline]
-    pub(crate) fn flags(&self) -> &Flags {
-        &self.shared.flags
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.reconnector.policy
+    }
+
+    /// Returns the number of the latest connection; 0 before the first.
+    pub(crate) fn generation(&self) -> u64 {
+        self.reconnector.generation
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.state(self.reconnector.generation)
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        Handle::new(self.shared.share(), self.state())
+    }
+
+    pub(crate) fn get_ref(&self) -> Option<&C::Io> {
+        let ConnState::Connected { io, .. } = &self.state else {
+            return None;
+        };
+        Some(io)
+    }
+
+    pub(crate) fn get_mut(&mut self) -> Option<&mut C::Io> {
+        let ConnState::Connected { io, .. } = &mut self.state else {
+            return None;
+        };
+        Some(io)
+    }
+
+    pub(crate) fn into_inner(self) -> Option<C::Io> {
+        let ConnState::Connected { io, .. } = self.state else {
+            return None;
+        };
+        Some(io)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state, ConnState::Closed(_))
     }
 
-    /// Returns the loss during a shutdown that nothing has replaced.
-    pub(crate) fn unreplaced_loss(&self) -> Option<&ConnectionLost> {
-        match &self.state {
-            ConnState::Closed(lost) => lost.as_ref(),
-            ConnState::Connected { .. }
-            | ConnState::Backoff { .. }
-            | ConnState::Connecting { .. }
-            | ConnState::GaveUp(_) => None,
-        }
+    pub(crate) fn gave_up(&self) -> Option<&GaveUp> {
+        let ConnState::GaveUp(gave_up) = &self.state else {
+            return None;
+        };
+        Some(gave_up)
     }
 
-    pub(crate) fn gave_up(&self) -> Option<&GaveUp> {
-        match &self.state {
-            ConnState::GaveUp(gave_up) => Some(gave_up),
-            ConnState::Connected { .. }
-            | ConnState::Backoff { .. }
-            | ConnState::Connecting { .. }
-            | ConnState::Closed(_) => None,
-        }
+    /// Returns the loss that closed the link: no connection follows, because the stream was being
+    /// shut down.
+    pub(crate) fn final_loss(&self) -> Option<&ConnectionLost> {
+        let ConnState::Closed(lost) = &self.state else {
+            return None;
+        };
+        lost.as_ref()
     }
 
     /// Returns the last loss, which may have been replaced by a connection.
     pub(crate) fn last_loss(&self) -> Option<ConnectionLost> {
-        self.supervisor.last_loss()
+        let (generation, cause) = self.reconnector.last_loss.clone()?;
+        Some(ConnectionLost {
+            generation,
+            cause,
+            dropped_bytes: 0,
+        })
     }
 }
 
 impl<C: Connect> ConnState<C> {
-    pub(super) fn backoff(attempt: u32, delay: Duration) -> Self {
-        Self::Backoff {
-            timer: Delay::new(delay),
-            attempt,
-            delay,
-        }
-    }
-
     pub(super) fn state(&self, generation: u64) -> State {
         match *self {
             Self::Connected { .. } => State::Connected { generation },

@@ -8,9 +8,60 @@ use std::task::{Wake, Waker};
 
 use tokio::sync::watch;
 
-use super::flags::{ANY_WAITING, CLOSE, COMMANDS, Flags, MARK_LOST, RECONNECT, WAITING};
 use super::state::State;
-use crate::sync::Mutex;
+use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
+
+const CLOSE: u32 = 1;
+const RECONNECT: u32 = 1 << 1;
+const MARK_LOST: u32 = 1 << 2;
+pub(crate) const COMMANDS: u32 = CLOSE | RECONNECT | MARK_LOST;
+/// The last loss was not reported to the reader.
+pub(crate) const READ_LOSS: u32 = 1 << 3;
+/// The last loss was not reported to the writer.
+pub(crate) const WRITE_LOSS: u32 = 1 << 4;
+/// A connection came or went, and the stream of messages has not processed that.
+pub(crate) const CHANGED: u32 = 1 << 5;
+/// A read waits under the idle timer.
+pub(crate) const IDLE: u32 = 1 << 6;
+/// The shutdown of the connection has begun: no connection is replaced from here on. A close of
+/// messages sets it once everything is sent.
+pub(crate) const SHUTTING_DOWN: u32 = 1 << 7;
+/// The connection has been shut down.
+pub(crate) const SHUT_DOWN: u32 = 1 << 8;
+/// The reader's waker is in its slot. The bits of the other roles follow.
+const WAITING: u32 = 1 << 9;
+pub(crate) const WRITER_WAITS: u32 = WAITING << 1;
+const ANY_WAITING: u32 = WAITING | WAITING << 1 | WAITING << 2;
+
+/// What keeps an operation from the fast path. While none of its flags is set, a poll goes straight
+/// to the connection.
+///
+/// Most bits belong to the owner of the link alone. They share one atomic with the commands of
+/// other threads all the same, since the fast path then costs a single load.
+#[derive(Debug, Default)]
+pub(crate) struct Flags(AtomicU32);
+
+impl Flags {
+    /// Returns whether any of these flags is set.
+    #[inline]
+    pub(crate) fn any(&self, flags: u32) -> bool {
+        self.0.load(Ordering::Acquire) & flags != 0
+    }
+
+    /// Sets these flags.
+    pub(crate) fn set(&self, flags: u32) {
+        self.0.fetch_or(flags, Ordering::AcqRel);
+    }
+
+    /// Clears these flags, and returns which of them were set.
+    pub(crate) fn clear(&self, flags: u32) -> u32 {
+        if self.any(flags) {
+            self.0.fetch_and(!flags, Ordering::AcqRel) & flags
+        } else {
+            0
+        }
+    }
+}
 
 /// Who polls a link. Each role has a waker slot of its own, since each may be another task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +69,11 @@ pub(crate) enum Role {
     Read,
     Write,
     /// Waits for a connection without using it.
-    Watch,
+    Connect,
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Watch];
+    const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Connect];
 
     #[inline]
     const fn waiting(self) -> u32 {
@@ -46,22 +97,15 @@ type MarkedLost = (u64, io::Error);
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) flags: Flags,
-    /// A waker is in its slot from the moment its role is told `Pending` until it is woken.
-    wakers: Mutex<Wakers>,
+    /// A waker is in its slot from its registration until it is woken or deregistered.
+    wakers: Mutex<[Option<Waker>; 3]>,
     /// Boxed, because it is there rarely.
     marked_lost: Mutex<Option<Box<MarkedLost>>>,
     /// Made for the first handle, because most streams have none.
     state: OnceLock<watch::Sender<State>>,
 }
 
-type Wakers = [Option<Waker>; 3];
-
 impl Shared {
-    /// Returns whether a handle has asked for something.
-    pub(crate) fn has_command(&self) -> bool {
-        self.flags.any(COMMANDS)
-    }
-
     /// Asks the link, and wakes every task that polls it.
     pub(crate) fn command(&self, command: Command) {
         let flag = match command {
@@ -115,35 +159,26 @@ impl Shared {
 
     /// Wakes the tasks of all roles.
     pub(crate) fn wake_all(&self) {
-        self.wake_others(None);
+        self.wake_all_but(None);
     }
 
     /// Wakes the tasks of all roles but this one, which is the one that polls.
-    pub(crate) fn wake_others(&self, polling: Option<Role>) {
+    pub(crate) fn wake_all_but(&self, polling: Option<Role>) {
         let kept = polling.map_or(0, Role::waiting);
         let woken = {
             let mut wakers = lock(&self.wakers);
             let waiting = self.flags.clear(ANY_WAITING & !kept);
-            Role::ALL.map(|role| {
-                let is_waiting = waiting & role.waiting() != 0;
-                is_waiting.then(|| wakers[role as usize].take()).flatten()
-            })
+            Role::ALL.map(|role| wakers[role as usize].take_if(|_| waiting & role.waiting() != 0))
         };
         // Outside of the lock: a waker is foreign code.
         woken.into_iter().flatten().for_each(Waker::wake);
     }
 
-    fn register(&self, role: Role, waker: &Waker) {
-        let new = Some(waker.clone());
-        let old = {
-            let mut wakers = lock(&self.wakers);
-            self.flags.set(role.waiting());
-            std::mem::replace(&mut wakers[role as usize], new)
-        };
-        drop(old);
-    }
-
-    fn deregister(&self, role: Role) {
+    /// Removes the waker of a role that does not wait any more.
+    pub(crate) fn deregister(&self, role: Role) {
+        if !self.flags.any(role.waiting()) {
+            return;
+        }
         let old = {
             let mut wakers = lock(&self.wakers);
             self.flags.clear(role.waiting());
@@ -154,7 +189,7 @@ impl Shared {
 }
 
 #[inline]
-fn lock<T>(mutex: &Mutex<T>) -> crate::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -177,41 +212,46 @@ impl Wake for Shared {
 pub(crate) struct Registrations([(usize, usize); 2]);
 
 impl Registrations {
-    /// Registers the polling task, and returns whether there is something to do instead of
-    /// waiting: a command, or what `look` finds.
+    /// Registers the polling task, and returns whether it has something to do instead of waiting:
+    /// a command, or what `has_work` finds. A caller that gets `false` returns `Pending`.
     ///
-    /// This is the one place that decides whether a task may wait. It registers first and looks
-    /// second, so a change is either seen by the look, or made after the registration and
-    /// followed by a wake-up. A caller that gets `false` returns `Pending`.
+    /// This is the one place that decides whether a task may wait. It registers before it checks,
+    /// so a change is either found by the check, or made after the registration and followed by a
+    /// wake-up.
     #[inline]
-    pub(crate) fn prepare_to_wait(
+    pub(crate) fn register_and_check(
         &mut self,
         shared: &Shared,
         role: Role,
         waker: &Waker,
-        look: impl FnOnce() -> bool,
+        has_work: impl FnOnce() -> bool,
     ) -> bool {
-        if self.is_waiting(shared, role, waker) {
-            return look();
+        if self.is_registered(shared, role, waker) {
+            return has_work();
         }
         self.register(shared, role, waker);
-        shared.has_command() || look()
+        shared.flags.any(COMMANDS) || has_work()
     }
 
-    /// Returns whether this waker is registered and there is no command: one load tells both, so a
-    /// command that comes after it finds the waker in its slot. The fast half of
-    /// [`prepare_to_wait`](Self::prepare_to_wait).
+    /// Returns whether this waker is registered and there is no command. One load tells both, so a
+    /// command that comes after it finds the waker in its slot.
     #[inline]
-    pub(crate) fn is_waiting(&self, shared: &Shared, role: Role, waker: &Waker) -> bool {
-        let flags = shared.flags.load();
+    pub(crate) fn is_registered(&self, shared: &Shared, role: Role, waker: &Waker) -> bool {
+        let flags = shared.flags.0.load(Ordering::Acquire);
         flags & (role.waiting() | COMMANDS) == role.waiting()
             && self.0.get(role as usize) == Some(&identity(waker))
     }
 
     #[cold]
     fn register(&mut self, shared: &Shared, role: Role, waker: &Waker) {
-        shared.register(role, waker);
-        // A watcher, which waits rarely, is registered each time.
+        let new = Some(waker.clone());
+        let old = {
+            let mut wakers = lock(&shared.wakers);
+            shared.flags.set(role.waiting());
+            std::mem::replace(&mut wakers[role as usize], new)
+        };
+        drop(old);
+        // `Role::Connect`, which waits rarely, is registered each time.
         if let Some(last) = self.0.get_mut(role as usize) {
             *last = identity(waker);
         }
@@ -238,13 +278,6 @@ impl SharedGuard {
     pub(crate) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0))
     }
-
-    /// Removes the waker of a role that does not wait any more.
-    pub(crate) fn deregister(&self, role: Role) {
-        if self.0.flags.any(role.waiting()) {
-            self.0.deregister(role);
-        }
-    }
 }
 
 impl std::ops::Deref for SharedGuard {
@@ -259,10 +292,8 @@ impl std::ops::Deref for SharedGuard {
 impl Drop for SharedGuard {
     fn drop(&mut self) {
         self.publish(State::Closed);
-        let wakers = {
-            self.flags.clear(ANY_WAITING);
-            std::mem::take(&mut *lock(&self.wakers))
-        };
+        self.flags.clear(ANY_WAITING);
+        let wakers = std::mem::take(&mut *lock(&self.wakers));
         drop(wakers);
     }
 }

@@ -5,13 +5,15 @@ use std::time::Duration;
 /// The state of a stream, between one connection and the next.
 ///
 /// ```text
-///             loss                 delay over
-/// Connected ───────► Backoff ──────────────────► Connecting
-///     ▲                 ▲  │                       │   │
-///     │                 │  └──► GaveUp ◄───────────│───┤ permanent error
-///     │                 └──────────────────────────┘   │
-///     │                      failed, timed out         │
-///     └────────────────────────────────────────────────┘ succeeded
+///             loss                delay over
+/// Connected ───────► Backoff ─────────────────► Connecting
+///   ▲    │              ▲                         │  │  │
+///   │    │              └─────────────────────────┘  │  │
+///   │    │                     failed, timed out     │  │
+///   │    └───────────────► GaveUp ◄──────────────────┘  │
+///   │     permanent error, or nothing left to try       │
+///   └───────────────────────────────────────────────────┘
+///                          succeeded
 /// ```
 ///
 /// Every state can change to `Closed`, which is final. A reconnect on demand changes `GaveUp` to
@@ -37,6 +39,9 @@ pub enum State {
         /// Its number in this outage, from 1.
         attempt: u32,
     },
+    /// There is no connection, and the peer makes the next one. Only the server's end of a session,
+    /// behind the feature `session`, has this state.
+    Detached,
     /// The outage ended without a connection.
     GaveUp,
     /// The stream was shut down, closed or dropped.

@@ -5,16 +5,15 @@
 //! | Connected | loss | Backoff; `GaveUp` if nothing is left to try or the error is permanent; Closed while shutting down |
 //! | Backoff | delay over | Connecting |
 //! | Connecting | success | Connected |
-//! | Connecting | failure, timeout, panic | Backoff, `GaveUp` |
+//! | Connecting | failure, timeout, panic | Backoff; `GaveUp` if nothing is left to try or the error is permanent |
 //! | Connected, `GaveUp` | reconnect | Backoff without a delay |
 //! | Backoff | reconnect | Backoff without a delay, for the same attempt |
 //! | any | close | Closed |
 //!
-//! Foreign code (a connector, an observer, the classifier, the iterator of delays, the drop of a
-//! connection, a waker) may panic. What it returns is computed before the state changes or its
-//! panic is kept until after it, so a panic always finds the link in a complete state: the new
-//! one is set, published and reported, and the waiting tasks are woken. Then the panic continues
-//! in the task that polled.
+//! A change sets the new state, which drops the old connection, then publishes the state, wakes
+//! the waiting tasks and reports the events. Foreign code (a connector, an observer, the
+//! classifier, the iterator of delays, the drop of a connection) may panic before or during that.
+//! The panic is kept until the change is complete. Then it continues in the task that polled.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -23,13 +22,11 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Caught, ConnectAttempt, panicked};
 use super::event::Event;
-use super::flags::{CHANGED, IDLE, READ_LOSS, WRITE_LOSS};
 use super::link::{ConnState, Link, Unavailable};
-use super::shared::Role;
-use super::supervisor::Supervisor;
-use super::timers::now;
+use super::shared::{CHANGED, IDLE, READ_LOSS, Role, WRITE_LOSS};
+use super::timers::{Delay, now};
 use crate::connect::Connect;
-use crate::policy::Verdict;
+use crate::policy::{Outage, Verdict};
 
 /// What follows a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +47,14 @@ impl<C: Connect> Link<C> {
         next: ConnState<C>,
         events: &[Event],
     ) {
-        let state = next.state(self.generation());
+        let state = next.state(self.reconnector.generation);
         // Drops what the old state holds. If that panics, the new state is in place all the same.
         let dropped = catch_unwind(AssertUnwindSafe(|| {
             self.as_mut().project().state.set(next);
         }));
         self.shared.publish(state);
-        self.shared.wake_others(polling);
-        let reported = self.project().supervisor.report(events);
+        self.shared.wake_all_but(polling);
+        let reported = self.project().reconnector.reporter.report(events);
         dropped
             .and(reported)
             .unwrap_or_else(|panic| resume_unwind(panic));
@@ -74,23 +71,27 @@ impl<C: Connect> Link<C> {
             return;
         };
         let now = now();
-        let supervisor = &mut *self.as_mut().project().supervisor;
-        let lost = supervisor.lost(cause, since, now);
+        let reconnector = &mut *self.as_mut().project().reconnector;
+        let lost = reconnector.lost(cause, since, now);
         let mut panic = None;
         let (next, event) = match then {
-            AfterLoss::Close => (ConnState::Closed(supervisor.last_loss()), Event::Closed {}),
-            AfterLoss::Retry | AfterLoss::GiveUp => {
-                supervisor.begin_outage(since, now);
-                let delay = match then {
-                    AfterLoss::Retry => keep_panic(next_delay(supervisor, now), &mut panic),
-                    AfterLoss::GiveUp | AfterLoss::Close => None,
-                };
-                self.as_mut().after_failure(delay, now)
+            AfterLoss::Close => (ConnState::Closed(self.last_loss()), Event::Closed {}),
+            AfterLoss::Retry => {
+                reconnector.begin_outage(since, now);
+                let delay = reconnector.next_delay(now, &mut panic);
+                self.as_mut().next_state(delay, now)
+            }
+            AfterLoss::GiveUp => {
+                reconnector.begin_outage(since, now);
+                self.as_mut().next_state(None, now)
             }
         };
-        self.mark_changed_by_loss();
+        self.shared.flags.clear(IDLE);
+        self.shared.flags.set(UNREPORTED_LOSS);
         self.transition(polling, next, &[lost, event]);
-        resume(panic);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
 
     /// Drops the connection now and dials again without a delay. A backoff ends now; an attempt
@@ -101,30 +102,27 @@ impl<C: Connect> Link<C> {
             ConnState::Connected { since, .. } => Some(since),
             ConnState::GaveUp(_) => None,
             ConnState::Backoff { attempt, delay, .. } if !delay.is_zero() => {
-                let next = ConnState::backoff(attempt, Duration::ZERO);
+                let next = ConnState::Backoff {
+                    timer: Delay::new(Duration::ZERO),
+                    attempt,
+                    delay: Duration::ZERO,
+                };
                 return self.transition(polling, next, &[]);
             }
             ConnState::Backoff { .. } | ConnState::Connecting { .. } | ConnState::Closed(_) => {
                 return;
             }
         };
-        let supervisor = &mut *self.as_mut().project().supervisor;
-        supervisor.outage = None;
-        let mut events = Vec::with_capacity(2);
-        if let Some(since) = lost_since {
-            events.push(supervisor.lost(reconnect_requested(), since, now));
-            self.mark_changed_by_loss();
+        let reconnector = &mut *self.as_mut().project().reconnector;
+        reconnector.outage = Some(Outage::begin(now));
+        let lost = lost_since.map(|since| reconnector.lost(reconnect_requested(), since, now));
+        let (next, retrying) = self.as_mut().next_state(Some(Duration::ZERO), now);
+        if lost.is_some() {
+            self.shared.flags.clear(IDLE);
+            self.shared.flags.set(UNREPORTED_LOSS);
         }
-        let supervisor = &mut *self.as_mut().project().supervisor;
-        let (attempt, retrying) = supervisor.retrying(Duration::ZERO, now);
-        events.push(retrying);
-        let next = ConnState::backoff(attempt, Duration::ZERO);
+        let events: Vec<_> = lost.into_iter().chain([retrying]).collect();
         self.transition(polling, next, &events);
-    }
-
-    fn mark_changed_by_loss(&self) {
-        self.shared.flags.clear(IDLE);
-        self.shared.flags.set(READ_LOSS | WRITE_LOSS | CHANGED);
     }
 
     /// Ends the link: no connection will follow.
@@ -141,9 +139,9 @@ impl<C: Connect> Link<C> {
         polling: Role,
     ) -> Result<(), Unavailable> {
         let now = now();
-        let supervisor = &mut *self.as_mut().project().supervisor;
-        let (attempt, limit) = supervisor.start_attempt(now);
-        let started = catch_unwind(AssertUnwindSafe(|| supervisor.connector.connect(&attempt)));
+        let reconnector = &mut *self.as_mut().project().reconnector;
+        let (attempt, limit) = reconnector.start_attempt(now);
+        let started = catch_unwind(AssertUnwindSafe(|| reconnector.connector.connect(&attempt)));
         match started {
             Ok(future) => {
                 let next = ConnState::Connecting {
@@ -167,7 +165,7 @@ impl<C: Connect> Link<C> {
         let since = now();
         match outcome {
             Ok(Ok(io)) => {
-                let connected = self.as_mut().project().supervisor.connected(since);
+                let connected = self.as_mut().project().reconnector.connected(since);
                 self.shared.flags.set(CHANGED);
                 let next = ConnState::Connected { io, since };
                 self.transition(Some(polling), next, &[connected]);
@@ -189,10 +187,12 @@ impl<C: Connect> Link<C> {
         error: io::Error,
     ) -> Result<(), Unavailable> {
         let now = now();
-        let supervisor = &mut *self.as_mut().project().supervisor;
+        let reconnector = &mut *self.as_mut().project().reconnector;
         let mut panic = None;
-        let verdict = classify(supervisor, &error);
-        let verdict = verdict.unwrap_or_else(|payload| {
+        let is_initial = reconnector.generation == 0;
+        let policy = &reconnector.policy;
+        let verdict = AssertUnwindSafe(|| policy.verdict_of_attempt(&error, is_initial));
+        let verdict = catch_unwind(verdict).unwrap_or_else(|payload| {
             panic = Some(payload);
             Verdict::Lost
         });
@@ -200,65 +200,49 @@ impl<C: Connect> Link<C> {
             Verdict::Surface => (clone_error(&error), Some(error)),
             Verdict::Lost | Verdict::Permanent => (error, None),
         };
-        let failed = supervisor.attempt_failed(number, known, now);
+        let failed = reconnector.attempt_failed(number, known, now);
         let delay = match verdict {
             Verdict::Permanent => None,
-            Verdict::Lost | Verdict::Surface => keep_panic(next_delay(supervisor, now), &mut panic),
+            Verdict::Lost | Verdict::Surface => reconnector.next_delay(now, &mut panic),
         };
-        let (next, event) = self.as_mut().after_failure(delay, now);
+        let (next, event) = self.as_mut().next_state(delay, now);
         self.transition(Some(polling), next, &[failed, event]);
-        resume(panic);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
         surfaced.map_or(Ok(()), |error| Err(Unavailable::Surfaced(error)))
     }
 
-    /// Returns the state, and its event, that follows a loss or a failed attempt: another attempt
-    /// after this delay, or none.
-    fn after_failure(
+    /// Returns the state, and its event, of a link without a connection: another attempt after this
+    /// delay, or none.
+    fn next_state(
         self: Pin<&mut Self>,
         delay: Option<Duration>,
         now: Instant,
     ) -> (ConnState<C>, Event) {
-        let supervisor = &mut *self.project().supervisor;
-        match delay {
-            Some(delay) => {
-                let (attempt, event) = supervisor.retrying(delay, now);
-                (ConnState::backoff(attempt, delay), event)
-            }
-            None => {
-                let (gave_up, event) = supervisor.give_up(now);
-                (ConnState::GaveUp(gave_up), event)
-            }
-        }
+        let reconnector = &mut *self.project().reconnector;
+        let Some(delay) = delay else {
+            let (gave_up, event) = reconnector.give_up(now);
+            return (ConnState::GaveUp(gave_up), event);
+        };
+        let outage = reconnector.outage.get_or_insert_with(|| Outage::begin(now));
+        let attempt = outage.attempts.saturating_add(1);
+        let event = Event::Retrying {
+            attempt,
+            delay,
+            downtime: outage.downtime(now),
+        };
+        let next = ConnState::Backoff {
+            timer: Delay::new(delay),
+            attempt,
+            delay,
+        };
+        (next, event)
     }
 }
 
-type Panic = Box<dyn std::any::Any + Send>;
-
-/// The delay in place of one whose iterator panicked.
-const UNKNOWN_DELAY: Duration = Duration::from_secs(1);
-
-fn next_delay<C>(supervisor: &mut Supervisor<C>, now: Instant) -> Caught<Option<Duration>> {
-    catch_unwind(AssertUnwindSafe(|| supervisor.next_delay(now)))
-}
-
-/// Returns the delay, and keeps the panic of its iterator unless there is an earlier one.
-fn keep_panic(delay: Caught<Option<Duration>>, panic: &mut Option<Panic>) -> Option<Duration> {
-    delay.unwrap_or_else(|payload| {
-        panic.get_or_insert(payload);
-        Some(UNKNOWN_DELAY)
-    })
-}
-
-fn resume(panic: Option<Panic>) {
-    if let Some(panic) = panic {
-        resume_unwind(panic);
-    }
-}
-
-fn classify<C>(supervisor: &Supervisor<C>, error: &io::Error) -> Caught<Verdict> {
-    let phase = supervisor.connect_phase();
-    catch_unwind(AssertUnwindSafe(|| supervisor.policy.verdict(error, phase)))
-}
+/// The flags of a loss that has not been processed.
+const UNREPORTED_LOSS: u32 = READ_LOSS | WRITE_LOSS | CHANGED;
 
 /// The cause of a loss that the user asked for.
 fn reconnect_requested() -> io::Error {
@@ -268,7 +252,7 @@ fn reconnect_requested() -> io::Error {
     )
 }
 
-/// Returns an error that says the same, for when the original is given away.
+/// Returns a copy of an error that is returned to a caller, for the log and the observer.
 fn clone_error(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(
         || io::Error::new(error.kind(), error.to_string()),

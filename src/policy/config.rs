@@ -7,7 +7,7 @@ use serde::ser::{Error, Serialize, Serializer};
 
 use super::backoff::{Backoff, Jitter};
 use super::duration::{HumanDuration, Limit};
-use super::{Eof, Policy};
+use super::policy::{Eof, Policy};
 
 /// See [`docs::config`](crate::docs::config).
 ///

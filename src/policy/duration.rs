@@ -27,6 +27,20 @@ impl Limit<HumanDuration> {
     }
 }
 
+/// For the attribute `serde(with = "..")` of a field of type [`Duration`].
+#[cfg(feature = "session")]
+pub(crate) mod human {
+    use super::{Deserialize, Deserializer, Duration, HumanDuration, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        HumanDuration(*value).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        HumanDuration::deserialize(from).map(|HumanDuration(duration)| duration)
+    }
+}
+
 impl Serialize for HumanDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&humantime::format_duration(self.0))

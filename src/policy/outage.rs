@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Policy;
-use super::schedule::Schedule;
+use super::backoff::Schedule;
+use super::policy::Policy;
 
 /// The downtime after which a warning is logged.
 const LONG_OUTAGE: Duration = Duration::from_secs(30);
@@ -13,7 +13,7 @@ const LONG_OUTAGE: Duration = Duration::from_secs(30);
 pub(crate) struct Outage {
     since: Instant,
     /// The number of attempts that were started.
-    attempts: u32,
+    pub(crate) attempts: u32,
     /// Created for the first delay, because the factory of a schedule is code of the user.
     schedule: Option<Schedule>,
     warning: Warning,
@@ -23,7 +23,7 @@ pub(crate) struct Outage {
 #[derive(Debug)]
 enum Warning {
     Due,
-    Given,
+    Logged,
 }
 
 impl Outage {
@@ -63,65 +63,58 @@ impl Outage {
         now: Instant,
         random: f64,
     ) -> Option<Duration> {
-        let may_try = policy.max_attempts.is_none_or(|max| self.attempts < max);
-        if !may_try {
+        if policy.max_attempts.is_some_and(|max| self.attempts >= max) {
             return None;
         }
         let schedule = self
             .schedule
             .get_or_insert_with(|| policy.backoff.schedule());
         let delay = schedule.next(&policy.backoff, random)?;
-        match self.remaining(policy, now) {
-            Some(remaining) if delay < remaining => Some(delay),
-            Some(Duration::ZERO) => None,
-            Some(_) => (self.attempts == 0).then_some(Duration::ZERO),
-            None => Some(delay),
+        let Some(max) = policy.max_outage else {
+            return Some(delay);
+        };
+        let remaining = max.saturating_sub(self.downtime(now));
+        if delay < remaining {
+            Some(delay)
+        } else if remaining.is_zero() {
+            None
+        } else {
+            (self.attempts == 0).then_some(Duration::ZERO)
         }
     }
 
     /// Counts an attempt, and returns its number.
     pub(crate) fn start_attempt(&mut self) -> u32 {
-        self.attempts = self.next_number();
-        self.attempts
-    }
-
-    pub(crate) fn next_number(&self) -> u32 {
-        self.attempts.saturating_add(1)
-    }
-
-    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts = self.attempts.saturating_add(1);
         self.attempts
     }
 
     /// Returns how long an attempt that starts now may take.
     pub(crate) fn attempt_limit(&self, policy: &Policy, now: Instant) -> Duration {
-        let limit = policy.attempt_limit();
-        self.remaining(policy, now)
-            .map_or(limit, |remaining| limit.min(remaining))
+        let limit = policy.attempt_timeout;
+        policy.max_outage.map_or(limit, |max| {
+            limit.min(max.saturating_sub(self.downtime(now)))
+        })
     }
 
     pub(crate) fn downtime(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
     }
 
-    /// Returns true once, when the outage has become a long one.
-    pub(crate) fn is_warning_due(&mut self, now: Instant) -> bool {
-        let due = matches!(self.warning, Warning::Due) && self.downtime(now) >= LONG_OUTAGE;
-        if due {
-            self.warning = Warning::Given;
+    /// Returns the attempts and the downtime, once, when the outage has become a long one.
+    pub(crate) fn take_warning(&mut self, now: Instant) -> Option<Box<(u32, Duration)>> {
+        let downtime = self.downtime(now);
+        if matches!(self.warning, Warning::Logged) || downtime < LONG_OUTAGE {
+            return None;
         }
-        due
-    }
-
-    fn remaining(&self, policy: &Policy, now: Instant) -> Option<Duration> {
-        let max = policy.max_outage?;
-        Some(max.saturating_sub(self.downtime(now)))
+        self.warning = Warning::Logged;
+        Some(Box::new((self.attempts, downtime)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Backoff, Jitter};
+    use super::super::backoff::{Backoff, Jitter};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -179,7 +172,7 @@ mod tests {
             };
             let now = start + uptime;
             let mut outage = Outage::after_loss(Some(before), start, &policy, now);
-            assert_eq!(outage.attempts(), attempts, "{uptime:?}");
+            assert_eq!(outage.attempts, attempts, "{uptime:?}");
             let is_retried = outage.next_delay(&policy, now, 0.0).is_some();
             assert_eq!(is_retried, uptime != 3 * SECOND, "{uptime:?}");
         }
@@ -210,13 +203,13 @@ mod tests {
         let connected_at = start + SECOND;
         let young = connected_at + 10 * SECOND - Duration::from_nanos(1);
         let mut outage = Outage::after_loss(Some(outage), connected_at, &policy, young);
-        assert_eq!(outage.attempts(), 1);
+        assert_eq!(outage.attempts, 1);
         assert_eq!(outage.next_delay(&policy, young, 0.0), Some(2 * SECOND));
         assert_eq!(outage.downtime(young), young - start);
 
         let old = connected_at + 10 * SECOND;
         let mut outage = Outage::after_loss(Some(outage), connected_at, &policy, old);
-        assert_eq!(outage.attempts(), 0);
+        assert_eq!(outage.attempts, 0);
         assert_eq!(outage.next_delay(&policy, old, 0.0), Some(SECOND));
         assert_eq!(outage.downtime(old), Duration::ZERO);
     }
@@ -244,7 +237,7 @@ mod tests {
         let start = Instant::now();
         let mut outage = Outage::begin(start);
         let warned: Vec<_> = [0, 29, 30, 31, 300]
-            .map(|seconds| outage.is_warning_due(start + seconds * SECOND))
+            .map(|seconds| outage.take_warning(start + seconds * SECOND).is_some())
             .into();
         assert_eq!(warned, [false, false, true, false, false]);
     }

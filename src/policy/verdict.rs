@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind};
 
+use super::policy::Policy;
+use crate::error::Permanent;
 #[cfg(feature = "rustls")]
 use crate::tls_error;
 
@@ -34,9 +36,19 @@ pub enum Phase {
     Flush,
 }
 
+impl Policy {
+    /// Classifies the error of an attempt. `initial` is true until the first connection is made.
+    pub(crate) fn verdict_of_attempt(&self, error: &io::Error, initial: bool) -> Verdict {
+        if Permanent::is_marked(error) {
+            return Verdict::Permanent;
+        }
+        (self.classify)(error, Phase::Connect { initial })
+    }
+}
+
 impl Verdict {
-    /// Classifies an error. A [`Policy`](crate::Policy) uses this unless
-    /// [`classify`](crate::Policy::classify) replaces it.
+    /// Classifies an error. A [`Policy`] uses this unless
+    /// [`classify`](Policy::classify) replaces it.
     ///
     /// A connection is lost if an operation fails with `ConnectionReset`, `ConnectionAborted`, `ConnectionRefused`,
     /// `BrokenPipe`, `NotConnected`, `TimedOut` (keepalive, `TCP_USER_TIMEOUT`),
@@ -52,10 +64,17 @@ impl Verdict {
     /// `Unsupported`, and `PermissionDenied` before the first connection.
     #[must_use]
     pub fn of(error: &io::Error, phase: Phase) -> Self {
-        match phase {
-            Phase::Connect { initial } => Self::of_attempt(error, initial),
-            Phase::Read | Phase::Write | Phase::Flush => Self::of_connection(error),
+        if let Phase::Connect { initial } = phase {
+            return Self::of_attempt(error, initial);
         }
+        #[cfg(feature = "rustls")]
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) {
+            return Self::of_tls(error);
+        }
+        let errno = error.raw_os_error();
+        let is_lost = LOST_KINDS.contains(&error.kind())
+            || errno.is_some_and(|errno| LOST_ERRNOS.contains(&errno));
+        if is_lost { Self::Lost } else { Self::Surface }
     }
 
     fn of_attempt(error: &io::Error, initial: bool) -> Self {
@@ -65,35 +84,6 @@ impl Verdict {
             }
             ErrorKind::PermissionDenied if initial => Self::Permanent,
             _ => Self::Lost,
-        }
-    }
-
-    fn of_connection(error: &io::Error) -> Self {
-        #[cfg(feature = "rustls")]
-        if let Some(error) = tls_error::find(error) {
-            return Self::of_tls(error);
-        }
-        let by_kind = matches!(
-            error.kind(),
-            ErrorKind::ConnectionReset
-                | ErrorKind::ConnectionAborted
-                | ErrorKind::ConnectionRefused
-                | ErrorKind::BrokenPipe
-                | ErrorKind::NotConnected
-                | ErrorKind::TimedOut
-                | ErrorKind::HostUnreachable
-                | ErrorKind::NetworkUnreachable
-                | ErrorKind::NetworkDown
-                | ErrorKind::UnexpectedEof
-                | ErrorKind::WriteZero
-        );
-        let by_number = error
-            .raw_os_error()
-            .is_some_and(|errno| LOST_ERRNOS.contains(&errno));
-        if by_kind || by_number {
-            Self::Lost
-        } else {
-            Self::Surface
         }
     }
 }
@@ -108,6 +98,21 @@ impl Verdict {
         }
     }
 }
+
+/// The errors of a lost connection.
+const LOST_KINDS: [ErrorKind; 11] = [
+    ErrorKind::ConnectionReset,
+    ErrorKind::ConnectionAborted,
+    ErrorKind::ConnectionRefused,
+    ErrorKind::BrokenPipe,
+    ErrorKind::NotConnected,
+    ErrorKind::TimedOut,
+    ErrorKind::HostUnreachable,
+    ErrorKind::NetworkUnreachable,
+    ErrorKind::NetworkDown,
+    ErrorKind::UnexpectedEof,
+    ErrorKind::WriteZero,
+];
 
 /// The errors of a lost connection that have no [`ErrorKind`].
 #[cfg(unix)]

@@ -1,6 +1,41 @@
 //! Sessions: a byte stream that loses nothing, between two ends that both use this crate.
+//!
+//! - [`protocol`]: everything that the two ends agree on, pure.
+//! - [`shared`]: one session, under its lock. [`waiting`]: the tasks that wait for it.
+//! - [`application`]: what reads and writes do. [`stream`] and [`split`] are its types.
+//! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the session.
+//! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
+//! - [`accept`], [`accepted`], [`table`]: the connections of a server. [`sessions`] and `listener`
+//!   are its types.
 
-// The streams and the listener that use it are not there yet.
-#![cfg_attr(not(test), allow(dead_code))]
-
+mod accept;
+mod accepted;
+mod application;
+mod builder;
+mod client;
+mod driver;
+mod error;
+mod exchange;
+#[cfg(feature = "net")]
+mod listener;
+mod options;
 mod protocol;
+mod report;
+mod sessions;
+mod shared;
+mod split;
+mod stream;
+mod table;
+mod timer;
+mod transport;
+mod waiting;
+
+pub use builder::ResumableBuilder;
+pub use error::SessionLost;
+#[cfg(feature = "net")]
+pub use listener::{ResumableListener, ResumableListenerBuilder};
+pub use options::SessionOptions;
+pub use protocol::{Reason, SessionId};
+pub use sessions::{Accepted, Sessions};
+pub use split::{ResumableReadHalf, ResumableWriteHalf, ReuniteError};
+pub use stream::ResumableStream;

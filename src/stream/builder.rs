@@ -2,7 +2,7 @@
 
 use std::io::Result;
 
-use super::ReconnectingStream;
+use super::reconnecting_stream::ReconnectingStream;
 use crate::builder::Builder;
 use crate::connect::Connect;
 use crate::transfer::Transfer;

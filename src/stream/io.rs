@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ReconnectingStream;
+use super::reconnecting_stream::ReconnectingStream;
 use crate::connect::Connect;
 use crate::policy::Phase;
 use crate::transfer::{Failure, NoProgress, Op, Operation};
@@ -88,11 +88,11 @@ impl<Io: AsyncRead> Operation<Io> for Read<'_, '_> {
         self.buf.filled().len() != self.before
     }
 
-    fn classify(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+    fn check(&mut self, result: io::Result<()>) -> Result<(), Failure> {
         match result {
             Ok(()) if self.buf.filled().len() != self.before => Ok(()),
             // A read into an empty buffer says nothing about the connection.
-            Ok(()) if self.buf.remaining() == 0 => Err(Failure::Empty),
+            Ok(()) if self.buf.remaining() == 0 => Err(Failure::Done),
             Ok(()) => Err(Failure::Eof),
             Err(error) => {
                 // Bytes that a failed read left there would precede the next connection's.
@@ -124,8 +124,8 @@ impl<Io: AsyncWrite> Operation<Io> for Write<'_> {
         *written != 0
     }
 
-    fn classify(&mut self, result: io::Result<usize>) -> Result<usize, Failure> {
-        written(result, self.0.is_empty())
+    fn check(&mut self, result: io::Result<usize>) -> Result<usize, Failure> {
+        check_write(result, self.0.is_empty())
     }
 
     #[inline]
@@ -150,8 +150,8 @@ impl<Io: AsyncWrite> Operation<Io> for WriteVectored<'_> {
         *written != 0
     }
 
-    fn classify(&mut self, result: io::Result<usize>) -> Result<usize, Failure> {
-        written(result, self.0.iter().all(|buf| buf.is_empty()))
+    fn check(&mut self, result: io::Result<usize>) -> Result<usize, Failure> {
+        check_write(result, self.0.iter().all(|buf| buf.is_empty()))
     }
 
     #[inline]
@@ -160,8 +160,9 @@ impl<Io: AsyncWrite> Operation<Io> for WriteVectored<'_> {
     }
 }
 
-/// Returns the error of a write that accepted none of its bytes: no more will be accepted.
-fn written(result: io::Result<usize>, is_empty: bool) -> Result<usize, Failure> {
+/// Returns the result of a write. One that accepted none of its bytes is an error: no more will be
+/// accepted.
+fn check_write(result: io::Result<usize>, is_empty: bool) -> Result<usize, Failure> {
     match result {
         Ok(0) if !is_empty => Err(Failure::Error(Phase::Write, ErrorKind::WriteZero.into())),
         Ok(written) => Ok(written),
@@ -185,7 +186,7 @@ impl<Io: AsyncWrite> Operation<Io> for Flush {
         true
     }
 
-    fn classify(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+    fn check(&mut self, result: io::Result<()>) -> Result<(), Failure> {
         result.map_err(|error| Failure::Error(Phase::Flush, error))
     }
 

@@ -11,11 +11,11 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use pin_project::pin_project;
 
-use super::ReconnectingStream;
+use super::reconnecting_stream::ReconnectingStream;
 use crate::connect::Connect;
 use crate::error::kind_of;
 use crate::policy::Verdict;
-use crate::transfer::{Failure, NoProgress, NothingToTake, Op, Transfer};
+use crate::transfer::{Failure, NoProgress, NothingToRead, Op, Transfer};
 
 /// A connection that is a [`Stream`] and [`Sink`] of messages (a WebSocket), with the
 /// classification of its errors.
@@ -95,8 +95,9 @@ impl<S, F> MessageTransport<S, F> {
         self.connection
     }
 
-    /// Runs `op`. An error that the classification surfaces is part of the output.
-    fn classified<T, E>(
+    /// Runs `op` on the connection, and classifies its error. An error that the classification
+    /// surfaces is part of the output.
+    fn run<T, E>(
         self: Pin<&mut Self>,
         op: impl FnOnce(Pin<&mut S>) -> Poll<Result<T, E>>,
     ) -> Poll<Result<Result<T, E>, Failure>>
@@ -149,7 +150,7 @@ where
             &mut |messages: Pin<&mut C::Io>, cx: &mut Context<'_>| {
                 let next =
                     |connection: Pin<&mut S>| connection.poll_next(cx).map(Option::transpose);
-                Poll::Ready(match ready!(messages.classified(next)) {
+                Poll::Ready(match ready!(messages.run(next)) {
                     Ok(Ok(None)) => Err(Failure::Eof),
                     Ok(Ok(Some(message))) => Ok(Ok(message)),
                     Ok(Err(error)) => Ok(Err(error)),
@@ -192,22 +193,22 @@ where
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<(), E> {
         let mut transfer = self.project().transfer;
         let write_error = NoProgress::into_write_error;
-        transfer.take_notice(Op::Write).map_err(write_error)?;
+        transfer.report_loss(Op::Write).map_err(write_error)?;
         let Some(mut messages) = transfer.as_mut().connection() else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
         if !messages.as_mut().take_ready() {
             return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
         }
-        let sent = messages.classified(|connection| Poll::Ready(connection.start_send(message)));
+        let sent = messages.run(|connection| Poll::Ready(connection.start_send(message)));
         match sent {
             Poll::Ready(Ok(result)) => result,
             Poll::Ready(Err(failure)) => {
                 let lost = transfer
                     .as_mut()
-                    .on_failure(Op::Write, failure, &mut NothingToTake);
+                    .on_failure(Op::Write, failure, &mut NothingToRead);
                 lost.map_err(write_error)?;
-                transfer.take_notice(Op::Write).map_err(write_error)?;
+                transfer.report_loss(Op::Write).map_err(write_error)?;
                 // The message went with the connection: its sender has to know, seam or not.
                 Err(io::Error::from(io::ErrorKind::ConnectionReset).into())
             }
@@ -224,10 +225,10 @@ where
         let closed = self.project().transfer.poll_shutdown(
             cx,
             &mut |messages: Pin<&mut C::Io>, cx: &mut Context<'_>| {
-                let closed = ready!(messages.classified(|connection| connection.poll_close(cx)))?;
+                let closed = ready!(messages.run(|connection| connection.poll_close(cx)))?;
                 Poll::Ready(closed.map_err(|error| {
                     surfaced = Some(error);
-                    Failure::Empty
+                    Failure::Done
                 }))
             },
         );
@@ -256,7 +257,7 @@ where
         op,
         cx,
         &mut |messages: Pin<&mut C::Io>, cx: &mut Context<'_>| {
-            messages.classified(|connection| poll(connection, cx))
+            messages.run(|connection| poll(connection, cx))
         },
     );
     Poll::Ready(match ready!(done) {

@@ -4,47 +4,52 @@ use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 
-use super::exchange::Exchange;
-use super::op::{Failure, NoProgress, Op};
+use super::op::{Exchange, Failure, NoProgress, Op};
 use super::transfer::Transfer;
 use crate::connect::Connect;
-use crate::error::ConnectionLost;
-use crate::link::flags::{COMMANDS, READ_LOSS, WRITE_LOSS};
-use crate::link::{AfterLoss, Command, Role};
+use crate::link::shared::{CHANGED, COMMANDS, READ_LOSS, SHUTTING_DOWN, WRITE_LOSS};
+use crate::link::{AfterLoss, Command, Role, State};
 use crate::policy::{Phase, Verdict};
 
 impl<C: Connect> Transfer<C> {
-    /// Returns the loss that was not reported to this half, as the error of its seam.
-    pub(crate) fn take_notice(&self, op: Op) -> Result<(), NoProgress> {
-        let flags = self.link.flags();
+    /// Reports to this half what it has to process before it waits or uses a connection. For a half
+    /// of bytes that is the last loss, as the error of its seam; for a half of messages, that a
+    /// connection came or went.
+    pub(crate) fn report_loss(&self, op: Op) -> Result<(), NoProgress> {
+        let flags = &self.link.shared.flags;
         match op {
+            Op::Receive | Op::Send if flags.any(CHANGED) => return Err(NoProgress::Changed),
             Op::Receive | Op::Send => return Ok(()),
-            Op::Read | Op::Write | Op::Flush => {}
-        }
-        if !flags.any(op.loss_flag()) || self.link.gave_up().is_some() {
-            return Ok(());
+            Op::Read | Op::Write | Op::Flush if flags.any(op.loss_flag()) => {}
+            Op::Read | Op::Write | Op::Flush => return Ok(()),
         }
         let Some(lost) = self.link.last_loss() else {
             return Ok(());
         };
-        if !self.link.is_closed() {
-            flags.clear(op.loss_flag());
-            return op.on_seam(self.seam(), lost);
-        }
-        match op.role() {
-            // No connection replaces the one that was lost. An end of the stream would look as if
-            // all had been read, so the reader is told whatever the seam.
-            Role::Read if self.is_shutting_down() => {
+        match self.link.state() {
+            State::GaveUp => Ok(()),
+            State::Closed => match op.role() {
+                // No connection replaces the one that was lost. An end of the stream would look as
+                // if all had been read, so the reader gets the loss whatever the seam.
+                Role::Read if self.is_shutting_down() => {
+                    flags.clear(op.loss_flag());
+                    Err(NoProgress::Error(lost.into_final_error()))
+                }
+                Role::Read | Role::Write | Role::Connect => Ok(()),
+            },
+            State::Connected { .. }
+            | State::Backoff { .. }
+            | State::Connecting { .. }
+            | State::Detached => {
                 flags.clear(op.loss_flag());
-                Err(NoProgress::Error(unreplaced(&lost)))
+                op.on_seam(self.link.seam(), lost)
             }
-            Role::Read | Role::Write | Role::Watch => Ok(()),
         }
     }
 
     /// Returns whether a handle has asked for something.
     pub(crate) fn has_command(&self) -> bool {
-        self.link.flags().any(COMMANDS)
+        self.link.shared.flags.any(COMMANDS)
     }
 
     /// Executes the command of a handle. An error is for the operation that polls.
@@ -53,7 +58,7 @@ impl<C: Connect> Transfer<C> {
         op: Option<Op>,
         exchange: &mut E,
     ) -> Result<(), NoProgress> {
-        let Some(command) = self.link.take_command() else {
+        let Some(command) = self.link.shared.take_command() else {
             return Ok(());
         };
         let is_stale = match command {
@@ -71,8 +76,8 @@ impl<C: Connect> Transfer<C> {
         }
         match command {
             Command::Close => {
-                // The caller of `close` knows. No loss is reported to a half any more.
-                self.link.flags().clear(READ_LOSS | WRITE_LOSS);
+                // The stream is closed on demand: no loss is reported to a half any more.
+                self.link.shared.flags.clear(READ_LOSS | WRITE_LOSS);
                 self.project().link.close(op.map(Op::role));
                 Ok(())
             }
@@ -93,8 +98,8 @@ impl<C: Connect> Transfer<C> {
         exchange: &mut E,
     ) -> Result<(), NoProgress> {
         let (classified, phase, error) = match failure {
-            Failure::Empty => return Err(NoProgress::End),
-            Failure::Eof if self.policy().passes_eof() => return Err(NoProgress::End),
+            Failure::Done => return Err(NoProgress::End),
+            Failure::Eof if self.link.policy().passes_eof() => return Err(NoProgress::End),
             Failure::Eof if self.is_shutting_down() => {
                 if self.is_shut_down() {
                     // Both sides have finished.
@@ -105,9 +110,9 @@ impl<C: Connect> Transfer<C> {
             Failure::Eof => return self.lose(Some(op), ErrorKind::UnexpectedEof.into()),
             Failure::Classified(classified, error) => (classified, op.phase(), error),
             Failure::Error(phase, error) => {
-                let policy = self.policy();
-                let classify = AssertUnwindSafe(|| policy.verdict(&error, phase));
-                (catch_unwind(classify), phase, error)
+                let classify = self.link.policy().classify;
+                let classified = catch_unwind(AssertUnwindSafe(|| classify(&error, phase)));
+                (classified, phase, error)
             }
         };
         match classified {
@@ -153,16 +158,16 @@ impl<C: Connect> Transfer<C> {
         cause: io::Error,
     ) -> Result<(), NoProgress> {
         let polling = op.map(Op::role);
-        let then = if self.is_shutting_down() {
-            AfterLoss::Close
-        } else {
-            AfterLoss::Retry
-        };
-        self.as_mut().project().link.lose(polling, cause, then);
-        match (op, self.link.unreplaced_loss()) {
+        let link = self.as_mut().project().link;
+        if !link.shared.flags.any(SHUTTING_DOWN) {
+            link.lose(polling, cause, AfterLoss::Retry);
+            return Ok(());
+        }
+        link.lose(polling, cause, AfterLoss::Close);
+        match (op, self.link.final_loss()) {
             (Some(op @ (Op::Read | Op::Write | Op::Flush)), Some(lost)) => {
-                self.link.flags().clear(op.loss_flag());
-                Err(NoProgress::Error(unreplaced(lost)))
+                self.link.shared.flags.clear(op.loss_flag());
+                Err(NoProgress::Error(lost.clone().into_final_error()))
             }
             (Some(_) | None, _) => Ok(()),
         }
@@ -170,7 +175,7 @@ impl<C: Connect> Transfer<C> {
 
     /// Declares the connection dead, from outside of a poll.
     pub(crate) fn mark_lost(self: Pin<&mut Self>, cause: io::Error) {
-        // There is no operation that could be told: each half is, when it is polled.
+        // No operation polls: each half gets the loss when it is polled.
         let _ = self.lose(None, cause);
     }
 
@@ -181,13 +186,8 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    /// Clears the losses that were not reported.
-    pub(crate) fn clear_notices(&self) {
-        self.link.flags().clear(READ_LOSS | WRITE_LOSS);
+    /// Discards the losses that were not reported.
+    pub(crate) fn discard_losses(&self) {
+        self.link.shared.flags.clear(READ_LOSS | WRITE_LOSS);
     }
-}
-
-/// Returns the error of a loss that nothing replaces: it has the kind of its cause.
-pub(super) fn unreplaced(lost: &ConnectionLost) -> io::Error {
-    io::Error::new(lost.cause.kind(), lost.clone())
 }

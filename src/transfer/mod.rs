@@ -1,18 +1,18 @@
 //! One operation over however many connections it takes.
 //!
-//! A face (bytes, messages) owns a [`Transfer`], which owns the [`Link`](crate::link::Link). The
-//! face says what to do with a connection and what that came to; `Transfer` finds the connection,
-//! tells each half of the losses, registers the polling task, and replaces a connection that is
-//! lost. A face registers no wakers of its own:
+//! A stream of bytes or of messages owns a [`Transfer`], which owns the
+//! [`Link`](crate::link::Link). The stream says how to use a connection and what the result means;
+//! `Transfer` finds the connection, reports the losses to each half, registers the polling task,
+//! and replaces a connection that is lost. No waker is registered outside of it:
 //!
 //! - [`poll_io`](Transfer::poll_io) and [`poll_op`](Transfer::poll_op) run an operation until it
 //!   makes progress, on the current connection or a later one.
-//! - [`poll_once`](Transfer::poll_once) does the same on one connection, and returns
-//!   [`NoProgress::Changed`] when that is lost: for a face that keeps state for each connection.
+//! - [`poll_current`](Transfer::poll_current) does the same on the current connection, and returns
+//!   [`NoProgress::Changed`] when that is lost: for a stream of messages, which keeps state for
+//!   each connection.
 //! - [`poll_shutdown`](Transfer::poll_shutdown) shuts the writing side down.
 //! - [`poll_connected`](Transfer::poll_connected) waits for a connection without using it.
 
-mod exchange;
 mod loss;
 mod op;
 mod poll;
@@ -25,10 +25,9 @@ mod shutdown;
 )]
 mod transfer;
 
-pub(crate) use exchange::Operation;
 #[cfg(feature = "codec")]
-pub(crate) use exchange::{Exchange, NothingToTake};
-pub(crate) use op::{Failure, NoProgress, Op};
+pub(crate) use op::{Exchange, NothingToRead};
+pub(crate) use op::{Failure, NoProgress, Op, Operation};
 #[cfg(feature = "codec")]
 pub(crate) use readiness::Readiness;
 pub(crate) use transfer::Transfer;

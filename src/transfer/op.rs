@@ -1,13 +1,79 @@
-//! Who polls, what came of it, and what the caller gets.
+//! Operations: how a stream uses a connection, what comes of that, and what the caller gets.
 
 use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use crate::error::ConnectionLost;
-use crate::link::flags::{CHANGED, COMMANDS, IDLE, READ_LOSS, SHUTTING_DOWN};
-use crate::link::flags::{WRITE_LOSS, WRITER_WAITS};
-use crate::link::{Role, Unavailable};
+use crate::link::shared::{CHANGED, COMMANDS, IDLE, READ_LOSS, SHUTTING_DOWN};
+use crate::link::shared::{WRITE_LOSS, WRITER_WAITS};
+use crate::link::{Panic, Role, Unavailable};
 use crate::policy::{Phase, Verdict};
 use crate::seam::Seam;
+
+/// An operation on a connection of bytes.
+pub(crate) trait Operation<Io> {
+    /// Which half polls it.
+    const OP: Op;
+
+    type Output;
+
+    /// Polls it. It may be polled again, on the next connection.
+    fn poll(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<io::Result<Self::Output>>;
+
+    /// Returns true if it has moved something, so that there is nothing to check.
+    fn has_moved(&self, output: &Self::Output) -> bool;
+
+    /// Returns the output, or what a result that moved nothing means for the connection.
+    fn check(&mut self, result: io::Result<Self::Output>) -> Result<Self::Output, Failure>;
+
+    /// Returns what the caller gets if nothing can be moved.
+    fn on_no_progress(no_progress: NoProgress) -> io::Result<Self::Output>;
+}
+
+/// A use of a connection that returns its output, or what its failure means for the connection.
+pub(crate) trait Exchange<Io> {
+    type Output;
+
+    fn poll(
+        &mut self,
+        io: Pin<&mut Io>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Output, Failure>>;
+
+    /// Returns true if another poll could make progress. It is asked once the polling task is
+    /// registered, and the task is woken if so.
+    fn can_progress(&self) -> bool {
+        false
+    }
+
+    /// Reads what a connection still has before it is dropped, because of a command or of a write
+    /// that failed.
+    fn before_drop(&mut self, _io: Pin<&mut Io>) {}
+}
+
+impl<Io, T, F> Exchange<Io> for F
+where
+    F: FnMut(Pin<&mut Io>, &mut Context<'_>) -> Poll<Result<T, Failure>>,
+{
+    type Output = T;
+
+    #[inline]
+    fn poll(&mut self, io: Pin<&mut Io>, cx: &mut Context<'_>) -> Poll<Result<T, Failure>> {
+        self(io, cx)
+    }
+}
+
+/// For streams of bytes: nothing is read from a connection before it is dropped.
+pub(crate) struct NothingToRead;
+
+impl<Io> Exchange<Io> for NothingToRead {
+    type Output = ();
+
+    fn poll(&mut self, _: Pin<&mut Io>, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+}
 
 /// An operation of one half of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +121,7 @@ impl Op {
     pub(super) const fn loss_flag(self) -> u32 {
         match self.role() {
             Role::Read => READ_LOSS,
-            Role::Write | Role::Watch => WRITE_LOSS,
-        }
-    }
-
-    /// Returns true if a shutdown has made this operation impossible.
-    pub(super) const fn ends_at_shutdown(self) -> bool {
-        match self {
-            Self::Write | Self::Send => true,
-            Self::Read | Self::Flush | Self::Receive => false,
+            Role::Write | Role::Connect => WRITE_LOSS,
         }
     }
 
@@ -92,19 +150,17 @@ impl Op {
     }
 }
 
-/// The panic of foreign code, kept until the link is complete.
-pub(crate) type Panic = Box<dyn std::any::Any + Send>;
-
 /// Why an operation on a connection made no progress.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The connection's stream has ended.
     Eof,
-    /// The operation had nothing to do, as a read into an empty buffer.
-    Empty,
+    /// The operation is over without a loss: it had nothing to do, as a read into an empty buffer,
+    /// or the stream has kept its error.
+    Done,
     /// The connection failed in this phase. The policy classifies the error.
     Error(Phase, io::Error),
-    /// The connection failed with an error that the face has classified, unless that panicked.
+    /// The connection failed with an error that the stream has classified, unless that panicked.
     Classified(Result<Verdict, Panic>, io::Error),
 }
 
@@ -114,9 +170,11 @@ pub(crate) enum NoProgress {
     /// The end of the stream; nothing to do for an operation that may move nothing.
     End,
     Error(io::Error),
-    /// An error of the connection that is the caller's and did not end it, and where it was met.
+    /// An error of the connection that the policy surfaces and that did not end it, and where it was
+    /// met.
     Surfaced(Phase, io::Error),
-    /// The connection was lost. Only [`poll_once`](super::Transfer::poll_once) returns it.
+    /// A connection came or went. A stream of messages processes that and polls again;
+    /// [`poll_op`](super::Transfer::poll_op) polls the next connection.
     Changed,
 }
 

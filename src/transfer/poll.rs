@@ -1,14 +1,13 @@
-//! Running an operation: the fast path, and the slow loop.
+//! Running an operation: the fast path, and the loop over connections.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::exchange::{Exchange, NothingToTake, Operation};
-use super::op::{NoProgress, Op};
+use super::op::{Exchange, NoProgress, NothingToRead, Op, Operation};
 use super::transfer::Transfer;
 use crate::connect::Connect;
-use crate::link::flags::{CHANGED, IDLE};
+use crate::link::shared::{COMMANDS, IDLE};
 use crate::link::{Role, Unavailable};
 
 impl<C: Connect> Transfer<C> {
@@ -18,10 +17,11 @@ impl<C: Connect> Transfer<C> {
         cx: &mut Context<'_>,
         exchange: &mut E,
     ) -> Poll<io::Result<u64>> {
-        let polling = Role::Watch;
+        let polling = Role::Connect;
         loop {
-            if self.as_mut().prepare_to_wait(polling, cx.waker(), || false) {
-                // The loss of a command is reported to the halves, not to a watcher.
+            let link = self.as_mut().project().link;
+            if link.register_and_check(polling, cx.waker(), || false) {
+                // A loss is reported to the halves, not to a task that waits for a connection.
                 let _ = self.as_mut().execute_command(None, exchange);
             }
             let link = self.as_mut().project().link;
@@ -31,7 +31,8 @@ impl<C: Connect> Transfer<C> {
                     return Poll::Ready(Err(unavailable.into_error(ErrorKind::NotConnected)));
                 }
                 Poll::Pending => {
-                    if !self.as_mut().prepare_to_wait(polling, cx.waker(), || false) {
+                    let link = self.as_mut().project().link;
+                    if !link.register_and_check(polling, cx.waker(), || false) {
                         return Poll::Pending;
                     }
                 }
@@ -72,8 +73,8 @@ impl<C: Connect> Transfer<C> {
         cx: &mut Context<'_>,
         operation: O,
     ) -> Poll<Result<O::Output, NoProgress>> {
-        let has_no_limit = self.idle_limit(O::OP).is_none();
-        if has_no_limit && self.link.is_waiting(O::OP.role(), cx.waker()) {
+        let has_no_limit = !self.has_idle_limit(O::OP);
+        if has_no_limit && self.link.is_registered(O::OP.role(), cx.waker()) {
             return Poll::Pending;
         }
         self.poll_io_unregistered(cx, operation)
@@ -86,23 +87,36 @@ impl<C: Connect> Transfer<C> {
         cx: &mut Context<'_>,
         operation: O,
     ) -> Poll<Result<O::Output, NoProgress>> {
-        if self.as_mut().may_wait(O::OP, cx.waker(), || false) {
-            return Poll::Pending;
+        if self
+            .as_mut()
+            .register_and_check(O::OP, cx.waker(), || false)
+        {
+            return self.poll_io_slow(cx, operation);
         }
-        self.poll_io_slow(cx, operation)
+        Poll::Pending
     }
 
-    /// Registers the polling task, and returns whether it has nothing to do but to wait for the
-    /// connection. `look` finds what it may have missed.
+    /// Registers the polling task, and returns whether it has something to do instead of waiting
+    /// for the connection: an idle timer to poll, a command, or what `has_work` finds.
     #[inline]
-    pub(crate) fn may_wait(
+    pub(crate) fn register_and_check(
         self: Pin<&mut Self>,
         op: Op,
         waker: &Waker,
-        look: impl FnOnce() -> bool,
+        has_work: impl FnOnce() -> bool,
     ) -> bool {
-        let has_limit = self.idle_limit(op).is_some();
-        !self.prepare_to_wait(op.role(), waker, || has_limit || look())
+        let has_limit = self.has_idle_limit(op);
+        let link = self.project().link;
+        link.register_and_check(op.role(), waker, || has_limit || has_work())
+    }
+
+    /// Returns whether this operation waits for bytes under an idle timeout.
+    #[inline]
+    fn has_idle_limit(&self, op: Op) -> bool {
+        match op {
+            Op::Read | Op::Receive => self.link.policy().idle_timeout.is_some(),
+            Op::Write | Op::Flush | Op::Send => false,
+        }
     }
 
     /// Continues after the connection has moved nothing.
@@ -114,11 +128,11 @@ impl<C: Connect> Transfer<C> {
         cx: &mut Context<'_>,
         mut operation: O,
     ) -> Poll<Result<O::Output, NoProgress>> {
-        match operation.classify(result) {
+        match operation.check(result) {
             Ok(output) => Poll::Ready(Ok(output)),
             Err(failure) => {
                 let this = self.as_mut();
-                this.on_failure(O::OP, failure, &mut NothingToTake)?;
+                this.on_failure(O::OP, failure, &mut NothingToRead)?;
                 self.poll_io_slow(cx, operation)
             }
         }
@@ -133,7 +147,7 @@ impl<C: Connect> Transfer<C> {
     ) -> Poll<Result<O::Output, NoProgress>> {
         let exchange = &mut |io: Pin<&mut C::Io>, cx: &mut Context<'_>| {
             let polled = operation.poll(io, cx);
-            polled.map(|result| operation.classify(result))
+            polled.map(|result| operation.check(result))
         };
         self.poll_op(O::OP, cx, exchange)
     }
@@ -146,19 +160,19 @@ impl<C: Connect> Transfer<C> {
         exchange: &mut E,
     ) -> Poll<Result<E::Output, NoProgress>> {
         loop {
-            match ready!(self.as_mut().poll_once(op, cx, exchange)) {
+            match ready!(self.as_mut().poll_current(op, cx, exchange)) {
                 Err(NoProgress::Changed) => {}
                 result => return Poll::Ready(result),
             }
         }
     }
 
-    /// Runs an exchange on one connection. When that is lost, or a new one is there, the result is
-    /// [`NoProgress::Changed`] before anything waits.
+    /// Runs an exchange on the current connection until it makes progress. When the connection is
+    /// lost, or a new one is there, the result is [`NoProgress::Changed`] before anything waits.
     ///
-    /// `Pending` is ended by the connection, by a timer or an attempt, by whatever another role
-    /// makes of the link, and by a command: the polling task is registered with the link.
-    pub(crate) fn poll_once<E: Exchange<C::Io>>(
+    /// `Pending` is ended by the connection, by a timer or an attempt, by a change that another
+    /// role makes, and by a command: the polling task is registered with the link.
+    pub(crate) fn poll_current<E: Exchange<C::Io>>(
         mut self: Pin<&mut Self>,
         op: Op,
         cx: &mut Context<'_>,
@@ -168,13 +182,16 @@ impl<C: Connect> Transfer<C> {
             if let Poll::Ready(result) = self.as_mut().poll_exchange(op, cx, exchange) {
                 return Poll::Ready(result);
             }
-            let look = || exchange.can_progress();
-            if !self.as_mut().prepare_to_wait(op.role(), cx.waker(), look) {
-                let idle = ready!(self.as_mut().poll_idle(op, cx));
-                self.lose(Some(op), idle)?;
+            let link = self.as_mut().project().link;
+            if !link.register_and_check(op.role(), cx.waker(), || exchange.can_progress()) {
+                if !self.has_idle_limit(op) {
+                    return Poll::Pending;
+                }
+                let cause = ready!(self.as_mut().project().link.poll_idle(cx));
+                self.lose(Some(op), cause)?;
                 return Poll::Ready(Err(NoProgress::Changed));
             }
-            if !self.has_command() {
+            if !self.link.shared.flags.any(COMMANDS) {
                 // The task has to yield before it polls again: a socket of Tokio wakes its task
                 // within the poll when the task's budget is used up.
                 cx.waker().wake_by_ref();
@@ -185,7 +202,8 @@ impl<C: Connect> Transfer<C> {
 
     /// Polls an exchange once, on a connection that this operation may use.
     ///
-    /// `Pending` has registered nothing for the connection: `poll_once` does.
+    /// `Pending` may have registered the task with the connection alone: `poll_current` registers it
+    /// with the link.
     #[inline]
     fn poll_exchange<E: Exchange<C::Io>>(
         mut self: Pin<&mut Self>,
@@ -193,7 +211,8 @@ impl<C: Connect> Transfer<C> {
         cx: &mut Context<'_>,
         exchange: &mut E,
     ) -> Poll<Result<E::Output, NoProgress>> {
-        if self.as_mut().fast_path(op).is_none() {
+        let link = self.as_mut().project().link;
+        if link.connection_unless(op.slow_flags()).is_none() {
             ready!(self.as_mut().poll_usable(op, cx, exchange))?;
         }
         let Some(io) = self.as_mut().connection() else {
@@ -201,7 +220,10 @@ impl<C: Connect> Transfer<C> {
         };
         match ready!(exchange.poll(io, cx)) {
             Ok(output) => {
-                self.progressed(op);
+                match op {
+                    Op::Read | Op::Receive => self.end_idle_wait(),
+                    Op::Write | Op::Flush | Op::Send => {}
+                }
                 Poll::Ready(Ok(output))
             }
             Err(failure) => {
@@ -220,31 +242,31 @@ impl<C: Connect> Transfer<C> {
     /// Returns whether no flag keeps this operation from the fast path.
     #[inline]
     pub(crate) fn may_use_fast_path(&self, op: Op) -> bool {
-        !self.link.flags().any(op.slow_flags())
+        !self.link.shared.flags.any(op.slow_flags())
     }
 
-    /// Waits until there is a connection that this operation may use: the half has been told of
-    /// every loss before it.
+    /// Waits until there is a connection that this operation may use: every loss before it was
+    /// reported to the half.
     fn poll_usable<E: Exchange<C::Io>>(
         mut self: Pin<&mut Self>,
         op: Op,
         cx: &mut Context<'_>,
         exchange: &mut E,
     ) -> Poll<Result<(), NoProgress>> {
-        if self
-            .as_mut()
-            .prepare_to_wait(op.role(), cx.waker(), || false)
-        {
+        let link = self.as_mut().project().link;
+        if link.register_and_check(op.role(), cx.waker(), || false) {
             self.as_mut().execute_command(Some(op), exchange)?;
         }
-        if op.ends_at_shutdown() && self.is_shutting_down() {
-            return Poll::Ready(Err(op.on_closed(true)));
+        match op {
+            Op::Write | Op::Send if self.is_shutting_down() => {
+                return Poll::Ready(Err(op.on_closed(true)));
+            }
+            Op::Read | Op::Write | Op::Flush | Op::Receive | Op::Send => {}
         }
-        self.check_changed(op)?;
-        self.take_notice(op)?;
+        self.report_loss(op)?;
         let link = self.as_mut().project().link;
         match ready!(link.poll_connected(op.role())) {
-            Ok(()) => Poll::Ready(self.check_changed(op)),
+            Ok(()) => Poll::Ready(self.report_loss(op)),
             Err(Unavailable::Closed) => Poll::Ready(Err(op.on_closed(self.is_shutting_down()))),
             Err(unavailable) => {
                 let error = unavailable.into_error(ErrorKind::BrokenPipe);
@@ -253,36 +275,10 @@ impl<C: Connect> Transfer<C> {
         }
     }
 
-    /// Interrupts a face that keeps state for each connection when a connection came or went.
-    fn check_changed(&self, op: Op) -> Result<(), NoProgress> {
-        match op {
-            Op::Receive | Op::Send if self.link.flags().any(CHANGED) => Err(NoProgress::Changed),
-            Op::Read | Op::Write | Op::Flush | Op::Receive | Op::Send => Ok(()),
-        }
-    }
-
+    /// Ends the wait under the idle timer, because bytes have arrived. The next wait starts the timer
+    /// again.
     #[inline]
-    fn progressed(&self, op: Op) {
-        match op {
-            Op::Read | Op::Receive => self.stop_idle_timer(),
-            Op::Write | Op::Flush | Op::Send => {}
-        }
-    }
-
-    /// Stops the idle timer, because bytes have arrived.
-    #[inline]
-    pub(crate) fn stop_idle_timer(&self) {
-        self.link.flags().clear(IDLE);
-    }
-
-    /// Registers the polling task, and returns whether it has something to do instead of waiting.
-    #[inline]
-    pub(super) fn prepare_to_wait(
-        self: Pin<&mut Self>,
-        role: Role,
-        waker: &Waker,
-        look: impl FnOnce() -> bool,
-    ) -> bool {
-        self.project().link.prepare_to_wait(role, waker, look)
+    pub(crate) fn end_idle_wait(&self) {
+        self.link.shared.flags.clear(IDLE);
     }
 }

@@ -4,12 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::exchange::{Exchange, NothingToTake};
-use super::loss::unreplaced;
-use super::op::{Failure, NoProgress, Op};
+use super::op::{Exchange, Failure, NoProgress, NothingToRead, Op};
 use super::transfer::Transfer;
 use crate::connect::Connect;
-use crate::link::flags::{READ_LOSS, SHUT_DOWN, SHUTTING_DOWN};
+use crate::link::shared::{READ_LOSS, SHUT_DOWN, SHUTTING_DOWN};
 use crate::link::{Role, State};
 use crate::seam::Seam;
 
@@ -18,7 +16,7 @@ impl<C: Connect> Transfer<C> {
     ///
     /// With `Seam::Error` and `Seam::Eof` a pending loss is reported first, so that the writer can
     /// send its last bytes again. `Pending` is ended as that of
-    /// [`poll_once`](Self::poll_once).
+    /// [`poll_current`](Self::poll_current).
     pub(crate) fn poll_shutdown<E>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -29,28 +27,29 @@ impl<C: Connect> Transfer<C> {
     {
         let op = Op::Flush;
         loop {
-            if !self.as_mut().may_wait(op, cx.waker(), || false) {
+            if self.as_mut().register_and_check(op, cx.waker(), || false) {
                 // A loss is part of the result.
-                let _ = self.as_mut().execute_command(Some(op), &mut NothingToTake);
+                let _ = self.as_mut().execute_command(Some(op), &mut NothingToRead);
             }
             if let Some(result) = self.shutdown_result() {
                 return Poll::Ready(result);
             }
-            self.take_notice(op).map_err(NoProgress::into_write_error)?;
+            self.report_loss(op).map_err(NoProgress::into_write_error)?;
             self.as_mut().begin_shutdown(Some(op.role()));
             let Some(io) = self.as_mut().connection() else {
                 continue;
             };
             match shutdown.poll(io, cx) {
-                Poll::Ready(Ok(())) => self.link.flags().set(SHUT_DOWN),
+                Poll::Ready(Ok(())) => self.link.shared.flags.set(SHUT_DOWN),
                 Poll::Ready(Err(failure)) => {
                     let lost = self.as_mut().on_failure(op, failure, shutdown);
                     lost.map_err(NoProgress::into_write_error)?;
                 }
-                Poll::Pending if self.as_mut().may_wait(op, cx.waker(), || false) => {
-                    return Poll::Pending;
+                Poll::Pending => {
+                    if !self.as_mut().register_and_check(op, cx.waker(), || false) {
+                        return Poll::Pending;
+                    }
                 }
-                Poll::Pending => {}
             }
         }
     }
@@ -68,29 +67,29 @@ impl<C: Connect> Transfer<C> {
         }
         Some(
             self.link
-                .unreplaced_loss()
-                .map_or(Ok(()), |lost| Err(unreplaced(lost))),
+                .final_loss()
+                .map_or(Ok(()), |lost| Err(lost.clone().into_final_error())),
         )
     }
 
     /// Begins the shutdown. No connection is replaced from here on, and an outage ends.
     pub(crate) fn begin_shutdown(self: Pin<&mut Self>, polling: Option<Role>) {
-        self.link.flags().set(SHUTTING_DOWN);
-        match self.state() {
+        self.link.shared.flags.set(SHUTTING_DOWN);
+        match self.link.state() {
             State::Backoff { .. } | State::Connecting { .. } => {
-                if self.seam() == Seam::Hidden && self.link.last_loss().is_some() {
+                if self.link.seam() == Seam::Hidden && self.link.last_loss().is_some() {
                     // Nothing replaces the connection, so that the seam can't stay hidden.
-                    self.link.flags().set(READ_LOSS);
+                    self.link.shared.flags.set(READ_LOSS);
                 }
                 self.project().link.close(polling);
             }
-            State::Connected { .. } | State::GaveUp | State::Closed => {}
+            State::Connected { .. } | State::Detached | State::GaveUp | State::Closed => {}
         }
     }
 
     /// Records that the connection has been shut down.
     pub(crate) fn set_shut_down(&self) {
-        self.link.flags().set(SHUTTING_DOWN | SHUT_DOWN);
+        self.link.shared.flags.set(SHUTTING_DOWN | SHUT_DOWN);
     }
 }
 

@@ -3,16 +3,14 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::Waker;
 
 use pin_project::pin_project;
 
-use super::exchange::NothingToTake;
-use super::op::{Op, closed};
+use super::op::{NothingToRead, closed};
 use crate::connect::Connect;
 use crate::error::{ConnectionLost, GaveUp};
-use crate::link::flags::{CHANGED, COMMANDS, SHUT_DOWN, SHUTTING_DOWN};
+use crate::link::shared::{CHANGED, COMMANDS, SHUT_DOWN, SHUTTING_DOWN};
 use crate::link::{Handle, Link, Role, Settings, State};
 use crate::policy::Policy;
 use crate::seam::Seam;
@@ -60,39 +58,39 @@ impl<C: Connect> Transfer<C> {
     where
         C::Io: Unpin,
     {
-        poll_fn(|cx| Pin::new(&mut *self).poll_connected(cx, &mut NothingToTake)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_connected(cx, &mut NothingToRead)).await
     }
 
     /// Wakes the tasks of all roles but the one that polls.
-    pub(crate) fn wake_others(&self, polling: Role) {
-        self.link.wake_others(polling);
+    pub(crate) fn wake_all_but(&self, polling: Role) {
+        self.link.shared.wake_all_but(Some(polling));
     }
 
     /// Removes the waker of a role that does not wait any more.
     #[inline]
     pub(crate) fn deregister(&self, role: Role) {
-        self.link.deregister(role);
+        self.link.shared.deregister(role);
     }
 
     /// Returns a waker that wakes the tasks of all roles.
     pub(crate) fn waker(&self) -> Waker {
-        self.link.waker()
+        self.link.shared.waker()
     }
 
     /// Returns whether a connection came or went since [`clear_changed`](Self::clear_changed).
     #[inline]
     pub(crate) fn has_changed(&self) -> bool {
-        self.link.flags().any(CHANGED)
+        self.link.shared.flags.any(CHANGED)
     }
 
     /// Returns whether there is no change, and no command, to process.
     #[inline]
     pub(crate) fn is_unchanged(&self) -> bool {
-        !self.link.flags().any(CHANGED | COMMANDS)
+        !self.link.shared.flags.any(CHANGED | COMMANDS)
     }
 
     pub(crate) fn clear_changed(&self) {
-        self.link.flags().clear(CHANGED);
+        self.link.shared.flags.clear(CHANGED);
     }
 
     /// Returns the last loss, which may have been replaced by a connection.
@@ -115,14 +113,15 @@ impl<C: Connect> Transfer<C> {
         Ok(())
     }
 
-    /// Returns true once the user has begun to shut down.
+    /// Returns true once the shutdown of the connection has begun: no connection is replaced. A
+    /// close of messages is still false while it sends.
     pub(crate) fn is_shutting_down(&self) -> bool {
-        self.link.flags().any(SHUTTING_DOWN)
+        self.link.shared.flags.any(SHUTTING_DOWN)
     }
 
     /// Returns true once the connection has been shut down.
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.link.flags().any(SHUT_DOWN)
+        self.link.shared.flags.any(SHUT_DOWN)
     }
 
     pub(crate) fn state(&self) -> State {
@@ -161,24 +160,5 @@ impl<C: Connect> Transfer<C> {
 
     pub(crate) fn into_inner(self) -> Option<C::Io> {
         self.link.into_inner()
-    }
-
-    /// Returns how long this operation waits for bytes at most.
-    #[inline]
-    pub(super) fn idle_limit(&self, op: Op) -> Option<Duration> {
-        match op {
-            Op::Read | Op::Receive => self.policy().idle_limit(),
-            Op::Write | Op::Flush | Op::Send => None,
-        }
-    }
-
-    /// Returns the cause of the loss when this operation has waited for too long on a connection.
-    pub(super) fn poll_idle(self: Pin<&mut Self>, op: Op, cx: &mut Context<'_>) -> Poll<io::Error> {
-        match self.idle_limit(op) {
-            Some(limit) if self.link.get_ref().is_some() => {
-                self.project().link.poll_idle(limit, cx)
-            }
-            Some(_) | None => Poll::Pending,
-        }
     }
 }

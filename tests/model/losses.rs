@@ -17,7 +17,7 @@ impl Reference {
             (ConnState::GaveUp(failure), _) => Some(PollOutcome::Failed(failure.clone())),
             (ConnState::Closed, Op::Read(_)) => Some(PollOutcome::Read(Vec::new())),
             (ConnState::Closed, Op::Flush) if self.is_shutting_down => Some(PollOutcome::Done),
-            (ConnState::Closed, Op::Shutdown) => Some(match self.unreplaced {
+            (ConnState::Closed, Op::Shutdown) => Some(match self.final_loss {
                 Some(loss) => PollOutcome::Failed(Failure::lost(loss.cause, loss)),
                 None => PollOutcome::Done,
             }),
@@ -69,7 +69,7 @@ impl Reference {
             return None;
         }
         self.attempts.state = ConnState::Closed;
-        self.unreplaced = Some(loss);
+        self.final_loss = Some(loss);
         // This half has met it.
         self.loss_notices[usize::from(op?.role() == Role::Writer)] = None;
         Some(PollOutcome::Failed(Failure::lost(cause, loss)))

@@ -25,7 +25,7 @@ pub struct Reference {
     /// The loss that the stream is without a connection for.
     pub last_loss: Option<Loss>,
     /// The loss that a shutdown met, or that was met during it.
-    pub unreplaced: Option<Loss>,
+    pub final_loss: Option<Loss>,
     pub is_shutting_down: bool,
     pub is_shut_down: bool,
     /// When a read will have waited too long.
@@ -49,7 +49,7 @@ impl Reference {
             seam,
             loss_notices: [None; 2],
             last_loss: None,
-            unreplaced: None,
+            final_loss: None,
             is_shutting_down: false,
             is_shut_down: false,
             idle_until: None,

@@ -1,33 +1,33 @@
 //! A confirmation that comes while a sink begins to wait for room.
 
 use super::*;
-use crate::confirm::{Acks, ConfirmHandle};
+use crate::confirm::{ConfirmHandle, Confirms};
 
 /// How a sender that is full decides whether it waits.
-type FullSink = fn(&mut Owner, &Acks, &Waker) -> bool;
+type FullSink = fn(&mut Owner, &Confirms, &Waker) -> bool;
 
-fn poll_room(owner: &mut Owner, acks: &Acks, waker: &Waker) -> bool {
-    owner.waits(Role::Write, waker, || acks.has_pending())
+fn poll_room(owner: &mut Owner, confirms: &Confirms, waker: &Waker) -> bool {
+    owner.waits(Role::Write, waker, || confirms.has_pending())
 }
 
-fn poll_room_unseen(owner: &mut Owner, acks: &Acks, waker: &Waker) -> bool {
-    owner.waits_unseen(Role::Write, waker, || acks.has_pending())
+fn poll_room_unseen(owner: &mut Owner, confirms: &Confirms, waker: &Waker) -> bool {
+    owner.waits_unseen(Role::Write, waker, || confirms.has_pending())
 }
 
 fn check_confirmation_meets_sink(poll: FullSink, confirm: fn(&ConfirmHandle, usize)) {
     for waited_before in [false, true] {
         loom::model(move || {
             let mut owner = Owner::default();
-            let acks = Acks::default();
+            let confirms = Confirms::default();
             let (task, waker) = Task::new();
-            assert!(!waited_before || poll(&mut owner, &acks, &waker));
-            let confirmations = ConfirmHandle::new(acks.pending(), owner.guard.waker());
+            assert!(!waited_before || poll(&mut owner, &confirms, &waker));
+            let confirmations = ConfirmHandle::new(confirms.pending(), owner.guard.waker());
             let peer = thread::spawn(move || confirm(&confirmations, 1));
-            let is_pending = poll(&mut owner, &acks, &waker);
+            let is_pending = poll(&mut owner, &confirms, &waker);
             peer.join().unwrap();
             let is_stranded = is_pending && !task.take_woken();
             assert!(!is_stranded, "a confirmation left a full sink waiting");
-            assert!(acks.has_pending());
+            assert!(confirms.has_pending());
         });
     }
 }

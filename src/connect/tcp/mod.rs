@@ -23,7 +23,8 @@ use self::endpoint::interleaved;
 use self::race::race;
 use self::rotation::Rotation;
 use self::socket::SocketOptions;
-use super::{Attempt, Connect};
+use super::attempt::Attempt;
+use super::connect::Connect;
 
 /// The "Connection Attempt Delay" that RFC 8305, section 5, recommends.
 const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);

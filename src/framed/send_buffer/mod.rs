@@ -8,28 +8,29 @@ pub(super) use super::frames::Durability;
 use super::frames::{EncodeGuard, Frame, FrameQueue, Tally};
 pub(super) use super::resend::Resend;
 
-/// Which messages a connection was given, by their sequence numbers.
+/// Which messages were written to a connection, by their sequence numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Given {
+pub(super) struct WrittenRange {
     /// The first one.
     pub(super) start: u64,
-    /// The end of those that it has taken whole.
+    /// The end of those that were fully written.
     pub(super) end: u64,
 }
 
-/// Durable messages have sequence numbers, in the order in which they were accepted.
+/// Durable messages have sequence numbers, in the order in which they were accepted. With
+/// [`Resend::Torn`] nothing is kept, and they all stay 0.
 ///
 /// ```text
 ///            first_seq          sent end           queue end
 ///  released      |      sent       |      queue       |
 /// ---------------+-----------------+------------------+
-///                 taken whole by    the first frame may be
+///                 fully written to  the first frame may be
 ///                 this connection   written in part
 /// ```
 ///
-/// A message is released when it is confirmed and no connection is in the middle of it. Once this
-/// connection has taken a byte, the messages that it has not taken stay in the queue even if they
-/// are confirmed, so that it is given an unbroken sequence and its replies can be counted.
+/// A message is released when it is confirmed and no connection is in the middle of it. Once a byte
+/// was written to this connection, the messages that were not stay in the queue even if they are
+/// confirmed, so that it gets an unbroken sequence and its replies can be counted.
 #[derive(Debug)]
 pub(super) struct SendBuffer {
     resend: Resend,
@@ -38,28 +39,28 @@ pub(super) struct SendBuffer {
     /// The length of `queue` at which [`may_push`](Self::may_push) is false: a cache of what
     /// [`full_at`](Self::full_at) computes.
     full_at: usize,
-    /// What this connection has taken whole and is not released. Empty with [`Resend::Torn`].
+    /// What was fully written to this connection and is not released. Empty with [`Resend::Torn`].
     /// Without transient frames.
     sent: FrameQueue,
-    /// What this connection has not taken whole.
+    /// What was not fully written to this connection.
     queue: FrameQueue,
-    /// How many bytes of the first frame of `queue` this connection has taken.
+    /// How many bytes of the first frame of `queue` were written to this connection.
     written: usize,
     /// The sequence number of the first durable message in `sent`, then `queue`.
     first_seq: u64,
-    /// Every message before it has been taken whole by some connection.
+    /// Every message before it was fully written to some connection.
     sent_seq: u64,
     /// Every message before it is confirmed. Between `first_seq` and `sent_seq`.
     confirmed_seq: u64,
-    /// The first message that this connection was given, once it has taken a byte.
-    given_from: Option<u64>,
-    /// This connection has taken bytes since it was last flushed.
+    /// The first message that was written to this connection, once a byte was.
+    written_from: Option<u64>,
+    /// Bytes were written to this connection since it was last flushed.
     needs_flush: bool,
     /// Something was in `queue` when this connection began, and not all of `queue` has been
     /// written and flushed since.
     has_backlog: bool,
     dropped: u64,
-    /// The fast path of a sender is closed: there is no connection, or an error for the sender.
+    /// [`may_push`](Self::may_push) is false: there is no connection, or an error for the sender.
     is_blocked: bool,
 }
 
@@ -75,7 +76,7 @@ impl SendBuffer {
             first_seq: 0,
             sent_seq: 0,
             confirmed_seq: 0,
-            given_from: None,
+            written_from: None,
             needs_flush: false,
             has_backlog: false,
             dropped: 0,
@@ -83,7 +84,7 @@ impl SendBuffer {
         }
     }
 
-    /// Closes or opens the fast path of a sender, [`may_push`](Self::may_push).
+    /// Sets whether [`may_push`](Self::may_push) is false although there is room.
     pub(super) fn set_blocked(&mut self, is_blocked: bool) {
         self.is_blocked = is_blocked;
         self.update_room();
@@ -148,23 +149,23 @@ impl SendBuffer {
         Ok(())
     }
 
-    /// Returns the bytes that the connection has not taken.
+    /// Returns the bytes that were not written to the connection.
     #[inline]
     pub(super) fn unwritten(&self) -> &[u8] {
         &self.queue.bytes[self.written..]
     }
 
-    /// Records that the connection has taken this many of the unwritten bytes.
+    /// Records that this many of the unwritten bytes were written to the connection.
     #[inline]
     pub(super) fn advance(&mut self, n: usize) {
         self.needs_flush = true;
         self.written += n;
         if self.resend == Resend::Torn && self.written == self.queue.bytes.len() {
-            // The fast path. Unlike `advance`, `clear` keeps the capacity in place.
+            // The usual case. Unlike `advance`, `clear` keeps the capacity in place.
             self.queue.clear();
             self.written = 0;
         } else {
-            self.given_from.get_or_insert(self.first_seq);
+            self.written_from.get_or_insert(self.first_seq);
             self.complete_frames();
         }
         self.update_room();
@@ -186,7 +187,7 @@ impl SendBuffer {
         self.release();
     }
 
-    /// Records a flush after the connection had taken everything.
+    /// Records a flush after everything was written.
     #[inline]
     pub(super) fn on_flushed(&mut self) {
         self.needs_flush = false;
@@ -205,16 +206,16 @@ impl SendBuffer {
         self.has_backlog
     }
 
-    /// Records that a connection begins. It has taken nothing.
+    /// Records that a connection begins. Nothing was written to it.
     pub(super) fn begin_connection(&mut self) {
         self.has_backlog = !self.queue.frames.is_empty();
     }
 
-    /// Records the end of the connection. Messages that it may not have delivered wait for the next one.
-    /// Messages that it has not taken whole are dropped unless `keeps_unsent`.
+    /// Records the end of the connection. Messages that it may not have delivered wait for the next
+    /// one. Messages that were not fully written are dropped unless `keeps_unsent`.
     pub(super) fn end_connection(&mut self, keeps_unsent: bool) {
         self.written = 0;
-        self.given_from = None;
+        self.written_from = None;
         self.needs_flush = false;
         self.has_backlog = false;
         let may_stay = self.sent.frames.is_empty() && self.queue.transient.frames == 0;
@@ -242,7 +243,7 @@ impl SendBuffer {
         }
     }
 
-    /// Drops the oldest messages that no connection has taken whole, until fewer than `max_queued`
+    /// Drops the oldest messages that were never fully written, until fewer than `max_queued`
     /// bytes of such messages wait. Call this only while there is no connection.
     pub(super) fn drop_oldest_above_limit(&mut self) {
         let kept = usize::try_from(self.sent_seq - self.first_seq).unwrap_or(usize::MAX);
@@ -270,7 +271,7 @@ impl SendBuffer {
             self.written < frame.len || self.written == 0
         }));
         debug_assert!(
-            self.written == 0 || self.given_from.is_some() || self.resend == Resend::Torn
+            self.written == 0 || self.written_from.is_some() || self.resend == Resend::Torn
         );
         debug_assert!(self.sent.is_consistent() && self.queue.is_consistent());
     }

@@ -1,19 +1,19 @@
 //! What is confirmed and released.
 
 use super::Durability;
-use super::{Given, SendBuffer};
+use super::{SendBuffer, WrittenRange};
 
 impl SendBuffer {
-    /// Returns which messages this connection was given.
-    pub(crate) fn given(&self) -> Given {
-        Given {
-            start: self.given_from.unwrap_or(self.first_seq),
+    /// Returns which messages were written to this connection.
+    pub(crate) fn written_range(&self) -> WrittenRange {
+        WrittenRange {
+            start: self.written_from.unwrap_or(self.first_seq),
             end: self.first_seq + self.sent.frames.len() as u64,
         }
     }
 
-    /// Returns the end of the messages that some connection has taken whole: those that can be
-    /// confirmed.
+    /// Returns the end of the messages that were fully written to some connection: those that can
+    /// be confirmed.
     pub(crate) fn sent_seq(&self) -> u64 {
         self.sent_seq
     }
@@ -29,10 +29,11 @@ impl SendBuffer {
         self.update_room();
     }
 
-    /// Removes the confirmed messages that this connection has taken whole, or was not given.
+    /// Removes the confirmed messages that were fully written to this connection, and those that wait
+    /// while no byte was written to it.
     pub(super) fn release(&mut self) {
         while self.first_seq < self.confirmed_seq {
-            let next_is_untouched = self.given_from.is_none()
+            let next_is_untouched = self.written_from.is_none()
                 && matches!(self.queue.frames.front(), Some(frame) if frame.durability == Durability::Durable);
             if !self.sent.frames.is_empty() {
                 self.sent.pop_front();

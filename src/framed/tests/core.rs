@@ -8,7 +8,7 @@ use super::batches::Batches;
 use super::lost;
 use super::messages::*;
 use crate::framed::confirm::ConfirmHandle;
-use crate::framed::connector::NewConnection;
+use crate::framed::connector::ReadParts;
 use crate::framed::core::{Core, OfflineQueue, Options};
 use crate::framed::send_buffer::{Durability, Resend};
 
@@ -17,7 +17,7 @@ fn core(options: Options) -> Core<Batches> {
 }
 
 fn begin(core: &mut Core<Batches>, generation: u64) {
-    let new = NewConnection {
+    let new = ReadParts {
         codec: Batches::default(),
         read: BytesMut::new(),
     };
@@ -229,7 +229,7 @@ fn what_was_confirmed_before_a_loss_or_during_an_outage_is_not_sent_again() {
             resend: unconfirmed(1000),
             ..Options::default()
         });
-        let confirmations = ConfirmHandle::new(core.acks.pending(), Waker::noop().clone());
+        let confirmations = ConfirmHandle::new(core.confirms.pending(), Waker::noop().clone());
         begin(&mut core, 1);
         push_all(&mut core.send, 0..1);
         take_all(&mut core.send);

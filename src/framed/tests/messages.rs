@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::framed::send_buffer::{Durability, Given, Resend, SendBuffer};
+use crate::framed::send_buffer::{Durability, Resend, SendBuffer, WrittenRange};
 
 /// The length that a message has at least, unless it has no bytes at all.
 const HEADER: usize = 3;
@@ -98,6 +98,6 @@ pub(super) fn replace_connection(buffer: &mut SendBuffer) {
     buffer.begin_connection();
 }
 
-pub(super) fn given(start: u64, end: u64) -> Given {
-    Given { start, end }
+pub(super) fn range(start: u64, end: u64) -> WrittenRange {
+    WrittenRange { start, end }
 }

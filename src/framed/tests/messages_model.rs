@@ -1,7 +1,7 @@
 //! What a `SendBuffer` has to be, as a list of messages.
 
 use super::messages::message;
-use crate::framed::send_buffer::{Durability, Given, Resend};
+use crate::framed::send_buffer::{Durability, Resend, WrittenRange};
 
 #[derive(Debug)]
 struct Message {
@@ -25,8 +25,8 @@ pub(super) struct Model {
     /// How many durable messages were taken whole by a connection. 0 with [`Resend::Torn`].
     pub(super) sent_seq: u64,
     pub(super) confirmed: u64,
-    /// The first message that this connection was given, if it has taken a byte.
-    pub(super) given_from: Option<u64>,
+    /// The first message of which this connection has accepted a byte.
+    pub(super) written_from: Option<u64>,
     pub(super) is_connected: bool,
     needs_flush: bool,
     has_backlog: bool,
@@ -42,7 +42,7 @@ impl Model {
             messages: Vec::new(),
             sent_seq: 0,
             confirmed: 0,
-            given_from: None,
+            written_from: None,
             is_connected: false,
             needs_flush: false,
             has_backlog: false,
@@ -66,7 +66,7 @@ impl Model {
 
     pub(super) fn advance(&mut self, mut n: usize) {
         self.needs_flush = true;
-        self.given_from.get_or_insert(self.first_seq());
+        self.written_from.get_or_insert(self.first_seq());
         for message in self.messages.iter_mut().filter(|message| !message.is_sent) {
             let more = n.min(message.bytes.len() - message.taken);
             message.taken += more;
@@ -78,7 +78,7 @@ impl Model {
 
     /// Messages are complete in their order.
     fn complete(&mut self) {
-        let mut sent_end = self.given_from.unwrap_or(0) + self.sent_on_this_connection();
+        let mut sent_end = self.written_from.unwrap_or(0) + self.sent_on_this_connection();
         for message in self.messages.iter_mut().filter(|message| !message.is_sent) {
             if message.taken < message.bytes.len() {
                 break;
@@ -98,7 +98,7 @@ impl Model {
 
     /// The messages of this connection that are confirmed and gone count, too.
     fn sent_on_this_connection(&self) -> u64 {
-        let Some(start) = self.given_from else {
+        let Some(start) = self.written_from else {
             return 0;
         };
         self.first_seq() - start + self.messages.iter().filter(|m| m.is_sent).count() as u64
@@ -106,7 +106,7 @@ impl Model {
 
     /// Drops what is confirmed and not on its way on this connection.
     fn release(&mut self) {
-        let (confirmed, has_begun) = (self.confirmed, self.given_from.is_some());
+        let (confirmed, has_begun) = (self.confirmed, self.written_from.is_some());
         self.messages.retain(|message| {
             let is_confirmed = message.seq.is_some_and(|seq| seq < confirmed);
             !is_confirmed || (has_begun && !message.is_sent)
@@ -126,7 +126,7 @@ impl Model {
 
     pub(super) fn end_connection(&mut self, keeps_unsent: bool) {
         self.is_connected = false;
-        self.given_from = None;
+        self.written_from = None;
         self.needs_flush = false;
         self.has_backlog = false;
         let is_dropped = |message: &Message| message.seq.is_none() && !keeps_unsent;
@@ -198,9 +198,9 @@ impl Model {
         self.has_backlog && !self.is_flushed()
     }
 
-    pub(super) fn given(&self) -> Given {
-        let start = self.given_from.unwrap_or_else(|| self.first_seq());
-        Given {
+    pub(super) fn written_range(&self) -> WrittenRange {
+        let start = self.written_from.unwrap_or_else(|| self.first_seq());
+        WrittenRange {
             start,
             end: start + self.sent_on_this_connection(),
         }

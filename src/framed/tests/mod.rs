@@ -3,8 +3,8 @@
 //! They are not in the files that they check, because `tests/wakers_loom.rs` compiles two of those
 //! a second time.
 
-mod acks;
 mod batches;
+mod confirms;
 mod core;
 mod messages;
 mod messages_model;

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::batches::{BAD, Batches, PANIC, frame};
 use super::recv_queue::{Got, Queue, connected, drain, end_of_stream, lose, next, queue, read};
-use crate::framed::send_buffer::Given;
+use crate::framed::send_buffer::WrittenRange;
 
 fn with_eof(items: &[u8], fails: bool) -> Queue {
     let mut queue = queue(usize::MAX, 8);
@@ -61,7 +61,7 @@ fn the_decoder_is_asked_for_the_end_of_a_connection_that_was_closed_in_order() {
         read(&mut queue, &frame(&[1]));
         end_of_stream(&mut queue);
         let mut got: Vec<_> = (0..asked).map(|_| next(&mut queue, |_| {})).collect();
-        queue.end_connection(None, Given::default());
+        queue.end_connection(None, WrittenRange::default());
         got.extend(drain(&mut queue));
         assert_eq!(got, [1, 7, 8].map(Got::Item));
     }

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use super::batches::{Batches, frame};
 use super::recv_queue::{Got, begin, come_and_go, drain, lose, next, queue, read};
-use crate::framed::send_buffer::Given;
+use crate::framed::send_buffer::WrittenRange;
 
 #[test]
 fn beyond_the_bytes_the_oldest_connections_remainders_are_dropped_whole() {
@@ -164,7 +164,7 @@ fn the_rest_of_a_connection_that_was_closed_in_order_is_never_dropped() {
         if has_ended {
             queue.current_mut().unwrap().on_end();
         }
-        queue.end_connection(None, Given::default());
+        queue.end_connection(None, WrittenRange::default());
         assert_eq!(drain(&mut queue), [const { Got::Item(7) }; 50]);
     }
 }

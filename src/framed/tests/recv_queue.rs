@@ -6,10 +6,10 @@ use bytes::BytesMut;
 
 use super::batches::{Batches, frame};
 use super::lost;
-use super::messages::given;
+use super::messages::range;
 use crate::framed::recv_buffer::Received;
 use crate::framed::recv_queue::{Limits, RecvQueue};
-use crate::framed::send_buffer::Given;
+use crate::framed::send_buffer::WrittenRange;
 
 pub(super) type Queue = RecvQueue<Batches>;
 
@@ -31,7 +31,7 @@ impl From<Received<io::Result<u8>>> for Got {
             Received::Item(Ok(item)) => Self::Item(item),
             Received::Item(Err(error)) => Self::Error(error.to_string()),
             Received::Seam(lost) => Self::Seam(lost.generation, lost.dropped_bytes),
-            Received::Unreplaced(lost) => Self::Unreplaced(lost.generation),
+            Received::FinalLoss(lost) => Self::Unreplaced(lost.generation),
             Received::End => Self::End,
             Received::Nothing => Self::Nothing,
         }
@@ -40,7 +40,7 @@ impl From<Received<io::Result<u8>>> for Got {
 
 /// Returns what the reader gets next. An error that the current connection keeps comes when there
 /// is nothing else.
-pub(super) fn next(queue: &mut Queue, on_move: impl FnMut(Option<Given>)) -> Got {
+pub(super) fn next(queue: &mut Queue, on_move: impl FnMut(Option<WrittenRange>)) -> Got {
     let received = if queue.is_up_to_date() {
         queue.next_current()
     } else {
@@ -81,7 +81,7 @@ pub(super) fn end_of_stream(queue: &mut Queue) {
 }
 
 pub(super) fn lose(queue: &mut Queue, generation: u64) {
-    queue.end_connection(Some(lost(generation)), Given::default());
+    queue.end_connection(Some(lost(generation)), WrittenRange::default());
 }
 
 /// A connection that was lost with these bytes unread.
@@ -152,33 +152,33 @@ fn a_message_that_comes_in_parts_is_one() {
 fn a_connection_that_was_closed_in_order_has_no_seam() {
     let mut queue = connected();
     read(&mut queue, &frame(&[1]));
-    queue.end_connection(None, Given::default());
+    queue.end_connection(None, WrittenRange::default());
     assert!(queue.has_more());
     assert_eq!(drain(&mut queue), [Got::Item(1)]);
     assert!(queue.is_empty() && !queue.has_more());
 }
 
 #[test]
-fn the_reader_is_told_of_each_connection_that_it_comes_to() {
+fn each_connection_that_the_reader_comes_to_is_reported() {
     let mut queue = connected();
     let mut moves = Vec::new();
-    next(&mut queue, |given| moves.push(given));
+    next(&mut queue, |range| moves.push(range));
     assert_eq!(moves, [None]);
-    queue.end_connection(Some(lost(1)), given(0, 3));
+    queue.end_connection(Some(lost(1)), range(0, 3));
     for generation in 2..4 {
         begin(&mut queue);
-        let given = given(generation, generation + 1);
-        queue.end_connection(Some(lost(generation)), given);
+        let written = range(generation, generation + 1);
+        queue.end_connection(Some(lost(generation)), written);
     }
     begin(&mut queue);
     moves.clear();
     let seams: Vec<_> = (0..3)
-        .map(|_| next(&mut queue, |given| moves.push(given)))
+        .map(|_| next(&mut queue, |range| moves.push(range)))
         .collect();
     assert_eq!(seams, [1, 2, 3].map(|generation| Got::Seam(generation, 0)));
     // It was on the first one already, and comes to the last one with its next poll.
-    assert_eq!(moves, [Some(given(2, 3)), Some(given(3, 4))]);
-    assert_eq!(next(&mut queue, |given| moves.push(given)), Got::Nothing);
+    assert_eq!(moves, [Some(range(2, 3)), Some(range(3, 4))]);
+    assert_eq!(next(&mut queue, |range| moves.push(range)), Got::Nothing);
     assert_eq!(moves.last(), Some(&None));
 }
 
@@ -194,12 +194,12 @@ fn a_reader_that_stays_on_its_connection_is_not_told_of_a_move() {
 }
 
 #[test]
-fn a_reader_that_came_to_no_connection_is_told_of_the_first_past_one() {
+fn the_first_ended_connection_is_reported_to_a_reader_that_came_to_none() {
     let mut queue = connected();
-    queue.end_connection(Some(lost(1)), given(0, 3));
+    queue.end_connection(Some(lost(1)), range(0, 3));
     let mut moves = Vec::new();
-    next(&mut queue, |given| moves.push(given));
-    assert_eq!(moves, [Some(given(0, 3))]);
+    next(&mut queue, |range| moves.push(range));
+    assert_eq!(moves, [Some(range(0, 3))]);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_loss_that_nothing_replaces_is_reported_last() {
     let mut queue = connected();
     read(&mut queue, &frame(&[1]));
     lose(&mut queue, 1);
-    queue.set_unreplaced(lost(2));
+    queue.set_final_loss(lost(2));
     let expected = [Got::Item(1), Got::Seam(1, 0), Got::Unreplaced(2)];
     assert!(queue.has_more());
     assert_eq!(drain(&mut queue), expected);
@@ -224,7 +224,7 @@ fn a_seam_that_waits_reports_a_loss_that_nothing_replaces() {
         } else {
             vec![]
         };
-        queue.set_unreplaced(lost(1));
+        queue.set_final_loss(lost(1));
         got.extend(drain(&mut queue));
         let again = has_passed.then_some(Got::Unreplaced(1));
         let expected = [Got::Seam(1, 0)].into_iter().chain(again);

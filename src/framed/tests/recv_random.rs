@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::batches::{Batches, frame};
 use super::recv_queue::{Got, Queue, lose, next, queue, read};
 use super::{config, lost};
-use crate::framed::send_buffer::Given;
+use crate::framed::send_buffer::WrittenRange;
 
 /// The items of the end of a stream, apart from those of frames.
 const AT_EOF: [u8; 2] = [240, 241];
@@ -243,7 +243,7 @@ proptest! {
         history.queue.current_mut().unwrap().on_end();
         let last = history.connections.len() as u64;
         let loss = is_lost.then(|| lost(last));
-        history.queue.end_connection(loss, Given::default());
+        history.queue.end_connection(loss, WrittenRange::default());
         let mut got = Vec::new();
         while history.reader + 1 < history.connections.len() {
             assert!(history.poll());

@@ -11,7 +11,7 @@ use super::batches::{Batches, frame};
 use super::messages::{parse, push, take, unconfirmed};
 use super::{config, lost};
 use crate::framed::confirm::ConfirmHandle;
-use crate::framed::connector::NewConnection;
+use crate::framed::connector::ReadParts;
 use crate::framed::core::{Core, Options};
 use crate::framed::recv_buffer::Received;
 use crate::framed::send_buffer::Durability;
@@ -49,7 +49,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..120)
 }
 
-/// What a connection was given, and what came back.
+/// What was written to a connection, and what came back.
 #[derive(Debug, Default)]
 struct Connection {
     /// How many were confirmed when it took its first byte.
@@ -80,7 +80,7 @@ impl History {
             keeps_unsent,
             ..Options::default()
         });
-        let confirmations = ConfirmHandle::new(core.acks.pending(), Waker::noop().clone());
+        let confirmations = ConfirmHandle::new(core.confirms.pending(), Waker::noop().clone());
         Self {
             core,
             confirmations,
@@ -126,7 +126,7 @@ impl History {
 
     fn begin(&mut self) {
         self.connections.push(Connection::default());
-        let new = NewConnection {
+        let new = ReadParts {
             codec: Batches::default(),
             read: BytesMut::new(),
         };
@@ -171,8 +171,8 @@ impl History {
         let received = if core.recv.is_up_to_date() {
             core.recv.next_current()
         } else {
-            let (acks, send) = (&mut core.acks, &mut core.send);
-            core.recv.next(|given| acks.move_to(given, send))
+            let (confirms, send) = (&mut core.confirms, &mut core.send);
+            core.recv.next(|written| confirms.move_to(written, send))
         };
         let Received::Item(item) = received else {
             return;
@@ -182,7 +182,7 @@ impl History {
         self.confirmations.confirm_replies(counted);
         let connection = &mut self.connections[usize::from(item.expect("an item")) - 1];
         connection.counted = connection.taken.min(connection.counted + counted as u64);
-        let start = connection.start.expect("it was given a message");
+        let start = connection.start.expect("a message was written to it");
         if counted > 0 {
             self.confirmed = self.confirmed.max(start + connection.counted);
         }
@@ -216,7 +216,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn replies_confirm_what_their_connection_was_given_and_nothing_else(
+    fn replies_confirm_what_was_written_to_their_connection_and_nothing_else(
         keeps_unsent: bool,
         steps in steps(),
     ) {

@@ -92,11 +92,11 @@ fn a_confirmation_before_the_first_byte_of_a_connection_spares_it_the_message() 
     replace_connection(&mut buffer);
     buffer.confirm_up_to(1);
     assert_eq!(take_all(&mut buffer), [1, 2]);
-    assert_eq!(buffer.given(), given(1, 3));
+    assert_eq!(buffer.written_range(), range(1, 3));
 }
 
 #[test]
-fn a_connection_that_has_taken_a_byte_is_given_an_unbroken_sequence() {
+fn a_connection_that_has_accepted_a_byte_gets_an_unbroken_sequence() {
     let mut buffer = connected(unconfirmed(1000), 1000);
     push_all(&mut buffer, 0..3);
     take_all(&mut buffer);
@@ -106,24 +106,24 @@ fn a_connection_that_has_taken_a_byte_is_given_an_unbroken_sequence() {
     assert_eq!(buffer.unconfirmed(buffer.confirmed_seq()), 0);
     assert_eq!(buffer.unwritten().len(), 29);
     take(&mut buffer, 29);
-    assert_eq!(buffer.given(), given(0, 3));
+    assert_eq!(buffer.written_range(), range(0, 3));
     replace_connection(&mut buffer);
     assert!(buffer.unwritten().is_empty());
 }
 
 #[test]
-fn the_given_messages_of_a_connection_begin_with_its_first_byte() {
+fn the_written_range_of_a_connection_begins_with_its_first_byte() {
     let mut buffer = connected(unconfirmed(1000), 1000);
-    assert_eq!(buffer.given(), given(0, 0));
+    assert_eq!(buffer.written_range(), range(0, 0));
     push_all(&mut buffer, 0..2);
     take(&mut buffer, 9);
-    assert_eq!(buffer.given(), given(0, 0));
+    assert_eq!(buffer.written_range(), range(0, 0));
     take(&mut buffer, 1);
-    assert_eq!(buffer.given(), given(0, 1));
+    assert_eq!(buffer.written_range(), range(0, 1));
     buffer.confirm_up_to(1);
-    assert_eq!(buffer.given(), given(0, 1));
+    assert_eq!(buffer.written_range(), range(0, 1));
     replace_connection(&mut buffer);
-    assert_eq!(buffer.given(), given(1, 1));
+    assert_eq!(buffer.written_range(), range(1, 1));
 }
 
 #[test]

@@ -218,7 +218,7 @@ impl History {
         assert_eq!(buffer.has_backlog(), model.has_backlog());
         assert_eq!(buffer.dropped(), model.dropped.len() as u64);
         if model.is_connected {
-            assert_eq!(buffer.given(), model.given());
+            assert_eq!(buffer.written_range(), model.written_range());
         }
     }
 

@@ -80,15 +80,15 @@ fn messages_without_bytes_are_complete_and_take_no_memory() {
 }
 
 #[test]
-fn messages_without_bytes_do_not_count_as_given() {
+fn messages_without_bytes_do_not_count_as_written() {
     let mut buffer = connected(unconfirmed(1000), 1000);
     push_all(&mut buffer, 0..1);
     push(&mut buffer, Durability::Durable, 1, 0);
     push_all(&mut buffer, 2..3);
     take(&mut buffer, 10);
-    assert_eq!(buffer.given(), given(0, 1));
+    assert_eq!(buffer.written_range(), range(0, 1));
     take(&mut buffer, 10);
-    assert_eq!(buffer.given(), given(0, 2));
+    assert_eq!(buffer.written_range(), range(0, 2));
 }
 
 #[test]

@@ -6,14 +6,14 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::flags::{
-    CHANGED, COMMANDS, Flags, IDLE, READ_LOSS, SHUT_DOWN, SHUTTING_DOWN, WRITE_LOSS, WRITER_WAITS,
+use super::shared::{
+    CHANGED, COMMANDS, Command, Flags, IDLE, READ_LOSS, Registrations, Role, SHUT_DOWN,
+    SHUTTING_DOWN, Shared, SharedGuard, WRITE_LOSS, WRITER_WAITS,
 };
-use super::shared::{Command, Registrations, Role, Shared, SharedGuard};
 use super::state::State;
 use super::test_task::Task;
 
-const ROLES: [Role; 3] = [Role::Read, Role::Write, Role::Watch];
+const ROLES: [Role; 3] = [Role::Read, Role::Write, Role::Connect];
 
 /// An error whose drop marks another connection lost.
 #[derive(Debug)]
@@ -77,16 +77,16 @@ impl Link {
         self.waits_unless(role, || false)
     }
 
-    fn waits_unless(&mut self, role: Role, look: impl FnOnce() -> bool) -> bool {
+    fn waits_unless(&mut self, role: Role, has_work: impl FnOnce() -> bool) -> bool {
         let waker = &self.tasks[role as usize].1;
         !self
             .registrations
-            .prepare_to_wait(&self.guard, role, waker, look)
+            .register_and_check(&self.guard, role, waker, has_work)
     }
 
     fn is_waiting(&self, role: Role) -> bool {
         let waker = &self.tasks[role as usize].1;
-        self.registrations.is_waiting(&self.guard, role, waker)
+        self.registrations.is_registered(&self.guard, role, waker)
     }
 
     fn wakes(&self) -> [usize; 3] {
@@ -145,10 +145,10 @@ fn a_command_is_taken_once_and_wakes_every_role() {
         let link = Link::waiting();
         assert_eq!(taken(&link.guard), None);
         link.guard.command(command);
-        assert!(link.guard.has_command());
+        assert!(link.guard.flags.any(COMMANDS));
         assert_eq!(link.wakes(), [1, 1, 1]);
         assert_eq!(taken(&link.guard).as_deref(), Some(text));
-        assert!(!link.guard.has_command());
+        assert!(!link.guard.flags.any(COMMANDS));
         assert_eq!(taken(&link.guard), None);
     }
 }

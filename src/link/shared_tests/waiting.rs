@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::{Link, ROLES, Task};
-use crate::link::flags::WRITER_WAITS;
+use crate::link::shared::WRITER_WAITS;
 use crate::link::shared::{Command, Role};
 
 #[test]
 fn the_tasks_of_all_other_roles_are_woken_once() {
     for polling in ROLES {
         let link = Link::waiting();
-        link.guard.wake_others(Some(polling));
-        link.guard.wake_others(Some(polling));
+        link.guard.wake_all_but(Some(polling));
+        link.guard.wake_all_but(Some(polling));
         let expected = ROLES.map(|role| usize::from(role != polling));
         assert_eq!(link.wakes(), expected);
         // It stays registered.
@@ -117,7 +117,7 @@ fn a_task_checks_its_condition_after_it_has_registered() {
     for role in ROLES {
         let mut link = Link::new();
         let shared = link.guard.share();
-        // What changes during the look wakes the task.
+        // What changes during the check wakes the task.
         assert!(link.waits_unless(role, || {
             shared.wake_all();
             false
@@ -129,11 +129,11 @@ fn a_task_checks_its_condition_after_it_has_registered() {
 #[test]
 fn the_writer_has_a_flag_while_it_waits() {
     let mut link = Link::new();
-    assert!(link.waits(Role::Read) && link.waits(Role::Watch));
+    assert!(link.waits(Role::Read) && link.waits(Role::Connect));
     assert!(!link.guard.flags.any(WRITER_WAITS));
     assert!(link.waits(Role::Write));
     assert!(link.guard.flags.any(WRITER_WAITS));
-    link.guard.wake_others(Some(Role::Write));
+    link.guard.wake_all_but(Some(Role::Write));
     assert!(link.guard.flags.any(WRITER_WAITS));
     link.guard.wake_all();
     assert!(!link.guard.flags.any(WRITER_WAITS));

@@ -51,6 +51,11 @@ impl Acceptor {
         self.id
     }
 
+    /// Returns whether the dialer that sent `resume` knows the secret of the session.
+    pub(crate) fn is_proven(&self, resume: &Resume) -> bool {
+        resume.is_proven_by(&self.secret)
+    }
+
     /// Continues the session on the connection that brought `resume`, and returns its epoch. The
     /// RESUMED is the first output. The connection before is detached: its input is refused.
     ///

@@ -73,23 +73,40 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// Why a session is lost.
+/// The reason for which a session is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
-    /// It was detached for longer than its time to live.
+#[non_exhaustive]
+pub enum Reason {
+    /// The session was without a connection for longer than its time to live, or the policy of the
+    /// client gave up.
     Expired,
-    /// The acceptor does not know the session or refuses it.
+    /// The server does not know the session, or refuses it. It may have been restarted, or a load
+    /// balancer has sent the client to another server.
     Rejected,
-    /// The peer dropped its end without a shutdown.
+    /// One of the two ends was dropped without a shutdown.
     PeerReset,
     /// The offsets of the two ends do not fit together.
     Desynchronized,
-    /// A later epoch than this end's own has resumed the session.
+    /// A later connection of the same client has resumed the session.
     Superseded,
-    /// The acceptor ended it to stay within its limits.
+    /// The server ended the session to stay within its limits.
     Evicted,
-    /// The acceptor shut down, or this end was closed.
+    /// One of the two ends was closed, or the server shuts down.
     Closed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "it was without a connection for too long",
+            Self::Rejected => "the server does not know or refuses it",
+            Self::PeerReset => "one end was dropped without a shutdown",
+            Self::Desynchronized => "the offsets of the two ends do not fit together",
+            Self::Superseded => "a later connection has resumed it",
+            Self::Evicted => "the server ended it to stay within its limits",
+            Self::Closed => "it was closed",
+        })
+    }
 }
 
 impl Reason {

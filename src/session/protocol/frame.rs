@@ -12,6 +12,7 @@ pub(crate) const MAX_PAYLOAD: usize = 56 * 1024;
 pub(crate) const HEADER: usize = 3;
 
 /// The length of a DATA frame without its payload, in bytes.
+#[cfg(test)]
 pub(crate) const DATA_HEADER: usize = HEADER + OFFSET;
 
 pub(super) const OFFSET: usize = 8;

@@ -106,6 +106,7 @@ pub(crate) enum Handshake {
 }
 
 impl Handshake {
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Hello(hello) => hello.encode(),

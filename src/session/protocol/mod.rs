@@ -19,3 +19,14 @@ mod receive;
 mod send;
 #[cfg(test)]
 mod tests;
+
+pub(super) use acceptor::{Acceptor, Tombstone, reject_unknown};
+pub(super) use core::{Core, Outcome};
+pub(super) use dialer::{Answered, Dialer};
+pub(super) use error::ProtocolError;
+pub use error::Reason;
+pub(super) use frame::MAX_PAYLOAD;
+pub(super) use handshake::{Handshake, Hello, MAX_METADATA, Refusal, Reject, Resume, Resumed};
+pub(super) use options::Options;
+pub(super) use proof::Secret;
+pub use proof::SessionId;

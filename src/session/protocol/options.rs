@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::frame::MAX_PAYLOAD;
+
 /// The settings that the protocol depends on. See `SessionOptions` for the reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Options {
@@ -9,6 +11,8 @@ pub(crate) struct Options {
     pub(crate) send_buffer: usize,
     /// The most that waits for the application, in bytes.
     pub(crate) receive_window: usize,
+    /// The most bytes of the stream in one frame; at least 1.
+    pub(crate) max_payload: usize,
     /// An acknowledgment is sent after so many bytes, or after `ack_delay`.
     pub(crate) ack_after: u64,
     pub(crate) ack_delay: Duration,
@@ -25,6 +29,7 @@ impl Default for Options {
         Self {
             send_buffer: 1024 * 1024,
             receive_window: 1024 * 1024,
+            max_payload: MAX_PAYLOAD,
             ack_after: 128 * 1024,
             ack_delay: Duration::from_millis(25),
             ping_after: Duration::from_secs(15),

@@ -8,9 +8,17 @@ use sha2::Sha256;
 /// The length of a proof, in bytes.
 pub(crate) const PROOF: usize = 32;
 
-/// The name of a session. It is no secret.
+/// The id of a session. It is no secret and may be logged: a peer that resumes a session proves that
+/// it knows the session's secret, which neither end shows.
+///
+/// It displays as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct SessionId(pub(crate) [u8; 16]);
+pub struct SessionId(pub(crate) [u8; 16]);
+
+impl SessionId {
+    /// The id of a session that no server has accepted yet: all zeros.
+    pub const NIL: Self = Self([0; 16]);
+}
 
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

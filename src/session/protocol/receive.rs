@@ -49,7 +49,7 @@ impl RecvBuffer {
     pub(crate) fn received(&self) -> u64 {
         self.received
     }
-
+    #[cfg(test)]
     pub(crate) fn read_offset(&self) -> u64 {
         self.read
     }
@@ -136,14 +136,24 @@ impl RecvBuffer {
         }
     }
 
+    /// Returns the bytes that wait for the application.
+    pub(crate) fn readable(&self) -> (&[u8], &[u8]) {
+        self.bytes.as_slices()
+    }
+
     /// Moves bytes to the application, and returns how many. 0 if there are none.
+    #[cfg(test)]
     pub(crate) fn read(&mut self, into: &mut [u8]) -> usize {
-        let (first, second) = self.bytes.as_slices();
+        let (first, second) = self.readable();
         let in_first = first.len().min(into.len());
         into[..in_first].copy_from_slice(&first[..in_first]);
         let in_second = second.len().min(into.len() - in_first);
         into[in_first..][..in_second].copy_from_slice(&second[..in_second]);
-        let n = in_first + in_second;
+        self.consume(in_first + in_second)
+    }
+
+    /// Records that the application has taken the first `n` readable bytes. Returns `n`.
+    pub(crate) fn consume(&mut self, n: usize) -> usize {
         self.bytes.drain(..n);
         self.read += n as u64;
         self.debug_assert_invariants();

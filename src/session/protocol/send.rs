@@ -53,7 +53,7 @@ impl SendBuffer {
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
-
+    #[cfg(test)]
     pub(crate) fn most_sent(&self) -> u64 {
         self.most_sent
     }
@@ -97,6 +97,11 @@ impl SendBuffer {
     /// Returns the end of everything that is to be acknowledged.
     fn end(&self) -> u64 {
         self.written + u64::from(self.is_finished)
+    }
+
+    /// Returns how many bytes were sent before and are sent again.
+    pub(crate) fn to_replay(&self) -> u64 {
+        self.most_sent - self.sent
     }
 
     /// Returns whether everything that was written was handed to the current connection.

@@ -63,6 +63,8 @@ pub(crate) struct Core {
     outcome: Option<Outcome>,
     /// How many bytes were not acknowledged when the session was lost.
     lost_bytes: usize,
+    /// The peer had everything, and the end, when the session was lost.
+    was_delivered: bool,
 }
 
 impl Core {
@@ -77,6 +79,7 @@ impl Core {
             is_confirmed: false,
             outcome: None,
             lost_bytes: 0,
+            was_delivered: false,
         }
     }
 
@@ -96,6 +99,11 @@ impl Core {
         self.outcome
     }
 
+    /// Returns when a session without a connection expires.
+    pub(crate) fn expires_at(&self) -> Option<Instant> {
+        self.expires_at
+    }
+
     /// Returns the epoch of the connection; `None` while detached.
     pub(crate) fn epoch(&self) -> Option<u64> {
         self.attachment.as_ref().map(|attachment| attachment.epoch)
@@ -111,6 +119,14 @@ impl Core {
         match self.outcome {
             Some(Outcome::Lost(_)) => self.lost_bytes,
             Some(Outcome::Complete) | None => self.send.unacknowledged(),
+        }
+    }
+
+    /// Returns whether the peer has everything that was written, and the end (I8).
+    pub(crate) fn is_delivered(&self) -> bool {
+        match self.outcome {
+            Some(Outcome::Lost(_)) => self.was_delivered,
+            Some(Outcome::Complete) | None => self.send.is_complete(),
         }
     }
 
@@ -139,8 +155,15 @@ impl Core {
     }
 
     /// Moves bytes that have arrived to the application, and returns how many.
+    #[cfg(test)]
     pub(crate) fn read(&mut self, into: &mut [u8]) -> usize {
         self.recv.read(into)
+    }
+
+    /// Records that the application has taken the first `n` bytes of what
+    /// [`recv`](Self::recv) has to read.
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.recv.consume(n);
     }
 
     /// Frees the memory of buffers that are empty.
@@ -221,6 +244,7 @@ impl Core {
             return false;
         }
         self.lost_bytes = self.send.unacknowledged();
+        self.was_delivered = self.send.is_complete();
         self.outcome = Some(Outcome::Lost(reason));
         self.expires_at = None;
         true

@@ -59,6 +59,22 @@ impl Core {
         })
     }
 
+    /// Returns whether [`poll_transmit`](Self::poll_transmit) would return bytes of what an
+    /// application does: data, the end of the stream, a reset, or a permission to send more.
+    pub(crate) fn has_transmit(&self) -> bool {
+        let Some(attachment) = &self.attachment else {
+            return false;
+        };
+        match self.outcome {
+            Some(_) => attachment.reset.is_some() || attachment.is_done_due,
+            None => {
+                self.recv.is_window_due()
+                    || self.send.is_fin_due()
+                    || self.send.next_data().is_some()
+            }
+        }
+    }
+
     /// Records that the connection has taken the first `n` of the bytes to write.
     pub(crate) fn advance(&mut self, n: usize) {
         if let Some(attachment) = &mut self.attachment {
@@ -81,7 +97,9 @@ impl Core {
             return self.fill_last();
         }
         let head = &mut attachment.output.head;
+        let most = self.options.max_payload;
         let data = self.send.next_data();
+        let data = data.map(|(offset, len)| (offset, len.min(most)));
         // It was asked for, it can go with data, or the peer may wait for it.
         let is_ack_due = attachment.is_ack_due
             || (data.is_some() && self.recv.unacknowledged() > 0)

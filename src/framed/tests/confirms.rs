@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
 use super::messages::*;
-use crate::framed::confirm::{Acks, ConfirmHandle};
+use crate::framed::confirm::{ConfirmHandle, Confirms};
 use crate::framed::send_buffer::{Resend, SendBuffer};
 
 /// A buffer whose first connection has taken messages, and its confirmations.
 struct Sender {
     buffer: SendBuffer,
-    acks: Acks,
+    confirms: Confirms,
     confirmations: ConfirmHandle,
 }
 
@@ -20,21 +20,21 @@ impl Sender {
         let mut buffer = connected(resend, usize::MAX);
         push_all(&mut buffer, 0..sent);
         take_all(&mut buffer);
-        let acks = Acks::default();
-        let confirmations = ConfirmHandle::new(acks.pending(), Waker::noop().clone());
+        let confirms = Confirms::default();
+        let confirmations = ConfirmHandle::new(confirms.pending(), Waker::noop().clone());
         Self {
             buffer,
-            acks,
+            confirms,
             confirmations,
         }
     }
 
     /// The count includes what is pending, and applying that does not change it.
     fn unconfirmed(&mut self) -> usize {
-        let pending = self.acks.unconfirmed(&self.buffer);
-        self.acks.apply(&mut self.buffer);
-        assert!(!self.acks.has_pending());
-        assert_eq!(self.acks.unconfirmed(&self.buffer), pending);
+        let pending = self.confirms.unconfirmed(&self.buffer);
+        self.confirms.apply(&mut self.buffer);
+        assert!(!self.confirms.has_pending());
+        assert_eq!(self.confirms.unconfirmed(&self.buffer), pending);
         pending
     }
 
@@ -50,8 +50,8 @@ impl Sender {
 
     /// The connection is lost, while the reader is on it or on an earlier one.
     fn lose(&mut self) {
-        self.acks.apply(&mut self.buffer);
-        self.acks.end_connection(self.buffer.given());
+        self.confirms.apply(&mut self.buffer);
+        self.confirms.end_connection(self.buffer.written_range());
         self.buffer.end_connection(true);
     }
 
@@ -74,7 +74,7 @@ fn confirmations_and_replies_confirm_the_oldest_messages() {
     sender.replace();
     assert_eq!(take_all(&mut sender.buffer), [3, 4]);
 
-    let mut sender = super::acks::sender(5);
+    let mut sender = super::confirms::sender(5);
     assert_eq!(sender.confirm_replies(1), 4);
     assert_eq!(sender.confirm_replies(2), 2);
     sender.replace();
@@ -86,13 +86,13 @@ fn pending_confirmations_count_immediately_and_together() {
     let sender = sender(5);
     sender.confirmations.confirm(1);
     sender.confirmations.clone().confirm(2);
-    assert!(sender.acks.has_pending());
-    assert_eq!(sender.acks.unconfirmed(&sender.buffer), 2);
-    let sender = super::acks::sender(5);
+    assert!(sender.confirms.has_pending());
+    assert_eq!(sender.confirms.unconfirmed(&sender.buffer), 2);
+    let sender = super::confirms::sender(5);
     sender.confirmations.confirm_replies(1);
     sender.confirmations.clone().confirm_replies(2);
-    assert!(sender.acks.has_pending());
-    assert_eq!(sender.acks.unconfirmed(&sender.buffer), 2);
+    assert!(sender.confirms.has_pending());
+    assert_eq!(sender.confirms.unconfirmed(&sender.buffer), 2);
 }
 
 #[test]
@@ -144,20 +144,20 @@ fn of_confirmations_and_replies_together_the_further_one_counts() {
     let sender = sender(4);
     sender.confirmations.confirm(1);
     sender.confirmations.confirm_replies(3);
-    assert_eq!(sender.acks.unconfirmed(&sender.buffer), 1);
-    let sender = super::acks::sender(4);
+    assert_eq!(sender.confirms.unconfirmed(&sender.buffer), 1);
+    let sender = super::confirms::sender(4);
     sender.confirmations.confirm(3);
     sender.confirmations.confirm_replies(1);
-    assert_eq!(sender.acks.unconfirmed(&sender.buffer), 1);
+    assert_eq!(sender.confirms.unconfirmed(&sender.buffer), 1);
 }
 
 #[test]
-fn the_replies_of_each_connection_count_from_the_first_message_that_it_was_given() {
+fn the_replies_of_each_connection_count_from_the_first_message_that_was_written_to_it() {
     let mut sender = sender(3);
     assert_eq!(sender.confirm_replies(1), 2);
     sender.replace();
     assert_eq!(take_all(&mut sender.buffer), [1, 2]);
-    sender.acks.move_to(None, &mut sender.buffer);
+    sender.confirms.move_to(None, &mut sender.buffer);
     assert_eq!(sender.confirm_replies(1), 1);
     assert_eq!(sender.confirm_replies(1), 0);
 }
@@ -166,11 +166,11 @@ fn the_replies_of_each_connection_count_from_the_first_message_that_it_was_given
 fn replies_of_a_past_connection_count_for_it_also_when_the_next_one_has_begun() {
     let mut sender = sender(3);
     sender.replace();
-    // The next connection is given everything again.
+    // Everything is written to the next connection again.
     take(&mut sender.buffer, 1);
     assert_eq!(sender.confirm_replies(2), 1);
     assert_eq!(sender.confirm_replies(7), 0);
-    sender.acks.move_to(None, &mut sender.buffer);
+    sender.confirms.move_to(None, &mut sender.buffer);
     push_all(&mut sender.buffer, 3..4);
     take(&mut sender.buffer, 39);
     // Its first three replies are for messages that are confirmed.
@@ -186,12 +186,12 @@ fn late_replies_spare_the_next_connection_the_messages() {
     assert_eq!(sender.confirm_replies(2), 1);
     sender.buffer.begin_connection();
     assert_eq!(take_all(&mut sender.buffer), [2]);
-    sender.acks.move_to(None, &mut sender.buffer);
+    sender.confirms.move_to(None, &mut sender.buffer);
     assert_eq!(sender.confirm_replies(1), 0);
 }
 
 #[test]
-fn a_past_connection_does_not_answer_what_only_a_later_one_was_given() {
+fn an_ended_connection_does_not_answer_what_was_written_only_to_a_later_one() {
     let mut sender = sender(2);
     sender.replace();
     push_all(&mut sender.buffer, 2..4);
@@ -203,17 +203,21 @@ fn a_past_connection_does_not_answer_what_only_a_later_one_was_given() {
 fn a_reader_that_is_behind_stays_on_its_connection_through_further_losses() {
     let mut sender = sender(2);
     sender.replace();
-    let first = given(0, 2);
+    let first = range(0, 2);
     push_all(&mut sender.buffer, 2..4);
     assert_eq!(take_all(&mut sender.buffer), [0, 1, 2, 3]);
-    let second = sender.buffer.given();
+    let second = sender.buffer.written_range();
     sender.replace();
-    assert_eq!((first, second), (given(0, 2), given(0, 4)));
+    assert_eq!((first, second), (range(0, 2), range(0, 4)));
     assert_eq!(sender.confirm_replies(3), 2, "the first connection had two");
-    sender.acks.move_to(Some(second), &mut sender.buffer);
+    sender.confirms.move_to(Some(second), &mut sender.buffer);
     assert_eq!(sender.confirm_replies(3), 1);
-    sender.acks.move_to(None, &mut sender.buffer);
-    assert_eq!(sender.confirm_replies(3), 1, "the third was given nothing");
+    sender.confirms.move_to(None, &mut sender.buffer);
+    assert_eq!(
+        sender.confirm_replies(3),
+        1,
+        "nothing was written to the third"
+    );
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn pending_replies_belong_to_the_connection_that_the_reader_leaves() {
     sender.replace();
     assert_eq!(take_all(&mut sender.buffer), [0, 1, 2]);
     sender.confirmations.confirm_replies(1);
-    sender.acks.move_to(None, &mut sender.buffer);
+    sender.confirms.move_to(None, &mut sender.buffer);
     assert_eq!(sender.unconfirmed(), 2);
     sender.confirmations.confirm_replies(1);
     assert_eq!(sender.unconfirmed(), 2, "the same message again");
@@ -252,8 +256,8 @@ impl Wake for Wakes {
 #[test]
 fn every_confirmation_wakes_the_tasks_that_may_wait_for_it() {
     let wakes = Arc::new(Wakes::default());
-    let acks = Acks::default();
-    let confirmations = ConfirmHandle::new(acks.pending(), Waker::from(Arc::clone(&wakes)));
+    let confirms = Confirms::default();
+    let confirmations = ConfirmHandle::new(confirms.pending(), Waker::from(Arc::clone(&wakes)));
     confirmations.confirm(1);
     assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
     confirmations.confirm_replies(1);

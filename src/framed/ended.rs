@@ -1,31 +1,31 @@
-//! What is left of a connection that has ended.
+//! What a connection that has ended still has for the reader.
 
 use tokio_util::codec::Decoder;
 
 use super::recv_buffer::{Received, RecvBuffer};
-use super::send_buffer::Given;
+use super::send_buffer::WrittenRange;
 use crate::error::ConnectionLost;
 
 /// A connection that has ended.
 #[derive(Debug)]
-pub(super) struct Past<U> {
+pub(super) struct EndedConnection<U> {
     pub(super) buffer: Option<RecvBuffer<U>>,
     /// The seam after its items; `None` if it was closed in order.
     pub(super) lost: Option<ConnectionLost>,
-    /// What the connection was given to send.
-    pub(super) given: Given,
+    /// The messages that were written to the connection.
+    pub(super) written: WrittenRange,
     /// The reader has come to this connection.
     pub(super) is_entered: bool,
 }
 
-impl<U> Past<U> {
+impl<U> EndedConnection<U> {
     pub(super) fn has_bytes(&self) -> bool {
         self.buffer
             .as_ref()
             .is_some_and(|buffer| !buffer.bytes().is_empty())
     }
 
-    /// Returns whether dropping the remainder frees anything, and a seam can tell of it.
+    /// Returns whether dropping the remainder frees anything, and a seam can report it.
     pub(super) fn may_be_dropped(&self) -> bool {
         self.has_bytes() && self.lost.is_some()
     }
@@ -40,14 +40,14 @@ impl<U> Past<U> {
     }
 }
 
-impl<U: Decoder> Past<U> {
+impl<U: Decoder> EndedConnection<U> {
     /// Returns what this connection still has for the reader. An error ends it: the rest can't be
     /// decoded.
     pub(super) fn next_item(&mut self) -> Option<Result<U::Item, U::Error>> {
         let buffer = self.buffer.as_mut()?;
         let item = match buffer.decode() {
             Received::Item(item) => Some(item),
-            Received::Seam(_) | Received::Unreplaced(_) | Received::End | Received::Nothing => {
+            Received::Seam(_) | Received::FinalLoss(_) | Received::End | Received::Nothing => {
                 buffer.take_error().map(|error| Err(error.into()))
             }
         };

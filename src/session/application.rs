@@ -1,0 +1,203 @@
+//! What a stream and its halves do: they touch the buffers under the lock, and wake the driver.
+
+use std::fmt;
+use std::io::{ErrorKind, IoSlice, Result};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::ReadBuf;
+use tokio::task::coop::poll_proceed;
+
+use super::protocol::SessionId;
+use super::shared::{Inner, Session};
+use super::waiting::WaitsFor;
+use crate::link::Handle;
+
+/// A reference of the application to its session. When the last one is dropped, the session ends.
+pub(super) struct Application {
+    session: Arc<Session>,
+    pub(super) handle: Handle,
+}
+
+impl Application {
+    pub(super) fn new(session: Arc<Session>, handle: Handle) -> Self {
+        session.lock().add_owner();
+        Self { session, handle }
+    }
+
+    /// Returns the application's reference to a session that was accepted.
+    pub(super) fn of(session: &Arc<Session>) -> Result<Self> {
+        let handle = session.handle().ok_or(ErrorKind::NotConnected)?;
+        Ok(Self::new(Arc::clone(session), handle))
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.session, &other.session)
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.session.lock().id()
+    }
+
+    pub(super) fn metadata(&self) -> &[u8] {
+        &self.session.metadata
+    }
+
+    pub(super) fn unacknowledged(&self) -> u64 {
+        self.session.lock().core().unacknowledged() as u64
+    }
+
+    pub(super) async fn acknowledged(&self) -> Result<()> {
+        let written = self.session.lock().core().send().written();
+        let mut changed = std::pin::pin!(self.session.changed.notified());
+        loop {
+            // Registered before the look.
+            changed.as_mut().enable();
+            let answer = {
+                let inner = self.session.lock();
+                match inner.lost() {
+                    Some(lost) => Some(Err(lost.into())),
+                    None if inner.core().send().acknowledged() >= written => Some(Ok(())),
+                    None => None,
+                }
+            };
+            if let Some(answer) = answer {
+                return answer;
+            }
+            changed.as_mut().await;
+            changed.set(self.session.changed.notified());
+        }
+    }
+
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        let coop = ready!(poll_proceed(cx));
+        let mut inner = self.session.lock();
+        let recv = inner.core().recv();
+        if recv.unread() > 0 && buf.remaining() > 0 {
+            let (first, second) = recv.readable();
+            let in_first = first.len().min(buf.remaining());
+            buf.put_slice(&first[..in_first]);
+            let in_second = second.len().min(buf.remaining());
+            buf.put_slice(&second[..in_second]);
+            inner.core_mut().consume(in_first + in_second);
+            let driver = inner.take_idle_driver();
+            drop(inner);
+            wake(driver);
+        } else if recv.is_at_end() || buf.remaining() == 0 {
+            // The peer's end, or nothing was asked for.
+        } else if let Some(lost) = inner.lost() {
+            return Poll::Ready(Err(lost.into()));
+        } else {
+            let dropped = inner.wait_to_read(cx);
+            drop((inner, dropped));
+            return Poll::Pending;
+        }
+        coop.made_progress();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what there is room for of the buffers.
+    pub(super) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        let coop = ready!(poll_proceed(cx));
+        let mut inner = self.session.lock();
+        check_writable(&inner)?;
+        let mut written = 0;
+        for buf in bufs {
+            let n = inner.core_mut().write(buf);
+            written += n;
+            if n < buf.len() {
+                break;
+            }
+        }
+        if written == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
+            let dropped = inner.wait_to_write(cx, WaitsFor::Room);
+            drop((inner, dropped));
+            return Poll::Pending;
+        }
+        let driver = inner.take_idle_driver();
+        drop(inner);
+        wake(driver);
+        coop.made_progress();
+        Poll::Ready(Ok(written))
+    }
+
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut inner = self.session.lock();
+        if let Some(lost) = inner.lost() {
+            return Poll::Ready(Err(lost.into()));
+        }
+        if inner.core().is_flushed() {
+            return Poll::Ready(Ok(()));
+        }
+        let dropped = inner.wait_to_write(cx, WaitsFor::Flush);
+        drop((inner, dropped));
+        Poll::Pending
+    }
+
+    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut inner = self.session.lock();
+        if inner.core().is_delivered() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(lost) = inner.lost() {
+            return Poll::Ready(Err(lost.into()));
+        }
+        inner.core_mut().finish();
+        let driver = inner.take_idle_driver();
+        let dropped = inner.wait_to_write(cx, WaitsFor::Shutdown);
+        drop((inner, dropped));
+        wake(driver);
+        Poll::Pending
+    }
+
+    pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("id", &self.id())
+            .field("state", &self.handle.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Clone for Application {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.session), self.handle.clone())
+    }
+}
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        let driver = self.session.update(|inner| {
+            if !inner.remove_owner() {
+                return None;
+            }
+            inner.on_dropped();
+            inner.take_driver()
+        });
+        wake(driver);
+    }
+}
+
+fn check_writable(inner: &Inner) -> Result<()> {
+    if let Some(lost) = inner.lost() {
+        return Err(lost.into());
+    }
+    if inner.core().send().is_finished() {
+        return Err(ErrorKind::BrokenPipe.into());
+    }
+    Ok(())
+}
+
+/// Wakes a task, without the lock.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,260 @@
+//! The driver: one task for each session, which owns the connection and the timers.
+//!
+//! It moves bytes between the connection and the [`Core`](super::protocol::Core), and never waits
+//! for the application. These wake it:
+//!
+//! | it waits for | woken by |
+//! |---|---|
+//! | bytes from the connection, room in it | the connection |
+//! | something to write | the application's write, shutdown, drop, or read that opens the window |
+//! | a connection | the link's timer or attempt, or a RESUME that was accepted |
+//! | the next timeout of the core | the timer |
+//! | a command | the handle |
+
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tracing::Span;
+
+use super::exchange::{Exchanged, exchange};
+use super::protocol::Reason;
+use super::report;
+use super::shared::Session;
+use super::timer::{Timer, now};
+use super::transport::Connection;
+
+/// Where the connections of a session come from.
+pub(super) trait Connections: Send + Unpin {
+    /// Executes what the handle has asked for, and registers the driver for the next command.
+    fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: Instant);
+
+    /// Returns the current connection, and gets one if there is none. `None`: there will be none.
+    fn poll_connection(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &Session,
+        now: Instant,
+    ) -> Poll<Option<&mut Connection>>;
+
+    fn has_connection(&self) -> bool;
+
+    /// Drops the connection, because of this error.
+    fn lose(&mut self, cause: io::Error);
+
+    /// When the driver has to come back for its own reasons.
+    fn timeout(&self, session: &Session) -> Option<Instant>;
+
+    /// The session has ended: no connection will follow.
+    fn end(&mut self, session: &Session);
+}
+
+/// The exchanges of one poll, so that a session can't keep a thread from the others.
+const ROUNDS: usize = 4;
+
+/// How long a connection is kept for what it has still to deliver once its session has ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Memory of buffers that are empty for so long is released.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+
+/// The future of the driver's task.
+#[derive(Debug)]
+pub(super) struct Driver<C: Connections> {
+    session: Arc<Session>,
+    connections: C,
+    timer: Timer,
+    span: Span,
+    /// The epoch that was logged last.
+    logged: Option<u64>,
+    /// When the connection of a session that has ended is dropped.
+    close_at: Option<Instant>,
+    /// When a stream that was dropped after its shutdown stops waiting for the peer's end.
+    linger_until: Option<Instant>,
+    /// When the memory of empty buffers is released.
+    idle_at: Option<Instant>,
+}
+
+/// How a round of the driver ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// There may be more to do.
+    Again,
+    /// Everything that has to wake the driver is registered.
+    Wait,
+    /// The session has ended, and so has its connection.
+    End,
+}
+
+impl<C: Connections> Driver<C> {
+    pub(super) fn new(session: Arc<Session>, connections: C) -> Self {
+        Self {
+            span: report::span(&session),
+            session,
+            connections,
+            timer: Timer::default(),
+            logged: None,
+            close_at: None,
+            linger_until: None,
+            idle_at: None,
+        }
+    }
+
+    fn round(&mut self, cx: &mut Context<'_>) -> Round {
+        let now = now();
+        self.connections.execute_commands(cx, &self.session, now);
+        self.handle_timeouts(now);
+        if self.has_closed(now) {
+            return Round::End;
+        }
+        let poll = self.connections.poll_connection(cx, &self.session, now);
+        let exchanged = match poll {
+            Poll::Ready(None) => return Round::End,
+            Poll::Ready(Some(connection)) => {
+                if self.logged != Some(connection.epoch) {
+                    self.logged = Some(connection.epoch);
+                    report::attached(&self.span, &self.session);
+                }
+                exchange(connection, &self.session, cx, now)
+            }
+            Poll::Pending => {
+                let _dropped = self.session.lock().park_driver(cx, false);
+                Ok(Exchanged::Waits { moved: false })
+            }
+        };
+        match exchanged {
+            Ok(Exchanged::Closed) => Round::End,
+            Ok(Exchanged::Waits { moved }) => self.wait(cx, now, moved),
+            Ok(Exchanged::More) => {
+                self.note_activity(now);
+                Round::Again
+            }
+            Err(cause) => self.lose(now, cause),
+        }
+    }
+
+    /// Returns whether the session has ended, and its last connection needs no more time.
+    fn has_closed(&self, now: Instant) -> bool {
+        let inner = self.session.lock();
+        let is_late = self.close_at.is_some_and(|at| at <= now);
+        inner.has_ended()
+            && inner.incoming.is_none()
+            && (is_late || !self.connections.has_connection())
+    }
+
+    fn note_activity(&mut self, now: Instant) {
+        self.idle_at = now.checked_add(IDLE_AFTER);
+    }
+
+    /// Ends the connection. The session stays, unless it has ended.
+    fn lose(&mut self, now: Instant, cause: io::Error) -> Round {
+        let has_ended = self.session.update(|inner| {
+            // A connection that has resumed the session already is another one.
+            if inner.incoming.is_none() {
+                inner.core_mut().detach(now);
+            }
+            inner.has_ended() && inner.incoming.is_none()
+        });
+        if has_ended {
+            return Round::End;
+        }
+        report::lost(&cause);
+        self.connections.lose(cause);
+        Round::Again
+    }
+
+    fn handle_timeouts(&mut self, now: Instant) {
+        let is_alive = self.session.update(|inner| {
+            let is_alive = inner.core_mut().handle_timeout(now);
+            if self.idle_at.is_some_and(|at| at <= now) {
+                self.idle_at = None;
+                inner.core_mut().release_memory();
+            }
+            is_alive
+        });
+        if self.linger_until.is_some_and(|at| at <= now) {
+            self.session.abort(Reason::PeerReset, None);
+        }
+        if self.connections.has_connection() && !is_alive {
+            self.lose(now, silent());
+        }
+    }
+
+    /// Registers the driver with the timer.
+    fn wait(&mut self, cx: &mut Context<'_>, now: Instant, moved: bool) -> Round {
+        if moved {
+            self.note_activity(now);
+        }
+        let at = {
+            let inner = self.session.lock();
+            // What happened before the driver was registered woke nothing.
+            let is_over = inner.has_ended() && !self.connections.has_connection();
+            if inner.incoming.is_some() || is_over {
+                return Round::Again;
+            }
+            let core = inner.core();
+            if inner.has_ended() && self.close_at.is_none() {
+                self.close_at = now.checked_add(CLOSE_TIMEOUT);
+            }
+            if inner.is_orphan() && self.linger_until.is_none() {
+                self.linger_until = now.checked_add(core.options().time_to_live);
+            }
+            core.poll_timeout()
+        };
+        let own = self.connections.timeout(&self.session);
+        let all = [at, own, self.close_at, self.linger_until, self.idle_at];
+        match self.timer.poll(cx, all.into_iter().flatten().min()) {
+            Poll::Ready(()) => Round::Again,
+            Poll::Pending => Round::Wait,
+        }
+    }
+}
+
+impl<C: Connections> Future for Driver<C> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let span = this.span.clone();
+        let _entered = span.enter();
+        for _ in 0..ROUNDS {
+            // A connection, a connector and a waker are foreign code.
+            match catch_unwind(AssertUnwindSafe(|| this.round(cx))) {
+                Ok(Round::Again) => {}
+                Ok(Round::Wait) => return Poll::Pending,
+                Ok(Round::End) => return Poll::Ready(()),
+                Err(_) => {
+                    tracing::error!(target: report::TARGET, "a connection or a connector panicked");
+                    if this.connections.has_connection() {
+                        this.lose(now(), io::Error::other("the connection panicked"));
+                    }
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Ends the session also if the runtime drops the driver: the application must not wait for it.
+impl<C: Connections> Drop for Driver<C> {
+    fn drop(&mut self) {
+        let dropped = self.session.update(|inner| {
+            inner.abort(Reason::Closed, None);
+            inner.is_over = true;
+            inner.incoming.take()
+        });
+        drop(dropped);
+        self.connections.end(&self.session);
+        report::ended(&self.span, &self.session);
+    }
+}
+
+/// The cause of the loss of a connection whose peer is silent.
+fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer is silent")
+}

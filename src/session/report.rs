@@ -1,0 +1,59 @@
+//! What a session logs.
+
+use std::io;
+
+use tracing::span::Span;
+use tracing::{Level, debug, info, warn};
+
+use super::protocol::Outcome;
+use super::shared::Session;
+
+/// The target of every log line.
+pub(super) const TARGET: &str = "reconnecting_stream";
+
+/// Returns the span of a session. Its id is recorded once it is known.
+pub(super) fn span(session: &Session) -> Span {
+    let id = session.lock().id();
+    // A root span: the session may outlive the span in which it was made.
+    let span = tracing::span!(target: TARGET, parent: None, Level::ERROR, "session", %id);
+    span.follows_from(Span::current());
+    span
+}
+
+/// A connection is attached. So many bytes are sent again.
+pub(super) fn attached(span: &Span, session: &Session) {
+    let (id, epoch, replayed) = {
+        let inner = session.lock();
+        let core = inner.core();
+        (inner.id(), core.epoch(), core.send().to_replay())
+    };
+    span.record("id", tracing::field::display(id));
+    info!(target: TARGET, epoch, replayed, "attached");
+}
+
+pub(super) fn lost(cause: &io::Error) {
+    info!(target: TARGET, %cause, "detached");
+}
+
+pub(super) fn ended(span: &Span, session: &Session) {
+    let (outcome, unacknowledged) = {
+        let inner = session.lock();
+        (inner.core().outcome(), inner.core().unacknowledged())
+    };
+    match outcome {
+        Some(Outcome::Lost(reason)) => {
+            warn!(target: TARGET, parent: span, %reason, unacknowledged, "session lost");
+        }
+        Some(Outcome::Complete) | None => debug!(target: TARGET, parent: span, "session complete"),
+    }
+}
+
+#[cfg(feature = "net")]
+pub(super) fn handshake_failed(error: &io::Error) {
+    debug!(target: TARGET, %error, "a handshake failed");
+}
+
+#[cfg(feature = "net")]
+pub(super) fn accept_failed(error: &io::Error) {
+    warn!(target: TARGET, %error, "accepting connections failed");
+}

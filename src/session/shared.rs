@@ -1,0 +1,290 @@
+//! What the application's end, the driver and the server share of one session.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::error::SessionLost;
+use super::protocol::{Acceptor, Core, Dialer, Outcome, Reason, SessionId};
+use super::transport::Connection;
+use super::waiting::{WaitsFor, Woken};
+use crate::link::Handle;
+
+/// One session: its protocol core, and who waits for it.
+///
+/// The application's polls touch the buffers, and the [driver](super::driver) moves them. Nothing
+/// holds the lock across an await, and nothing but the connection's own write runs under it.
+#[derive(Debug)]
+pub(super) struct Session {
+    inner: Mutex<Inner>,
+    /// Notified when bytes were acknowledged, when the peer has sent its first frame, when a
+    /// connection comes or goes, and when the session has ended.
+    pub(super) changed: Notify,
+    pub(super) metadata: Box<[u8]>,
+    handle: OnceLock<Handle>,
+}
+
+/// The protocol's end of a session.
+#[derive(Debug)]
+pub(super) enum End {
+    Dialer(Dialer),
+    Acceptor(Acceptor),
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) end: End,
+    /// The task that waits for bytes, or for their end.
+    pub(super) reader: Option<Waker>,
+    /// The task that waits for room, a flush or a shutdown.
+    pub(super) writer: Option<(Waker, WaitsFor)>,
+    /// The driver, while it waits for the application.
+    pub(super) driver: Option<Waker>,
+    /// The connection takes no more bytes now. It wakes the driver itself.
+    pub(super) is_blocked: bool,
+    /// A connection that has resumed the session, until the driver takes it.
+    pub(super) incoming: Option<Connection>,
+    /// The driver is gone: no connection will follow.
+    pub(super) is_over: bool,
+    /// The halves that the application has.
+    owners: u8,
+    /// The application has dropped its end without a shutdown while there was no connection: the
+    /// peer is told at the next one.
+    pub(super) is_abandoned: bool,
+    /// The error that ended the session at this end.
+    pub(super) source: Option<Arc<io::Error>>,
+    /// The acceptor's application has got its stream. Until then the session is provisional (R13).
+    pub(super) was_accepted: bool,
+    pub(super) resumes: Rate,
+    /// Until when the acceptor has asked the dialer to wait.
+    pub(super) busy_until: Option<Instant>,
+}
+
+/// How often something has happened in the current second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rate {
+    second: Option<Instant>,
+    count: u32,
+}
+
+impl Rate {
+    /// Counts, and returns whether it was not more than `most` in this second.
+    pub(super) fn allow(&mut self, now: Instant, most: u32) -> bool {
+        let is_over = |since: Instant| now.saturating_duration_since(since).as_secs() >= 1;
+        if self.second.is_none_or(is_over) {
+            (self.second, self.count) = (Some(now), 0);
+        }
+        let is_allowed = self.count < most;
+        self.count += u32::from(is_allowed);
+        is_allowed
+    }
+}
+
+impl End {
+    pub(super) fn core(&self) -> &Core {
+        match self {
+            Self::Dialer(dialer) => &dialer.core,
+            Self::Acceptor(acceptor) => &acceptor.core,
+        }
+    }
+
+    pub(super) fn core_mut(&mut self) -> &mut Core {
+        match self {
+            Self::Dialer(dialer) => &mut dialer.core,
+            Self::Acceptor(acceptor) => &mut acceptor.core,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn new(end: End, metadata: &[u8]) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                end,
+                reader: None,
+                writer: None,
+                driver: None,
+                is_blocked: false,
+                incoming: None,
+                is_over: false,
+                owners: 0,
+                is_abandoned: false,
+                source: None,
+                was_accepted: false,
+                resumes: Rate::default(),
+                busy_until: None,
+            }),
+            handle: OnceLock::new(),
+            changed: Notify::new(),
+            metadata: metadata.into(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `f` under the lock, then wakes the tasks of the application that can go on.
+    pub(super) fn update<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let before = inner.progress();
+        let result = f(&mut inner);
+        let has_changed = inner.progress() != before;
+        let woken = inner.take_ready();
+        drop(inner);
+        woken.wake();
+        if has_changed {
+            self.changed.notify_waiters();
+        }
+        result
+    }
+
+    /// Ends the session for a reason of this end, and wakes all tasks that wait.
+    pub(super) fn abort(&self, reason: Reason, source: Option<Arc<io::Error>>) {
+        let driver = self.update(|inner| {
+            inner.abort(reason, source);
+            inner.take_driver()
+        });
+        Woken([driver, None]).wake();
+    }
+
+    /// Sets the handle of the session, before there is an application.
+    pub(super) fn set_handle(&self, handle: Handle) {
+        // It is set once.
+        let _ = self.handle.set(handle);
+    }
+
+    pub(super) fn handle(&self) -> Option<Handle> {
+        self.handle.get().cloned()
+    }
+
+    /// Wakes all tasks that wait, after a change under a lock that allowed no foreign code.
+    pub(super) fn wake_all(&self) {
+        let (driver, woken) = {
+            let mut inner = self.lock();
+            (inner.take_driver(), inner.take_ready())
+        };
+        woken.wake();
+        Woken([driver, None]).wake();
+        self.changed.notify_waiters();
+    }
+}
+
+impl Inner {
+    pub(super) fn core(&self) -> &Core {
+        self.end.core()
+    }
+
+    pub(super) fn core_mut(&mut self) -> &mut Core {
+        self.end.core_mut()
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        match &self.end {
+            End::Dialer(dialer) => dialer.id().unwrap_or(SessionId::NIL),
+            End::Acceptor(acceptor) => acceptor.id(),
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.core().outcome().is_some()
+    }
+
+    /// Returns the error of a session that is lost.
+    pub(super) fn lost(&self) -> Option<SessionLost> {
+        match self.core().outcome()? {
+            Outcome::Complete => None,
+            Outcome::Lost(reason) => {
+                let unacknowledged = self.core().unacknowledged() as u64;
+                Some(SessionLost::new(
+                    reason,
+                    unacknowledged,
+                    self.source.clone(),
+                ))
+            }
+        }
+    }
+
+    pub(super) fn abort(&mut self, reason: Reason, source: Option<Arc<io::Error>>) {
+        if !self.has_ended() {
+            self.source = source;
+            self.core_mut().abort(reason, reason);
+        }
+    }
+
+    /// What [`Session::changed`] tells.
+    fn progress(&self) -> (u64, bool, bool, bool) {
+        let core = self.core();
+        let is_attached = core.epoch().is_some();
+        let acknowledged = core.send().acknowledged();
+        (
+            acknowledged,
+            core.is_confirmed(),
+            is_attached,
+            self.has_ended(),
+        )
+    }
+
+    pub(super) fn add_owner(&mut self) {
+        self.owners = self.owners.saturating_add(1);
+    }
+
+    pub(super) fn take_driver(&mut self) -> Option<Waker> {
+        self.driver.take()
+    }
+
+    /// The application has dropped its end. Without a shutdown the session is reset; a dialer that
+    /// has no connection tells the acceptor at the next one.
+    pub(super) fn on_dropped(&mut self) {
+        let may_connect = match &self.end {
+            End::Dialer(dialer) => dialer.id().is_some(),
+            End::Acceptor(_) => false,
+        };
+        if self.core().send().is_finished() {
+            self.discard_unread();
+        } else if may_connect && self.core().epoch().is_none() {
+            self.is_abandoned = true;
+        } else {
+            self.abort(Reason::PeerReset, None);
+        }
+    }
+
+    /// Tells the peer that the application was dropped while there was no connection.
+    pub(super) fn tell_of_drop(&mut self) {
+        if self.is_abandoned {
+            self.abort(Reason::PeerReset, None);
+        }
+    }
+
+    /// Returns whether the application has shut its end down and dropped it.
+    pub(super) fn is_orphan(&self) -> bool {
+        !self.has_application() && self.core().send().is_finished()
+    }
+
+    /// Drops what has arrived for an application that is gone, and resets the session once the
+    /// application's own bytes have arrived: the peer has to know that the rest was not read.
+    pub(super) fn discard_unread(&mut self) {
+        let unread = self.core().recv().unread();
+        if !self.is_orphan() || unread == 0 {
+            return;
+        }
+        self.core_mut().consume(unread);
+        if self.core().send().is_complete() {
+            self.abort(Reason::PeerReset, None);
+        }
+    }
+
+    /// Returns whether the last half of the application is gone.
+    pub(super) fn remove_owner(&mut self) -> bool {
+        self.owners = self.owners.saturating_sub(1);
+        self.owners == 0
+    }
+
+    /// Returns whether the application has its end. It has none while the session is provisional.
+    pub(super) fn has_application(&self) -> bool {
+        self.owners > 0
+    }
+}

@@ -1,0 +1,290 @@
+//! The table of a server's sessions, with their limits.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::options::{MIN_SHARE, SessionOptions};
+use super::protocol::{Reason, Reject, Resume, Resumed, SessionId, Tombstone, reject_unknown};
+use super::shared::{End, Session};
+use super::timer::now;
+
+/// The sessions of a server: those that live, and what is left of those that have ended.
+///
+/// A session's lock may be taken under the table's, never the other way round.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) options: SessionOptions,
+    pub(super) handshakes: Semaphore,
+    state: Mutex<TableState>,
+    /// Notified when a session has ended, and when new ones are refused.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct TableState {
+    live: HashMap<SessionId, Entry>,
+    tombstones: HashMap<SessionId, Tombstone>,
+    /// When which tombstone is removed.
+    expiries: VecDeque<(Instant, SessionId)>,
+    /// How many live sessions an identity has.
+    identities: HashMap<Box<[u8]>, usize>,
+    /// The shares of all live sessions, in bytes.
+    reserved: usize,
+    refuses_new: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    session: Arc<Session>,
+    identity: Option<Box<[u8]>>,
+    share: usize,
+}
+
+/// Why there is no room for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// The server shuts down.
+    Closed,
+    /// There may be room later.
+    Busy(&'static str),
+}
+
+/// What is known of a session that a client wants to resume.
+pub(super) enum Found {
+    Live(Arc<Session>),
+    /// The answer, from its tombstone or because there is none.
+    Ended(Result<Resumed, Reject>),
+}
+
+/// A tombstone costs about 100 bytes: no more than so many for each session that may live.
+const TOMBSTONES_PER_SESSION: usize = 8;
+
+impl Table {
+    pub(super) fn new(options: SessionOptions) -> Self {
+        let most = Semaphore::MAX_PERMITS;
+        Self {
+            options,
+            handshakes: Semaphore::new(options.limits().handshakes.min(most)),
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, TableState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let mut state = self.lock();
+        state.remove_old_tombstones(now());
+        state.live.len()
+    }
+
+    /// Reserves what a session needs, and inserts it, in one step (R14). `make` is given its share
+    /// of the memory.
+    pub(super) fn insert(
+        &self,
+        id: SessionId,
+        identity: Option<Box<[u8]>>,
+        make: impl FnOnce(usize) -> Arc<Session>,
+    ) -> Result<Arc<Session>, Full> {
+        let mut evicted = Vec::new();
+        let mut state = self.lock();
+        let reserved = state.reserve(&self.options, identity.as_deref(), &mut evicted);
+        let inserted = reserved.map(|share| {
+            let session = make(share);
+            let entry = Entry {
+                session: Arc::clone(&session),
+                identity,
+                share,
+            };
+            state.live.insert(id, entry);
+            session
+        });
+        drop(state);
+        evicted.iter().for_each(|session| session.wake_all());
+        inserted
+    }
+
+    /// Looks a session up. A session of another identity looks like one that is not known.
+    pub(super) fn find(&self, resume: &Resume, identity: Option<&[u8]>) -> Found {
+        let mut state = self.lock();
+        state.remove_old_tombstones(now());
+        if let Some(entry) = state.live.get(&resume.id) {
+            if entry.identity.as_deref() == identity {
+                return Found::Live(Arc::clone(&entry.session));
+            }
+        }
+        let answer = match state.tombstones.get_mut(&resume.id) {
+            Some(tombstone) => tombstone.handle_resume(resume),
+            None => Err(reject_unknown(resume)),
+        };
+        Found::Ended(answer)
+    }
+
+    /// Replaces a session that has ended by its tombstone.
+    pub(super) fn remove(&self, session: &Session) {
+        let (id, tombstone) = {
+            let inner = session.lock();
+            match &inner.end {
+                End::Acceptor(acceptor) => (acceptor.id(), acceptor.tombstone()),
+                End::Dialer(_) => return,
+            }
+        };
+        let removed = {
+            let mut state = self.lock();
+            state.remove(id, tombstone, now(), &self.options)
+        };
+        // Without the lock: the last reference to a session may be this one.
+        drop(removed);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn refuse_new(&self) {
+        self.lock().refuses_new = true;
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn abort_all(&self) {
+        let sessions: Vec<_> = {
+            let state = self.lock();
+            let sessions = state.live.values();
+            sessions.map(|entry| Arc::clone(&entry.session)).collect()
+        };
+        for session in sessions {
+            session.abort(Reason::Closed, None);
+        }
+    }
+
+    /// Completes when there is no session.
+    pub(super) async fn drained(&self) {
+        self.wait_until(|state| state.live.is_empty()).await;
+    }
+
+    /// Completes when new sessions are refused.
+    #[cfg(feature = "net")]
+    pub(super) async fn shut_down(&self) {
+        self.wait_until(|state| state.refuses_new).await;
+    }
+
+    async fn wait_until(&self, is_so: impl Fn(&TableState) -> bool) {
+        let mut changed = std::pin::pin!(self.changed.notified());
+        loop {
+            // Registered before the look.
+            changed.as_mut().enable();
+            if is_so(&self.lock()) {
+                return;
+            }
+            changed.as_mut().await;
+            changed.set(self.changed.notified());
+        }
+    }
+}
+
+impl TableState {
+    /// Reserves a place and a share of the memory. Sessions that are evicted for it are to be woken.
+    fn reserve(
+        &mut self,
+        options: &SessionOptions,
+        identity: Option<&[u8]>,
+        evicted: &mut Vec<Arc<Session>>,
+    ) -> Result<usize, Full> {
+        let limits = options.limits();
+        if self.refuses_new {
+            return Err(Full::Closed);
+        }
+        if self.live.len() >= limits.sessions {
+            return Err(Full::Busy("there are too many sessions"));
+        }
+        let of_identity = identity.and_then(|identity| self.identities.get(identity));
+        if of_identity.is_some_and(|count| *count >= limits.sessions_per_identity) {
+            return Err(Full::Busy("there are too many sessions of this identity"));
+        }
+        let full = options.full_share();
+        let least = full.min(MIN_SHARE);
+        while limits.memory.saturating_sub(self.reserved) < least {
+            match self.evict(options) {
+                Some(session) => evicted.push(session),
+                None => return Err(Full::Busy("the memory for sessions is used up")),
+            }
+        }
+        // The last sixteenth of the memory is given out in smaller and smaller shares.
+        let free = limits.memory.saturating_sub(self.reserved);
+        let share = full.min(least.max(free / 16));
+        self.reserved += share;
+        if let Some(identity) = identity {
+            *self.identities.entry(identity.into()).or_insert(0) += 1;
+        }
+        Ok(share)
+    }
+
+    /// Ends the session that has been without a connection for the longest time.
+    fn evict(&mut self, options: &SessionOptions) -> Option<Arc<Session>> {
+        let sessions = self.live.iter().filter_map(|(id, entry)| {
+            let expires_at = entry.session.lock().core().expires_at()?;
+            Some((expires_at, *id))
+        });
+        let (_, id) = sessions.min()?;
+        let session = Arc::clone(&self.live.get(&id)?.session);
+        let tombstone = {
+            let mut inner = session.lock();
+            // Between the look and now it may have been resumed: then the application is told.
+            inner.abort(Reason::Evicted, None);
+            match &inner.end {
+                End::Acceptor(acceptor) => acceptor.tombstone(),
+                End::Dialer(_) => None,
+            }
+        };
+        drop(self.remove(id, tombstone, now(), options));
+        Some(session)
+    }
+
+    /// Removes a live session, and gives back what it had reserved.
+    fn remove(
+        &mut self,
+        id: SessionId,
+        tombstone: Option<Tombstone>,
+        now: Instant,
+        options: &SessionOptions,
+    ) -> Option<Entry> {
+        let entry = self.live.remove(&id)?;
+        self.reserved -= entry.share;
+        if let Some(identity) = &entry.identity {
+            if let Some(count) = self.identities.get_mut(identity) {
+                *count -= 1;
+                if *count == 0 {
+                    self.identities.remove(identity);
+                }
+            }
+        }
+        let expiry = now.checked_add(options.limits().tombstone_lifetime);
+        if let (Some(tombstone), Some(expiry)) = (tombstone, expiry) {
+            self.tombstones.insert(id, tombstone);
+            self.expiries.push_back((expiry, id));
+        }
+        let most = TOMBSTONES_PER_SESSION.saturating_mul(options.limits().sessions);
+        if self.tombstones.len() > most {
+            self.remove_oldest_tombstone();
+        }
+        self.remove_old_tombstones(now);
+        Some(entry)
+    }
+
+    fn remove_old_tombstones(&mut self, now: Instant) {
+        while self.expiries.front().is_some_and(|(at, _)| *at <= now) {
+            self.remove_oldest_tombstone();
+        }
+        if self.tombstones.is_empty() {
+            (self.tombstones, self.expiries) = (HashMap::new(), VecDeque::new());
+        }
+    }
+
+    fn remove_oldest_tombstone(&mut self) {
+        if let Some((_, id)) = self.expiries.pop_front() {
+            self.tombstones.remove(&id);
+        }
+    }
+}

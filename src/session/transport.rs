@@ -1,0 +1,159 @@
+//! What a session runs over: any transport, boxed, once its handshake is done.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::protocol::{Handshake, ProtocolError};
+
+/// A transport of any type.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Transport for T {}
+
+pub(super) type BoxTransport = Pin<Box<dyn Transport>>;
+
+/// Boxes a transport. Turns Nagle's algorithm off on a [`TcpStream`](tokio::net::TcpStream): the
+/// session collects what is written itself, so the algorithm would only delay it.
+pub(super) fn boxed<T: Transport + 'static>(io: T) -> BoxTransport {
+    #[cfg(feature = "net")]
+    if let Some(socket) = (&io as &dyn std::any::Any).downcast_ref::<tokio::net::TcpStream>() {
+        let _ = socket.set_nodelay(true);
+    }
+    Box::pin(io)
+}
+
+/// A connection whose handshake is done, in the epoch that the handshake gave it.
+pub(super) struct Connection {
+    pub(super) io: BoxTransport,
+    pub(super) epoch: u64,
+    /// What arrived behind the handshake.
+    pub(super) early: Vec<u8>,
+    /// Something was written since the last flush.
+    pub(super) is_unflushed: bool,
+    pub(super) is_shut_down: bool,
+}
+
+impl Connection {
+    pub(super) fn new(io: BoxTransport, epoch: u64, early: Vec<u8>) -> Self {
+        Self {
+            io,
+            epoch,
+            early,
+            is_unflushed: false,
+            is_shut_down: false,
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The most that one read of a connection takes, in bytes: a DATA frame and a little more.
+const SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    /// One buffer for all sessions of a thread, so that a session that waits has none.
+    static READ: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    static WRITE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// Reads what there is into the buffer of this thread, and passes it to `f`.
+pub(super) fn poll_read<T>(
+    io: &mut BoxTransport,
+    cx: &mut Context<'_>,
+    f: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    // `None` also if a transport polls another session from within.
+    let mut scratch = READ.take().unwrap_or_else(|| vec![0; SCRATCH].into());
+    let mut buf = ReadBuf::new(&mut scratch);
+    let read = io.as_mut().poll_read(cx, &mut buf);
+    let result = read.map_ok(|()| f(buf.filled()));
+    READ.set(Some(scratch));
+    result
+}
+
+/// Writes the slices with one call: vectored, or through the buffer of this thread if the transport
+/// can't.
+pub(super) fn poll_write(
+    io: &mut BoxTransport,
+    cx: &mut Context<'_>,
+    slices: [&[u8]; 3],
+) -> Poll<io::Result<usize>> {
+    let written = if slices[1..].iter().all(|slice| slice.is_empty()) {
+        io.as_mut().poll_write(cx, slices[0])
+    } else if io.is_write_vectored() {
+        let slices = slices.map(io::IoSlice::new);
+        io.as_mut().poll_write_vectored(cx, &slices)
+    } else {
+        let mut scratch = WRITE.take().unwrap_or_else(|| vec![0; SCRATCH].into());
+        let mut len = 0;
+        for slice in slices {
+            let part = slice.len().min(scratch.len() - len);
+            scratch[len..][..part].copy_from_slice(&slice[..part]);
+            len += part;
+        }
+        let written = io.as_mut().poll_write(cx, &scratch[..len]);
+        WRITE.set(Some(scratch));
+        written
+    };
+    match ready!(written)? {
+        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        n => Poll::Ready(Ok(n)),
+    }
+}
+
+/// The most that is read of a connection before its handshake is done, in bytes: more than the
+/// longest message.
+const FIRST_READ: usize = 2 * 1024;
+
+/// Reads the first message of a connection. Returns it with what arrived behind it.
+pub(super) async fn read_handshake(io: &mut BoxTransport) -> io::Result<(Handshake, Vec<u8>)> {
+    let mut bytes = vec![0; FIRST_READ];
+    let mut filled = 0;
+    loop {
+        let n = poll_fn(|cx| {
+            let mut buf = ReadBuf::new(&mut bytes[filled..]);
+            ready!(io.as_mut().poll_read(cx, &mut buf))?;
+            Poll::Ready(io::Result::Ok(buf.filled().len()))
+        })
+        .await?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        filled += n;
+        if let Some((message, len)) = Handshake::decode(&bytes[..filled]).map_err(broken)? {
+            bytes.truncate(filled);
+            bytes.drain(..len);
+            bytes.shrink_to_fit();
+            return Ok((message, bytes));
+        }
+    }
+}
+
+/// Writes a message of the handshake.
+pub(super) async fn write_handshake(io: &mut BoxTransport, mut message: &[u8]) -> io::Result<()> {
+    while !message.is_empty() {
+        match poll_fn(|cx| io.as_mut().poll_write(cx, message)).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            n => message = &message[n..],
+        }
+    }
+    poll_fn(|cx| io.as_mut().poll_flush(cx)).await
+}
+
+/// Returns the error of a connection whose peer has broken the protocol. Its kind is `Other`, so that
+/// a policy tries again.
+pub(super) fn broken(error: ProtocolError) -> io::Error {
+    io::Error::other(error)
+}

@@ -1,0 +1,94 @@
+//! The tasks that wait for a session: a reader, a writer and the driver.
+
+use std::task::{Context, Waker};
+
+use super::shared::Inner;
+
+/// What a writer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitsFor {
+    Room,
+    Flush,
+    Shutdown,
+}
+
+/// The tasks to wake once the lock is released, because a waker is foreign code.
+#[must_use]
+#[derive(Debug, Default)]
+pub(super) struct Woken(pub(super) [Option<Waker>; 2]);
+
+impl Woken {
+    pub(super) fn wake(self) {
+        self.0.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl Inner {
+    fn is_readable(&self) -> bool {
+        let recv = self.core().recv();
+        recv.unread() > 0 || recv.has_end() || self.has_ended()
+    }
+
+    fn is_ready(&self, what: WaitsFor) -> bool {
+        let core = self.core();
+        self.has_ended()
+            || match what {
+                // Not for every byte, so that writes stay large.
+                WaitsFor::Room => core.send().room() >= core.options().send_buffer.div_ceil(4),
+                WaitsFor::Flush => core.is_flushed(),
+                WaitsFor::Shutdown => core.send().is_complete(),
+            }
+    }
+
+    /// Takes the wakers of the tasks that need not wait any more.
+    pub(super) fn take_ready(&mut self) -> Woken {
+        let reader = match self.reader {
+            Some(_) if self.is_readable() => self.reader.take(),
+            Some(_) | None => None,
+        };
+        let writer = match self.writer {
+            Some((_, what)) if self.is_ready(what) => self.writer.take().map(|(waker, _)| waker),
+            Some(_) | None => None,
+        };
+        Woken([reader, writer])
+    }
+
+    /// Registers the task that reads. Returns a waker to drop without the lock.
+    pub(super) fn wait_to_read(&mut self, cx: &Context<'_>) -> Option<Waker> {
+        match &self.reader {
+            Some(reader) if reader.will_wake(cx.waker()) => None,
+            Some(_) | None => self.reader.replace(cx.waker().clone()),
+        }
+    }
+
+    /// Registers the task that writes. Returns a waker to drop without the lock.
+    pub(super) fn wait_to_write(&mut self, cx: &Context<'_>, what: WaitsFor) -> Option<Waker> {
+        match &mut self.writer {
+            Some((writer, waits_for)) if writer.will_wake(cx.waker()) => {
+                *waits_for = what;
+                None
+            }
+            Some(_) | None => {
+                let before = self.writer.replace((cx.waker().clone(), what));
+                before.map(|(waker, _)| waker)
+            }
+        }
+    }
+
+    /// Registers the driver, which has nothing to do until the application does something.
+    pub(super) fn park_driver(&mut self, cx: &Context<'_>, is_blocked: bool) -> Option<Waker> {
+        self.is_blocked = is_blocked;
+        match &self.driver {
+            Some(driver) if driver.will_wake(cx.waker()) => None,
+            Some(_) | None => self.driver.replace(cx.waker().clone()),
+        }
+    }
+
+    /// Takes the driver's waker if it waits, and now has bytes to write.
+    pub(super) fn take_idle_driver(&mut self) -> Option<Waker> {
+        match self.driver {
+            Some(_) if !self.is_blocked && self.core().has_transmit() => self.driver.take(),
+            Some(_) | None => None,
+        }
+    }
+}

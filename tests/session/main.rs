@@ -1,0 +1,4 @@
+//! Sessions: `ResumableStream`, `ResumableListener`, `Sessions`.
+#![cfg(all(feature = "net", feature = "session"))]
+
+mod basics;

@@ -1,0 +1,162 @@
+//! What a session takes beside a raw TCP connection: two processes, each on a core of its own, and
+//! both ends in one runtime.
+//!
+//! Raw connections and sessions take turns. A ratio is one of the same round. Arguments choose rows by
+//! words in them: `cargo bench --bench session -- ping-pong`. Nothing is checked.
+
+#[path = "../support/mod.rs"]
+mod support;
+mod work;
+
+use std::env;
+use std::io::{self, BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use support::{Spread, Table, arguments, is_debug_build, machine};
+use work::{Measured, Work, client, serve};
+
+const ROUNDS: usize = 9;
+
+const ROWS: &[(&str, Work)] = &[
+    (
+        "write 32 KiB",
+        Work::Send {
+            size: 32 * 1024,
+            mib: 512,
+        },
+    ),
+    (
+        "write 8 KiB",
+        Work::Send {
+            size: 8 * 1024,
+            mib: 256,
+        },
+    ),
+    (
+        "write 1 KiB",
+        Work::Send {
+            size: 1024,
+            mib: 48,
+        },
+    ),
+    (
+        "both directions, 32 KiB",
+        Work::Both {
+            size: 32 * 1024,
+            mib: 256,
+        },
+    ),
+    ("ping-pong 64 B", Work::PingPong { times: 20_000 }),
+];
+
+fn main() -> io::Result<()> {
+    let words = arguments();
+    if words.first().is_some_and(|word| word == "--serve") {
+        return serve();
+    }
+    if is_debug_build() {
+        return Ok(());
+    }
+    println!("{}\n", machine());
+    let mut table = Table::new([
+        &format!("{ROUNDS} rounds: median (lowest to highest)"),
+        "throughput, session / raw",
+        "processor time, session / raw",
+        "raw",
+    ]);
+    for place in [Place::TwoProcesses, Place::OneRuntime] {
+        for (name, work) in ROWS {
+            let name = format!("{name}, {}", place.name());
+            if words.iter().all(|word| name.contains(word.as_str())) {
+                table.push(measure(name, *work, place)?);
+            }
+        }
+    }
+    println!("{table}");
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    TwoProcesses,
+    OneRuntime,
+}
+
+impl Place {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::TwoProcesses => "two processes",
+            Self::OneRuntime => "one runtime",
+        }
+    }
+
+    fn run(self, work: Work, is_session: bool) -> io::Result<Measured> {
+        match self {
+            Self::OneRuntime => client(work, is_session, None),
+            Self::TwoProcesses => {
+                let mut server = Server::start()?;
+                let measured = client(work, is_session, Some(server.ports));
+                server.child.kill()?;
+                server.child.wait()?;
+                measured
+            }
+        }
+    }
+}
+
+/// A process with the other end, on the second core.
+struct Server {
+    child: Child,
+    /// Those of raw connections and of sessions, in one number.
+    ports: u64,
+}
+
+impl Server {
+    fn start() -> io::Result<Self> {
+        let mut child = Command::new("taskset")
+            .args(["-c", "1"])
+            .arg(env::current_exe()?)
+            .arg("--serve")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let out = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let ports = line.trim().parse().map_err(io::Error::other)?;
+        Ok(Self { child, ports })
+    }
+}
+
+fn measure(name: String, work: Work, place: Place) -> io::Result<[String; 4]> {
+    let (mut throughput, mut processor, mut raw_times) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let first = round % 2 == 1;
+        let one = place.run(work, first)?;
+        let other = place.run(work, !first)?;
+        let (raw, session) = if first { (other, one) } else { (one, other) };
+        throughput.push(raw.time.as_secs_f64() / session.time.as_secs_f64());
+        processor.push(session.processor.as_secs_f64() / raw.processor.as_secs_f64());
+        raw_times.push(raw.time);
+    }
+    raw_times.sort_unstable();
+    Ok([
+        name,
+        Spread::of(throughput).to_string(),
+        Spread::of(processor).to_string(),
+        work.describe(raw_times[ROUNDS / 2]),
+    ])
+}
+
+impl Work {
+    fn describe(self, time: Duration) -> String {
+        match self {
+            Self::Send { mib, .. } | Self::Both { mib, .. } => {
+                format!("{:.0} MiB/s", f64::from(mib) / time.as_secs_f64())
+            }
+            Self::PingPong { times } => {
+                format!("{:.1} µs", time.as_secs_f64() * 1e6 / f64::from(times))
+            }
+        }
+    }
+}

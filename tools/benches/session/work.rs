@@ -1,0 +1,210 @@
+//! The work of both ends, over a raw connection or a session.
+
+use std::fs;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use reconnecting_stream::{ResumableListener, ResumableStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// One direction, in writes of this size.
+    Send { size: usize, mib: u32 },
+    /// Both directions at the same time.
+    Both { size: usize, mib: u32 },
+    /// A message of 64 B there and back, so many times.
+    PingPong { times: u32 },
+}
+
+/// What the work took: by the clock, and on the processor at both ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) time: Duration,
+    pub(crate) processor: Duration,
+}
+
+const MIB: usize = 1024 * 1024;
+
+/// Serves raw connections on one port and sessions on the next line's. Prints both.
+pub(crate) fn serve() -> io::Result<()> {
+    runtime()?.block_on(async {
+        let (raw, sessions) = listen().await?;
+        println!("{}", raw * 65_536 + sessions);
+        std::future::pending().await
+    })
+}
+
+fn runtime() -> io::Result<runtime::Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Returns the ports of raw connections and of sessions.
+async fn listen() -> io::Result<(u64, u64)> {
+    let raw = TcpListener::bind("127.0.0.1:0").await?;
+    let sessions = ResumableListener::bind("127.0.0.1:0").await?;
+    let ports = (
+        raw.local_addr()?.port().into(),
+        sessions.local_addr()?.port().into(),
+    );
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = raw.accept().await {
+            let _ = socket.set_nodelay(true);
+            tokio::spawn(answer(socket));
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok(stream) = sessions.accept().await {
+            tokio::spawn(answer(stream));
+        }
+    });
+    Ok(ports)
+}
+
+/// The other end: what it does is the first byte that arrives.
+async fn answer<T: AsyncRead + AsyncWrite + Unpin>(mut io: T) -> io::Result<()> {
+    let work = io.read_u8().await?;
+    let began = processor_time();
+    let mut buffer = vec![0; 64 * 1024];
+    match work {
+        b'P' => loop {
+            let mut message = [0; 64];
+            if io.read_exact(&mut message).await.is_err() || message[0] == b'.' {
+                break;
+            }
+            io.write_all(&message).await?;
+        },
+        b'B' => {
+            let bytes = io.read_u64().await?;
+            exchange(&mut io, usize::try_from(bytes).unwrap_or(0), 32 * 1024).await?;
+        }
+        _ => while read_until_dot(&mut io, &mut buffer).await? {},
+    }
+    let took = processor_time().saturating_sub(began);
+    io.write_u64(u64::try_from(took.as_nanos()).unwrap_or(0))
+        .await?;
+    io.flush().await?;
+    // Until the client is gone.
+    let _ = io.read(&mut buffer).await;
+    Ok(())
+}
+
+/// Returns false when the last byte is the mark of the end.
+async fn read_until_dot<T: AsyncRead + Unpin>(io: &mut T, buffer: &mut [u8]) -> io::Result<bool> {
+    let n = io.read(buffer).await?;
+    Ok(n > 0 && buffer[n - 1] != b'.')
+}
+
+/// Writes and reads so many bytes at the same time.
+async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
+    io: &mut T,
+    bytes: usize,
+    size: usize,
+) -> io::Result<()> {
+    let (chunk, mut buffer) = (vec![0; size], vec![0; 64 * 1024]);
+    let (mut to_write, mut to_read) = (bytes, bytes);
+    poll_fn(|cx| {
+        loop {
+            let mut waits = 0;
+            if to_write > 0 {
+                let part = &chunk[..size.min(to_write)];
+                match Pin::new(&mut *io).poll_write(cx, part)? {
+                    std::task::Poll::Ready(n) => to_write -= n,
+                    std::task::Poll::Pending => waits += 1,
+                }
+            } else {
+                waits += 1;
+            }
+            if to_read > 0 {
+                let mut buf = tokio::io::ReadBuf::new(&mut buffer);
+                match Pin::new(&mut *io).poll_read(cx, &mut buf)? {
+                    std::task::Poll::Ready(()) => to_read -= buf.filled().len(),
+                    std::task::Poll::Pending => waits += 1,
+                }
+            } else {
+                waits += 1;
+            }
+            if to_write == 0 && to_read == 0 {
+                return std::task::Poll::Ready(io::Result::Ok(()));
+            }
+            if waits == 2 {
+                return std::task::Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+/// Does the work once, with the other end in the process at `ports`, or here.
+pub(crate) fn client(work: Work, is_session: bool, ports: Option<u64>) -> io::Result<Measured> {
+    runtime()?.block_on(async {
+        let (raw, sessions) = match ports {
+            Some(ports) => (ports / 65_536, ports % 65_536),
+            None => listen().await?,
+        };
+        let port = u16::try_from(if is_session { sessions } else { raw }).unwrap_or(0);
+        let is_alone = ports.is_none();
+        if is_session {
+            let connector = move || TcpStream::connect(("127.0.0.1", port));
+            let stream = ResumableStream::connect(connector).await?;
+            run(stream, work, is_alone).await
+        } else {
+            let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+            stream.set_nodelay(true)?;
+            run(stream, work, is_alone).await
+        }
+    })
+}
+
+async fn run<T>(mut io: T, work: Work, is_alone: bool) -> io::Result<Measured>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let (began, processor) = (Instant::now(), processor_time());
+    match work {
+        Work::Send { size, mib } => {
+            io.write_u8(b'S').await?;
+            let chunk = vec![b'x'; size];
+            for _ in 0..mib as usize * MIB / size {
+                io.write_all(&chunk).await?;
+            }
+            io.write_u8(b'.').await?;
+        }
+        Work::Both { size, mib } => {
+            let bytes = mib as usize * MIB;
+            io.write_u8(b'B').await?;
+            io.write_u64(bytes as u64).await?;
+            exchange(&mut io, bytes, size).await?;
+        }
+        Work::PingPong { times } => {
+            io.write_u8(b'P').await?;
+            let mut message = [b'x'; 64];
+            for _ in 0..times {
+                io.write_all(&message).await?;
+                io.read_exact(&mut message).await?;
+            }
+            message[0] = b'.';
+            io.write_all(&message).await?;
+        }
+    }
+    io.flush().await?;
+    let peer = Duration::from_nanos(io.read_u64().await?);
+    let own = processor_time().saturating_sub(processor);
+    // In one runtime the other end's time is this thread's.
+    let processor = if is_alone { own } else { own + peer };
+    Ok(Measured {
+        time: began.elapsed(),
+        processor,
+    })
+}
+
+/// Returns how long this thread has run, from `/proc/thread-self/schedstat` (proc(5)).
+fn processor_time() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text.split_whitespace().next().unwrap_or_default();
+    Duration::from_nanos(first.parse().unwrap_or(0))
+}
