@@ -117,8 +117,7 @@ impl Connections for Dialing {
         session: &Session,
         now: Instant,
     ) -> Poll<Option<&mut Connection>> {
-        let is_busy = session.lock().busy_until.is_some_and(|at| now < at);
-        if is_busy && self.link.get_ref().is_none() {
+        if self.link.get_ref().is_none() && session.lock().is_busy(now) {
             return Poll::Pending;
         }
         let unavailable = loop {

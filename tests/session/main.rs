@@ -2,3 +2,7 @@
 #![cfg(all(feature = "net", feature = "session"))]
 
 mod basics;
+mod endings;
+mod limits;
+mod losses;
+mod support;
