@@ -3,6 +3,7 @@
 
 mod basics;
 mod endings;
+mod faults;
 mod limits;
 mod losses;
 mod support;
