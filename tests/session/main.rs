@@ -6,4 +6,5 @@ mod endings;
 mod faults;
 mod limits;
 mod losses;
+mod panics;
 mod support;
