@@ -140,6 +140,16 @@ impl<C: Connections> Driver<C> {
         }
     }
 
+    /// Ends the connection after a panic of foreign code. The session stays.
+    fn on_panic(&mut self) {
+        tracing::error!(target: report::TARGET, "a connection, a connector or an observer panicked");
+        if self.connections.has_connection() {
+            let cause = io::Error::other("the connection panicked");
+            // The observer may panic again.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.lose(now(), cause)));
+        }
+    }
+
     /// Returns whether the session has ended, and its last connection needs no more time.
     fn has_closed(&self, now: Instant) -> bool {
         let inner = self.session.lock();
@@ -230,12 +240,7 @@ impl<C: Connections> Future for Driver<C> {
                 Ok(Round::Again) => {}
                 Ok(Round::Wait) => return Poll::Pending,
                 Ok(Round::End) => return Poll::Ready(()),
-                Err(_) => {
-                    tracing::error!(target: report::TARGET, "a connection or a connector panicked");
-                    if this.connections.has_connection() {
-                        this.lose(now(), io::Error::other("the connection panicked"));
-                    }
-                }
+                Err(_) => this.on_panic(),
             }
         }
         cx.waker().wake_by_ref();
@@ -251,8 +256,12 @@ impl<C: Connections> Drop for Driver<C> {
             inner.is_over = true;
             inner.incoming.take()
         });
-        drop(dropped);
-        self.connections.end(&self.session);
+        // A connection and an observer are foreign code, and a panic while another one unwinds would
+        // end the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            drop(dropped);
+            self.connections.end(&self.session);
+        }));
         report::ended(&self.span, &self.session);
     }
 }

@@ -6,5 +6,12 @@ mod endings;
 mod faults;
 mod limits;
 mod losses;
+#[cfg(feature = "serde")]
+mod options;
 mod panics;
 mod support;
+#[cfg(feature = "rustls")]
+#[path = "../support/tls.rs"]
+mod tls;
+#[cfg(feature = "codec")]
+mod transports;
