@@ -211,7 +211,8 @@ impl Inner {
                 None => Attaching::Refused(reject_unknown(resume)),
             };
         }
-        if !self.resumes.allow(now, most) {
+        // One that is replayed does not count: it must not keep the client out (R6).
+        if acceptor.is_newer(resume) && !self.resumes.allow(now, most) {
             return Attaching::TooOften;
         }
         match acceptor.handle_resume(now, resume) {

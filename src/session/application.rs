@@ -134,7 +134,8 @@ impl Application {
         if let Some(lost) = inner.lost() {
             return Poll::Ready(Err(lost.into()));
         }
-        if inner.core().is_flushed() {
+        // What a connection has not taken when the session was completed is of no use to the peer.
+        if inner.has_ended() || inner.core().is_flushed() {
             return Poll::Ready(Ok(()));
         }
         let dropped = inner.wait_to_write(cx, WaitsFor::Flush);

@@ -73,7 +73,8 @@ pub(super) struct Driver<C: Connections> {
     logged: Option<u64>,
     /// When the connection of a session that has ended is dropped.
     close_at: Option<Instant>,
-    /// When a stream that was dropped after its shutdown stops waiting for the peer's end.
+    /// When a stream that was dropped after its shutdown, and has delivered everything, stops
+    /// waiting for the peer's end.
     linger_until: Option<Instant>,
     /// When the memory of empty buffers is released.
     idle_at: Option<Instant>,
@@ -192,8 +193,23 @@ impl<C: Connections> Driver<C> {
         if self.linger_until.is_some_and(|at| at <= now) {
             self.session.abort(Reason::PeerReset, None);
         }
+        self.begin_to_close(now);
         if self.connections.has_connection() && !is_alive {
             self.lose(now, silent());
+        }
+    }
+
+    /// Limits the time of what is left to do once the session or its application is gone. Not only
+    /// when the driver waits, because a peer may never let it wait.
+    fn begin_to_close(&mut self, now: Instant) {
+        let inner = self.session.lock();
+        if inner.has_ended() {
+            self.linger_until = None;
+            self.close_at = self.close_at.or_else(|| now.checked_add(CLOSE_TIMEOUT));
+        } else if inner.is_orphan() && inner.core().send().is_complete() {
+            // Until then the peer may still read what was written, however slowly.
+            let time_to_live = inner.core().options().time_to_live;
+            self.linger_until = self.linger_until.or_else(|| now.checked_add(time_to_live));
         }
     }
 
@@ -209,15 +225,9 @@ impl<C: Connections> Driver<C> {
             if inner.incoming.is_some() || is_over {
                 return Round::Again;
             }
-            let core = inner.core();
-            if inner.has_ended() && self.close_at.is_none() {
-                self.close_at = now.checked_add(CLOSE_TIMEOUT);
-            }
-            if inner.is_orphan() && self.linger_until.is_none() {
-                self.linger_until = now.checked_add(core.options().time_to_live);
-            }
-            core.poll_timeout()
+            inner.core().poll_timeout()
         };
+        self.begin_to_close(now);
         let own = self.connections.timeout(&self.session);
         let all = [at, own, self.close_at, self.linger_until, self.idle_at];
         match self.timer.poll(cx, now, all.into_iter().flatten().min()) {

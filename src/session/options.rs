@@ -76,6 +76,9 @@ pub(super) const MIN_SHARE: usize = 64 * 1024;
 /// The shortest time that a setting can have. Tokio's timers count in milliseconds.
 const MIN_TIME: Duration = Duration::from_millis(1);
 
+/// The longest time that a setting has an effect with: 30 years.
+const MAX_TIME: Duration = Duration::from_secs(86_400 * 365 * 30);
+
 const MIB: usize = 1024 * 1024;
 
 impl SessionOptions {
@@ -234,7 +237,7 @@ impl SessionOptions {
             ack_delay: self.ack_delay.max(MIN_TIME),
             ping_after: self.ping_after.max(MIN_TIME),
             dead_after: self.dead_after.max(MIN_TIME),
-            time_to_live: self.time_to_live.max(MIN_TIME),
+            time_to_live: self.time_to_live.clamp(MIN_TIME, MAX_TIME),
         }
     }
 
@@ -249,13 +252,13 @@ impl SessionOptions {
         self.handshake_timeout.max(MIN_TIME)
     }
 
-    pub(super) const fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         Limits {
             handshakes: self.max_handshakes,
             sessions: self.max_sessions,
             sessions_per_identity: self.max_sessions_per_identity,
             memory: self.memory_budget,
-            tombstone_lifetime: self.tombstone_lifetime,
+            tombstone_lifetime: self.tombstone_lifetime.min(MAX_TIME),
         }
     }
 

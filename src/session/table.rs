@@ -130,6 +130,8 @@ impl Table {
         let (id, tombstone) = {
             let inner = session.lock();
             match &inner.end {
+                // A provisional session leaves nothing (R13).
+                End::Acceptor(acceptor) if !inner.was_accepted => (acceptor.id(), None),
                 End::Acceptor(acceptor) => (acceptor.id(), acceptor.tombstone()),
                 End::Dialer(_) => return,
             }

@@ -56,6 +56,11 @@ impl Acceptor {
         resume.is_proven_by(&self.secret)
     }
 
+    /// Returns whether the epoch of `resume` is greater than those before.
+    pub(crate) fn is_newer(&self, resume: &Resume) -> bool {
+        resume.epoch > self.epoch
+    }
+
     /// Continues the session on the connection that brought `resume`, and returns its epoch. The
     /// RESUMED is the first output. The connection before is detached: its input is refused.
     ///
@@ -72,7 +77,7 @@ impl Acceptor {
             Some(Outcome::Lost(reason)) => return Err(reject(reason)),
             Some(Outcome::Complete) | None => {}
         }
-        if resume.epoch <= self.epoch {
+        if !self.is_newer(resume) {
             return Err(reject(Reason::Superseded));
         }
         // First the reader of the old connection stops, then the offset is computed (R5).

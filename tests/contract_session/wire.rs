@@ -1,0 +1,109 @@
+//! The bytes of `docs/protocol.md`, for peers that are no session.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+
+pub const ACK: [u8; 19] = [
+    0x11, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0,
+];
+pub const RESET: [u8; 4] = [0x15, 0, 1, 3];
+pub const PONG: [u8; 11] = [0x14, 0, 8, 0, 0, 0, 0, 0, 0, 0, 7];
+
+/// A HELLO without metadata.
+pub fn hello() -> Vec<u8> {
+    let mut bytes = b"\x01\x00\x0fRSS1\x01".to_vec();
+    bytes.extend_from_slice(&4096_u64.to_be_bytes());
+    bytes.extend_from_slice(&[0, 0]);
+    bytes
+}
+
+/// What a dialer knows of its session.
+#[derive(Clone, Copy)]
+pub struct Credentials {
+    pub id: [u8; 16],
+    pub secret: [u8; 32],
+}
+
+/// Says HELLO, and reads the WELCOME.
+pub async fn welcomed(io: &mut DuplexStream) -> Credentials {
+    io.write_all(&hello()).await.unwrap();
+    let mut welcome = [0; 64];
+    io.read_exact(&mut welcome).await.unwrap();
+    assert_eq!(welcome[..4], [2, 0, 61, 1]);
+    Credentials {
+        id: welcome[4..20].try_into().unwrap(),
+        secret: welcome[20..52].try_into().unwrap(),
+    }
+}
+
+impl Credentials {
+    pub fn resume(&self, epoch: u64) -> Vec<u8> {
+        let mut body = b"RSS1\x01".to_vec();
+        body.extend_from_slice(&self.id);
+        body.extend_from_slice(&epoch.to_be_bytes());
+        body.extend_from_slice(&0_u64.to_be_bytes());
+        body.extend_from_slice(&4096_u64.to_be_bytes());
+        body.extend_from_slice(&[0xa5; 16]);
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).unwrap();
+        mac.update(b"reconnecting-stream session 1 dialer");
+        mac.update(&body);
+        body.extend_from_slice(&mac.finalize().into_bytes());
+        let mut message = vec![3, 0, u8::try_from(body.len()).unwrap()];
+        message.extend_from_slice(&body);
+        message
+    }
+}
+
+/// The first byte of the answer, and the code if it is a REJECT.
+pub async fn answer(io: &mut DuplexStream) -> (u8, Option<u8>) {
+    let mut head = [0; 3];
+    io.read_exact(&mut head).await.unwrap();
+    let mut body = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+    io.read_exact(&mut body).await.unwrap();
+    (head[0], (head[0] == 5).then(|| body[1]))
+}
+
+/// A peer that sends the same bytes for ever, and takes everything.
+pub struct Flood {
+    pub first: Vec<u8>,
+    pub then: &'static [u8],
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.first.is_empty() {
+            self.first = self.then.repeat(100);
+        }
+        let n = self.first.len().min(buf.remaining());
+        buf.put_slice(&self.first[..n]);
+        self.first.drain(..n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
