@@ -224,6 +224,7 @@ impl Inner {
 
 /// Waits until the client has confirmed its session. The first call that sees it returns the stream.
 async fn confirmed(session: &Arc<Session>) -> io::Result<Accepted> {
+    let _waiting = Waiting::new(session);
     let mut changed = std::pin::pin!(session.changed.notified());
     loop {
         // Registered before the look.
@@ -240,6 +241,33 @@ async fn confirmed(session: &Arc<Session>) -> io::Result<Accepted> {
         }
         changed.as_mut().await;
         changed.set(session.changed.notified());
+    }
+}
+
+/// A call of `accept` that waits for the client. If it is dropped, its connection is dropped, too:
+/// the client resumes the session, and the call that accepts that connection returns it.
+struct Waiting<'a> {
+    session: &'a Session,
+    epoch: Option<u64>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(session: &'a Session) -> Self {
+        let epoch = session.lock().core().epoch();
+        Self { session, epoch }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let is_unseen = {
+            let inner = self.session.lock();
+            let epoch = inner.core().epoch();
+            !inner.was_accepted && epoch.is_some() && epoch == self.epoch
+        };
+        if let Some(handle) = self.session.handle().filter(|_| is_unseen) {
+            handle.reconnect();
+        }
     }
 }
 

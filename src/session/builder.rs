@@ -13,6 +13,7 @@ use super::options::SessionOptions;
 use super::protocol::{Dialer, MAX_METADATA};
 use super::shared::{End, Session};
 use super::stream::ResumableStream;
+use super::timer::Timer;
 use super::transport::{Connection, boxed};
 use crate::connect::{BoxConnector, Connect};
 use crate::link::{Event, Link, Settings};
@@ -143,7 +144,8 @@ where
             return Ok(run(session, link));
         }
         let mut dialing = Dialing::new(Link::lazy(connector, settings));
-        std::future::poll_fn(|cx| dialing.poll_first(cx)).await?;
+        let mut timer = Timer::default();
+        std::future::poll_fn(|cx| dialing.poll_first(cx, &session, &mut timer)).await?;
         Ok(spawn(session, dialing))
     }
 

@@ -11,7 +11,7 @@ use super::driver::Connections;
 use super::error::SessionLost;
 use super::protocol::{Answered, Reason};
 use super::shared::{End, Session};
-use super::timer::now;
+use super::timer::{Timer, now};
 use super::transport::{BoxTransport, Connection, broken, read_handshake, write_handshake};
 use crate::connect::BoxConnector;
 use crate::error::Permanent;
@@ -71,8 +71,17 @@ impl Dialing {
         self.link.handle()
     }
 
-    /// Drives the link to its first connection.
-    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Drives the link to its first connection, and waits for as long as the server asks for.
+    pub(super) fn poll_first(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &Session,
+        timer: &mut Timer,
+    ) -> Poll<io::Result<()>> {
+        while session.lock().is_busy(now()) {
+            let until = session.lock().busy_until;
+            ready!(timer.poll(cx, now(), until));
+        }
         let link = self.link.as_mut();
         link.register_and_check(Role::Read, cx.waker(), || false);
         let connected = ready!(self.link.as_mut().poll_connected(Role::Read));

@@ -51,8 +51,8 @@ pub(super) struct Inner {
     pub(super) is_over: bool,
     /// The halves that the application has.
     owners: u8,
-    /// The application has dropped its end without a shutdown while there was no connection: the
-    /// peer is told at the next one.
+    /// The application of a dialer has dropped its end without a shutdown: the peer is told when
+    /// the driver writes the next time.
     pub(super) is_abandoned: bool,
     /// The error that ended the session at this end.
     pub(super) source: Option<Arc<io::Error>>,
@@ -251,8 +251,8 @@ impl Inner {
         self.driver.take()
     }
 
-    /// The application has dropped its end. Without a shutdown the session is reset; a dialer that
-    /// has no connection tells the acceptor at the next one.
+    /// The application has dropped its end. Without a shutdown the session is reset; a dialer tells
+    /// the acceptor on its connection, or on the next one if it has none.
     pub(super) fn on_dropped(&mut self) {
         let may_connect = match &self.end {
             End::Dialer(dialer) => dialer.id().is_some(),
@@ -260,14 +260,14 @@ impl Inner {
         };
         if self.core().send().is_finished() {
             self.discard_unread();
-        } else if may_connect && self.core().epoch().is_none() {
+        } else if may_connect {
             self.is_abandoned = true;
         } else {
             self.abort(Reason::PeerReset, None);
         }
     }
 
-    /// Tells the peer that the application was dropped while there was no connection.
+    /// Tells the peer that the application was dropped.
     pub(super) fn tell_of_drop(&mut self) {
         if self.is_abandoned {
             self.abort(Reason::PeerReset, None);
