@@ -28,7 +28,7 @@ fn unindented(code: &str) -> String {
 #[test]
 fn every_block_of_code_is_in_this_file() {
     let blocks = blocks("rust");
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     let this_file = unindented(THIS_FILE);
     for block in blocks {
         assert!(this_file.contains(&block), "not in this file:\n{block}");
@@ -77,5 +77,17 @@ async fn messages() -> Result<()> {
         .connect()
         .await?;
     lines.send("a line").await?;
+    Ok(())
+}
+
+#[cfg(feature = "session")]
+#[expect(dead_code)]
+#[rustfmt::skip]
+async fn sessions(address: std::net::SocketAddr) -> Result<()> {
+    use reconnecting_stream::{ResumableListener, ResumableStream};
+
+    let listener = ResumableListener::bind("0.0.0.0:7000").await?; // the server
+    let stream = ResumableStream::connect(move || TcpStream::connect(address)).await?;
+    drop((listener, stream));
     Ok(())
 }

@@ -130,8 +130,9 @@ impl Connections for AcceptedConnections {
     }
 
     fn end(&mut self, session: &Session) {
-        self.connection = None;
-        self.shared.publish(State::Closed);
+        // Before the connection is dropped, which may panic.
         self.table.remove(session);
+        self.shared.publish(State::Closed);
+        self.connection = None;
     }
 }

@@ -37,7 +37,10 @@ pub(super) async fn handshake(
     match answered {
         Answered::Attached(epoch) => Ok(Connection::new(io, epoch, early)),
         // The driver finds the session complete, and closes the connection.
-        Answered::Complete => Ok(Connection::new(io, 0, Vec::new())),
+        Answered::Complete => {
+            let epoch = session.lock().core().epoch();
+            Ok(Connection::new(io, epoch.unwrap_or(0), Vec::new()))
+        }
         Answered::Busy { retry_after } => {
             let retry_after = Duration::from_millis(retry_after.into());
             session.lock().busy_until = now().checked_add(retry_after);
@@ -75,9 +78,9 @@ impl Dialing {
         session: &Session,
         timer: &mut Timer,
     ) -> Poll<io::Result<()>> {
-        while is_busy(session, now()) {
+        while session.lock().is_busy(now()) {
             let until = session.lock().busy_until;
-            ready!(timer.poll(cx, until));
+            ready!(timer.poll(cx, now(), until));
         }
         let link = self.link.as_mut();
         link.register_and_check(Role::Read, cx.waker(), || false);
@@ -123,7 +126,7 @@ impl Connections for Dialing {
         session: &Session,
         now: Instant,
     ) -> Poll<Option<&mut Connection>> {
-        if is_busy(session, now) && self.link.get_ref().is_none() {
+        if self.link.get_ref().is_none() && session.lock().is_busy(now) {
             return Poll::Pending;
         }
         let unavailable = loop {
@@ -165,13 +168,6 @@ impl Connections for Dialing {
             self.link.as_mut().close(Some(Role::Read));
         }
     }
-}
-
-/// Returns whether the server has asked to wait for longer.
-fn is_busy(session: &Session, now: Instant) -> bool {
-    let mut inner = session.lock();
-    inner.busy_until = inner.busy_until.filter(|at| now < *at);
-    inner.busy_until.is_some()
 }
 
 impl fmt::Debug for Dialing {

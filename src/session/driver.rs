@@ -108,8 +108,11 @@ impl<C: Connections> Driver<C> {
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
         let now = now();
         self.connections.execute_commands(cx, &self.session, now);
-        self.handle_timeouts(now);
-        if self.has_closed(now) {
+        let is_due = self.timer.is_due(now);
+        if is_due {
+            self.handle_timeouts(now);
+        }
+        if (is_due || !self.connections.has_connection()) && self.has_closed(now) {
             return Round::End;
         }
         let poll = self.connections.poll_connection(cx, &self.session, now);
@@ -135,6 +138,16 @@ impl<C: Connections> Driver<C> {
                 Round::Again
             }
             Err(cause) => self.lose(now, cause),
+        }
+    }
+
+    /// Ends the connection after a panic of foreign code. The session stays.
+    fn on_panic(&mut self) {
+        tracing::error!(target: report::TARGET, "a connection, a connector or an observer panicked");
+        if self.connections.has_connection() {
+            let cause = io::Error::other("the connection panicked");
+            // The observer may panic again.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.lose(now(), cause)));
         }
     }
 
@@ -217,7 +230,7 @@ impl<C: Connections> Driver<C> {
         self.begin_to_close(now);
         let own = self.connections.timeout(&self.session);
         let all = [at, own, self.close_at, self.linger_until, self.idle_at];
-        match self.timer.poll(cx, all.into_iter().flatten().min()) {
+        match self.timer.poll(cx, now, all.into_iter().flatten().min()) {
             Poll::Ready(()) => Round::Again,
             Poll::Pending => Round::Wait,
         }
@@ -237,12 +250,7 @@ impl<C: Connections> Future for Driver<C> {
                 Ok(Round::Again) => {}
                 Ok(Round::Wait) => return Poll::Pending,
                 Ok(Round::End) => return Poll::Ready(()),
-                Err(_) => {
-                    tracing::error!(target: report::TARGET, "a connection or a connector panicked");
-                    if this.connections.has_connection() {
-                        this.lose(now(), io::Error::other("the connection panicked"));
-                    }
-                }
+                Err(_) => this.on_panic(),
             }
         }
         cx.waker().wake_by_ref();
@@ -260,8 +268,12 @@ impl<C: Connections> Drop for Driver<C> {
             inner.core_mut().detach(now());
             inner.incoming.take()
         });
-        drop(dropped);
-        self.connections.end(&self.session);
+        // A connection and an observer are foreign code, and a panic while another one unwinds would
+        // end the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            drop(dropped);
+            self.connections.end(&self.session);
+        }));
         report::ended(&self.span, &self.session);
     }
 }

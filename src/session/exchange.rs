@@ -1,11 +1,11 @@
 //! Moves bytes between a connection and its session.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::protocol::ProtocolError;
-use super::shared::Session;
+use super::shared::{Inner, Session};
 use super::transport::{self, Connection, broken};
 
 /// The reads and the writes of one exchange, so that neither direction keeps the other one waiting.
@@ -90,34 +90,18 @@ fn write(
 ) -> io::Result<(bool, bool)> {
     let mut has_written = false;
     for _ in 0..WRITES {
-        let step = session.update(|inner| {
-            // What is to be sent is for the connection that has replaced this one.
-            if inner.incoming.is_some() {
-                return Poll::Ready((Err(replaced()), false, None));
-            }
-            inner.tell_of_drop();
-            let Some(transmit) = inner.core_mut().poll_transmit() else {
-                let is_closing = inner.core().is_closing();
-                let dropped = inner.park_driver(cx, false);
-                return Poll::Ready((Ok(None), is_closing, dropped));
-            };
-            match transport::poll_write(&mut connection.io, cx, transmit.slices) {
-                Poll::Ready(written) => {
-                    let written = written.inspect(|n| inner.core_mut().advance(*n));
-                    Poll::Ready((written.map(Some), false, None))
-                }
-                Poll::Pending => {
-                    drop(inner.park_driver(cx, true));
-                    Poll::Pending
-                }
-            }
-        });
-        let Poll::Ready((written, is_closing, _dropped)) = step else {
-            return Ok((has_written, true));
-        };
-        match written? {
-            Some(_) => (has_written, connection.is_unflushed) = (true, true),
-            None => {
+        let mut dropped = None;
+        let wrote = session.update(|inner| write_batch(inner, connection, cx, &mut dropped));
+        // A waker is foreign code: it is dropped without the lock.
+        drop(dropped);
+        let (written, step) = wrote?;
+        if written {
+            (has_written, connection.is_unflushed) = (true, true);
+        }
+        match step {
+            Step::More => {}
+            Step::Blocked => return Ok((has_written, true)),
+            Step::Idle { is_closing } => {
                 flush(connection, cx, is_closing)?;
                 return Ok((has_written, true));
             }
@@ -126,9 +110,50 @@ fn write(
     Ok((has_written, false))
 }
 
-/// The error of a connection that another one has replaced.
-fn replaced() -> io::Error {
-    broken(ProtocolError::StaleConnection)
+/// What follows a batch of frames.
+enum Step {
+    More,
+    /// The connection takes no more now, and wakes the driver.
+    Blocked,
+    /// There is nothing to write, and the application wakes the driver.
+    Idle {
+        is_closing: bool,
+    },
+}
+
+/// Writes what is to be sent, up to one payload. Returns whether something was written. The driver
+/// is registered in the same step that finds nothing more to do, so that no change is missed.
+fn write_batch(
+    inner: &mut Inner,
+    connection: &mut Connection,
+    cx: &mut Context<'_>,
+    dropped: &mut Option<Waker>,
+) -> io::Result<(bool, Step)> {
+    // Another thread may just have resumed the session: what is to be sent is not for this
+    // connection then.
+    if !inner.is_current(connection.epoch) {
+        return Err(broken(ProtocolError::StaleConnection));
+    }
+    inner.tell_of_drop();
+    let mut has_written = false;
+    loop {
+        let Some(transmit) = inner.core_mut().poll_transmit() else {
+            let is_closing = inner.core().is_closing();
+            *dropped = inner.park_driver(cx, false);
+            return Ok((has_written, Step::Idle { is_closing }));
+        };
+        if has_written {
+            return Ok((has_written, Step::More));
+        }
+        match transport::poll_write(&mut connection.io, cx, transmit.slices) {
+            Poll::Ready(written) => inner.core_mut().advance(written?),
+            Poll::Pending => {
+                *dropped = inner.park_driver(cx, true);
+                return Ok((has_written, Step::Blocked));
+            }
+        }
+        has_written = true;
+    }
 }
 
 /// Flushes what was written, and shuts the connection down once its session has ended.

@@ -193,6 +193,21 @@ impl Inner {
         self.core().outcome().is_some()
     }
 
+    /// Returns whether the acceptor has asked the dialer to wait until later than now.
+    pub(super) fn is_busy(&mut self, now: Instant) -> bool {
+        self.busy_until = self.busy_until.filter(|at| now < *at);
+        self.busy_until.is_some()
+    }
+
+    /// Returns whether the connection of this epoch is the session's. The last one of a session that
+    /// has ended is, too.
+    pub(super) fn is_current(&self, epoch: u64) -> bool {
+        match self.core().epoch() {
+            Some(current) => current == epoch,
+            None => self.has_ended() && self.incoming.is_none(),
+        }
+    }
+
     /// Returns the error of a session that is lost.
     pub(super) fn lost(&self) -> Option<SessionLost> {
         match self.core().outcome()? {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
 /// Returns the time, on Tokio's clock.
@@ -22,6 +23,8 @@ pub(super) fn deadline(limit: Duration) -> tokio::time::Instant {
 
 /// A timer that is set again and again. It is moved only to an earlier time: a later one is set when
 /// it fires, because most of them are moved again before.
+///
+/// It has one task, so that it is polled only when it is set.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -29,22 +32,34 @@ pub(super) struct Timer {
 }
 
 impl Timer {
+    /// Returns whether the time that it was set to is over, or whether it is not set.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.armed.is_none_or(|armed| armed <= now)
+    }
+
     /// Registers the task for this time at the latest. Ready if it is over.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        at: Option<Instant>,
+    ) -> Poll<()> {
         let Some(at) = at else {
             return Poll::Pending;
         };
-        if self.armed.is_none_or(|armed| at < armed) {
-            self.armed = Some(at);
-            match &mut self.sleep {
-                Some(sleep) => sleep.as_mut().reset(at.into()),
-                None => self.sleep = Some(Box::pin(sleep_until(at.into()))),
-            }
-        }
-        let Some(sleep) = &mut self.sleep else {
+        let is_early = self.armed.is_some_and(|armed| now < armed && armed <= at);
+        if is_early {
             return Poll::Pending;
-        };
-        ready!(sleep.as_mut().poll(cx));
+        }
+        self.armed = Some(at);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(at.into())));
+        sleep.as_mut().reset(at.into());
+        // Without the budget of the task: a poll that it refuses does not register the task, and
+        // this timer is not polled again before it is over.
+        let mut sleep = unconstrained(sleep.as_mut());
+        ready!(Pin::new(&mut sleep).poll(cx));
         self.armed = None;
         Poll::Ready(())
     }

@@ -33,11 +33,20 @@ impl Inner {
         let core = self.core();
         self.has_ended()
             || match what {
-                // Not for every byte, so that writes stay large.
-                WaitsFor::Room => core.send().room() >= core.options().send_buffer.div_ceil(4),
+                WaitsFor::Room => self.is_writable(),
                 WaitsFor::Flush => core.is_flushed(),
                 WaitsFor::Shutdown => core.send().is_complete(),
             }
+    }
+
+    /// Returns whether a writer that waits is woken: not for every byte, so that writes stay large,
+    /// but always if no more room comes by itself.
+    fn is_writable(&self) -> bool {
+        let core = self.core();
+        let room = core.send().room();
+        let is_much = room >= core.options().send_buffer.div_ceil(4);
+        let can_send = core.epoch().is_some() && core.send().next_data().is_some();
+        room > 0 && (is_much || !can_send)
     }
 
     /// Takes the wakers of the tasks that need not wait any more.

@@ -1,168 +1,144 @@
-//! How sessions end: dropped, closed, shut down.
+//! How a session ends: with every byte, or with an error at both ends.
 
 use std::time::Duration;
 
-use reconnecting_stream::{ResumableStream, SessionLost, SessionLostReason};
+use reconnecting_stream::SessionLostReason::{Closed, Expired, PeerReset, Rejected};
+use reconnecting_stream::{SessionLost, SessionOptions, Sessions, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
 
-use crate::support::{Network, cut, pair, reason, settle, small, soon};
-
-/// Checks that what had arrived is read first, and then the loss, and never an end.
-async fn check_lost(stream: &mut ResumableStream, expected: SessionLostReason) {
-    let mut bytes = [0; 5];
-    soon(stream.read_exact(&mut bytes)).await.unwrap();
-    assert_eq!(&bytes, b"first");
-    for _ in 0..3 {
-        let error = soon(stream.read(&mut bytes)).await.unwrap_err();
-        assert_eq!(reason(&error), Some(expected));
-    }
-    for error in [
-        stream.write(b"x").await.unwrap_err(),
-        stream.flush().await.unwrap_err(),
-        stream.shutdown().await.unwrap_err(),
-        stream.acknowledged().await.unwrap_err(),
-    ] {
-        assert_eq!(reason(&error), Some(expected));
-    }
-}
+use crate::support::{Server, options, pattern, reason};
 
 #[tokio::test(start_paused = true)]
-async fn a_drop_without_a_shutdown_resets_the_peer() {
-    for client_drops in [true, false] {
-        let (client, server, network) = pair().await;
-        let (mut dropped, mut left) = match client_drops {
-            true => (client, server),
-            false => (server, client),
-        };
-        dropped.write_all(b"first").await.unwrap();
-        soon(dropped.acknowledged()).await.unwrap();
-        drop(dropped);
-        check_lost(&mut left, SessionLostReason::PeerReset).await;
-        soon(network.sessions().shutdown(Duration::MAX)).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_drop_without_a_shutdown_while_detached_resets_the_peer() {
-    for client_drops in [true, false] {
-        let (mut client, mut server, network) = pair().await;
-        client.write_all(b"first").await.unwrap();
-        server.write_all(b"first").await.unwrap();
+async fn a_stream_that_is_dropped_without_a_shutdown_is_an_error_for_the_peer() {
+    let (server, mut streams) = Server::new(options());
+    for drops_client in [true, false] {
+        let (mut client, mut accepted) = server.begin(&mut streams).await;
+        client.write_all(b"tail").await.unwrap();
+        accepted.write_all(b"tail").await.unwrap();
         client.acknowledged().await.unwrap();
-        server.acknowledged().await.unwrap();
-        cut(&client, &network).await;
-        let (dropped, mut left) = match client_drops {
-            true => (client, server),
-            false => (server, client),
+        accepted.acknowledged().await.unwrap();
+        let (dropped, mut kept) = match drops_client {
+            true => (client, accepted),
+            false => (accepted, client),
         };
         drop(dropped);
-        network.go_down(false);
-        check_lost(&mut left, SessionLostReason::PeerReset).await;
-        soon(network.sessions().shutdown(Duration::MAX)).await;
+        let mut bytes = Vec::new();
+        let error = kept.read_to_end(&mut bytes).await.unwrap_err();
+        assert_eq!(
+            (bytes.as_slice(), reason(&error)),
+            (&b"tail"[..], PeerReset)
+        );
+        assert_eq!(reason(&kept.write_all(b"x").await.unwrap_err()), PeerReset);
+    }
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(server.sessions.lock().unwrap().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drop_while_there_is_no_connection_is_told_at_the_next_one() {
+    let (server, mut streams) = Server::new(options());
+    for drops_client in [true, false] {
+        let (client, accepted) = server.begin(&mut streams).await;
+        server.refuse(true);
+        server.cut();
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(accepted.state(), State::Detached);
+        let (dropped, mut kept) = match drops_client {
+            true => (client, accepted),
+            false => (accepted, client),
+        };
+        drop(dropped);
+        server.refuse(false);
+        let error = kept.read_u8().await.unwrap_err();
+        assert_eq!(reason(&error), PeerReset, "drops_client: {drops_client}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drop_after_a_shutdown_delivers_everything() {
-    for is_detached in [true, false] {
-        for client_drops in [true, false] {
-            let (client, server, network) = pair().await;
-            if is_detached {
-                cut(&client, &network).await;
-            }
-            let (mut dropped, mut left) = match client_drops {
-                true => (client, server),
-                false => (server, client),
-            };
-            dropped.write_all(&[7; 10_000]).await.unwrap();
-            let shutdown = tokio::time::timeout(Duration::ZERO, dropped.shutdown());
-            let _ = shutdown.await;
-            drop(dropped);
-            settle().await;
-            network.go_down(false);
-            let mut bytes = Vec::new();
-            soon(left.read_to_end(&mut bytes)).await.unwrap();
-            assert_eq!(bytes.len(), 10_000);
-            soon(left.shutdown()).await.unwrap();
-            drop(left);
-            soon(network.sessions().shutdown(Duration::MAX)).await;
-        }
-    }
+async fn what_was_written_before_a_shutdown_and_a_drop_arrives() {
+    let (server, mut streams) = Server::new(options());
+    let (mut client, mut accepted) = server.begin(&mut streams).await;
+    let bytes = pattern(0..300_000);
+    client.write_all(&bytes).await.unwrap();
+    // The shutdown is begun and not waited for.
+    assert!(timeout(Duration::ZERO, client.shutdown()).await.is_err());
+    drop(client);
+    server.cut();
+    let mut received = Vec::new();
+    accepted.read_to_end(&mut received).await.unwrap();
+    assert!(received == bytes);
+    accepted.shutdown().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_gives_both_ends_the_loss_behind_what_had_arrived() {
-    for client_closes in [true, false] {
-        let (mut client, mut server, network) = pair().await;
-        client.write_all(b"first").await.unwrap();
-        server.write_all(b"first").await.unwrap();
-        client.acknowledged().await.unwrap();
-        server.acknowledged().await.unwrap();
-        match client_closes {
+async fn a_session_that_is_closed_by_a_handle_is_lost_at_both_ends() {
+    let (server, mut streams) = Server::new(options());
+    for closes_client in [true, false] {
+        let (mut client, mut accepted) = server.begin(&mut streams).await;
+        match closes_client {
             true => client.handle().close(),
-            false => server.handle().close(),
+            false => accepted.handle().close(),
         }
-        check_lost(&mut client, SessionLostReason::Closed).await;
-        check_lost(&mut server, SessionLostReason::Closed).await;
-        settle().await;
-        assert!(network.sessions().is_empty());
+        assert_eq!(reason(&client.read_u8().await.unwrap_err()), Closed);
+        assert_eq!(reason(&accepted.read_u8().await.unwrap_err()), Closed);
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(client.state(), State::Closed);
+        assert_eq!(accepted.state(), State::Closed);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_shuts_down_ends_sessions_after_the_deadline_and_remembers_them() {
-    let (mut client, mut server, network) = pair().await;
-    let (mut detached, _server, _) = pair_of(&network).await;
-    detached
-        .handle()
-        .mark_lost(std::io::ErrorKind::TimedOut.into());
-    soon(network.sessions().shutdown(Duration::from_secs(5))).await;
-    assert!(network.sessions().is_empty());
-    for stream in [&mut client, &mut server, &mut detached] {
-        let error = soon(stream.read_u8()).await.unwrap_err();
-        assert_eq!(reason(&error), Some(SessionLostReason::Closed));
-    }
-    let error = network.builder().connect().await.unwrap_err();
-    assert_eq!(
-        SessionLost::find(&error).unwrap().reason,
-        SessionLostReason::Closed
-    );
-}
-
-async fn pair_of(network: &Network) -> (ResumableStream, ResumableStream, ()) {
-    // The streams of the first pair are not returned here, so a second network would be another
-    // server. The stream is made over the same sessions.
-    let (near, far) = tokio::io::duplex(4096);
-    let sessions = network.sessions();
-    let accept = tokio::spawn(async move { sessions.accept(far).await });
-    let mut first = Some(near);
-    let network = network.clone();
-    let connector = move || {
-        std::future::ready(match first.take() {
-            Some(near) => Ok(crate::support::Pipe::new(near, (usize::MAX, usize::MAX))),
-            None => network.dial(),
-        })
-    };
-    let client = ResumableStream::builder(connector).options(small());
-    let client = client.connect().await.unwrap();
-    match accept.await.unwrap().unwrap() {
-        reconnecting_stream::Accepted::New(server) => (client, server, ()),
-        accepted => panic!("{accepted:?}"),
-    }
+async fn an_outage_that_is_longer_than_the_time_to_live_is_an_error_at_both_ends() {
+    let time_to_live = Duration::from_secs(30);
+    let (server, mut streams) = Server::new(options().time_to_live(time_to_live));
+    let (mut client, mut accepted) = server.begin(&mut streams).await;
+    server.refuse(true);
+    server.cut();
+    client.write_all(b"lost").await.unwrap();
+    let began = tokio::time::Instant::now();
+    let error = client.read_u8().await.unwrap_err();
+    assert_eq!(reason(&error), Expired);
+    assert_eq!(SessionLost::find(&error).unwrap().unacknowledged, 4);
+    assert_eq!(reason(&accepted.read_u8().await.unwrap_err()), Expired);
+    assert!(began.elapsed() < time_to_live + Duration::from_secs(1));
+    assert_eq!(server.sessions.lock().unwrap().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_shuts_down_waits_for_sessions_that_end() {
-    let (mut client, mut server, network) = pair().await;
-    let sessions = network.sessions();
-    let shutdown = tokio::spawn(async move { sessions.shutdown(Duration::from_secs(60)).await });
-    settle().await;
-    client.handle().reconnect();
-    client.write_all(b"first").await.unwrap();
-    let mut bytes = [0; 5];
-    server.read_exact(&mut bytes).await.unwrap();
-    let (a, b) = tokio::join!(client.shutdown(), server.shutdown());
-    a.and(b).unwrap();
-    soon(shutdown).await.unwrap();
-    assert!(network.sessions().is_empty());
+async fn a_server_that_does_not_know_the_session_ends_it_at_the_client() {
+    let (server, mut streams) = Server::new(options());
+    let (mut client, _accepted) = server.begin(&mut streams).await;
+    client.write_all(b"lost").await.unwrap();
+    // Another process, behind the same address.
+    *server.sessions.lock().unwrap() = Sessions::new(SessionOptions::new());
+    server.cut();
+    let error = client.read_u8().await.unwrap_err();
+    assert_eq!(reason(&error), Rejected);
+    assert_eq!(client.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_gets_the_end_only_behind_every_byte() {
+    let (server, mut streams) = Server::new(options());
+    for cut in 0..40 {
+        let (mut client, mut accepted) = server.begin(&mut streams).await;
+        let bytes = pattern(0..100 * cut);
+        client.write_all(&bytes).await.unwrap();
+        if cut % 2 == 0 {
+            server.cut();
+        }
+        let (shut_down, received) = tokio::join!(client.shutdown(), async {
+            let mut received = Vec::new();
+            accepted.read_to_end(&mut received).await.map(|_| received)
+        });
+        shut_down.unwrap();
+        assert!(received.unwrap() == bytes);
+        let mut rest = [0; 8];
+        let (shut_down, end) = tokio::join!(accepted.shutdown(), client.read(&mut rest));
+        shut_down.unwrap();
+        assert_eq!(end.unwrap(), 0);
+    }
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(server.sessions.lock().unwrap().len(), 0);
 }

@@ -1,19 +1,17 @@
 //! Sessions: `ResumableStream`, `ResumableListener`, `Sessions`.
 #![cfg(all(feature = "net", feature = "session"))]
 
-#[cfg(all(feature = "codec", feature = "testing"))]
-mod adapters;
-mod attacks;
 mod basics;
-mod cancelled;
 mod endings;
-mod histories;
+mod faults;
 mod limits;
-mod silence;
+mod losses;
+#[cfg(feature = "serde")]
+mod options;
+mod panics;
 mod support;
-#[allow(dead_code, missing_docs, unreachable_pub)]
-#[path = "../support/task.rs"]
-mod task;
-mod time;
-mod transfer;
-mod wire;
+#[cfg(feature = "rustls")]
+#[path = "../support/tls.rs"]
+mod tls;
+#[cfg(feature = "codec")]
+mod transports;

@@ -1,206 +1,156 @@
-//! A server without sockets: its connections are pairs of pipes that can be cut anywhere.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+//! A server in memory, and connections to it that a test cuts.
 
 use std::future::Future;
-use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use reconnecting_stream::{
-    Accepted, Backoff, Policy, ResumableBuilder, ResumableStream, SessionLost, SessionLostReason,
-    SessionOptions, Sessions,
+    Accepted, Backoff, Policy, ResumableStream, SessionLost, SessionLostReason, SessionOptions,
+    Sessions,
 };
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
-/// A pipe that fails after some bytes in each direction.
-pub struct Pipe {
-    io: DuplexStream,
-    to_read: usize,
-    to_write: usize,
-}
-
-impl Pipe {
-    pub fn new(io: DuplexStream, (to_read, to_write): (usize, usize)) -> Self {
-        Self {
-            io,
-            to_read,
-            to_write,
-        }
-    }
-}
-
-impl AsyncRead for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.to_read == 0 {
-            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
-        }
-        let mut part = buf.take(self.to_read);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut part))?;
-        let n = part.filled().len();
-        self.to_read -= n;
-        // A session's buffers are initialized, so this overwrites nothing.
-        buf.initialize_unfilled_to(n);
-        buf.advance(n);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.to_write == 0 {
-            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
-        }
-        let part = buf.len().min(self.to_write);
-        let n = ready!(Pin::new(&mut self.io).poll_write(cx, &buf[..part]))?;
-        self.to_write -= n;
-        Poll::Ready(Ok(n))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// After how many bytes the next connection fails, read and written by the client.
-pub type Cuts = Arc<Mutex<dyn FnMut() -> (usize, usize) + Send>>;
-
-/// A server, and the network in front of it.
+/// A server whose sessions arrive in a channel. Each connection is relayed in memory, so that a test
+/// can cut it.
 #[derive(Clone)]
-pub struct Network {
-    /// The server that accepts the next connection.
-    pub sessions: Arc<Mutex<Sessions>>,
-    pub is_down: Arc<AtomicBool>,
-    pub dials: Arc<AtomicUsize>,
-    pub size: usize,
-    cuts: Cuts,
+pub(crate) struct Server {
+    pub(crate) sessions: Arc<Mutex<Sessions>>,
     sender: mpsc::UnboundedSender<ResumableStream>,
+    relays: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    refuses: Arc<AtomicBool>,
+    /// A relay cuts its connection after so many bytes from the client.
+    pub(crate) cut_after: Arc<Mutex<Option<NextCut>>>,
 }
 
-pub type Streams = mpsc::UnboundedReceiver<ResumableStream>;
+/// After how many bytes the next connection is cut.
+pub(crate) type NextCut = Box<dyn FnMut() -> usize + Send>;
 
-impl Network {
-    pub fn new(options: SessionOptions) -> (Self, Streams) {
-        Self::with_cuts(options, || (usize::MAX, usize::MAX))
-    }
+pub(crate) type Streams = mpsc::UnboundedReceiver<ResumableStream>;
 
-    pub fn with_cuts(
-        options: SessionOptions,
-        cuts: impl FnMut() -> (usize, usize) + Send + 'static,
-    ) -> (Self, Streams) {
+impl Server {
+    pub(crate) fn new(options: SessionOptions) -> (Self, Streams) {
         let (sender, streams) = mpsc::unbounded_channel();
-        let network = Self {
+        let server = Self {
             sessions: Arc::new(Mutex::new(Sessions::new(options))),
-            is_down: Arc::default(),
-            dials: Arc::default(),
-            size: 4096,
-            cuts: Arc::new(Mutex::new(cuts)),
             sender,
+            relays: Arc::default(),
+            refuses: Arc::default(),
+            cut_after: Arc::default(),
         };
-        (network, streams)
+        (server, streams)
     }
 
-    pub fn sessions(&self) -> Sessions {
-        self.sessions.lock().unwrap().clone()
-    }
-
-    pub fn go_down(&self, is_down: bool) {
-        self.is_down.store(is_down, Ordering::SeqCst);
-    }
-
-    pub fn dials(&self) -> usize {
-        self.dials.load(Ordering::SeqCst)
-    }
-
-    /// Returns the client's end of a connection that the server accepts.
-    pub fn dial(&self) -> io::Result<Pipe> {
-        self.dials.fetch_add(1, Ordering::SeqCst);
-        if self.is_down.load(Ordering::SeqCst) {
-            return Err(ErrorKind::ConnectionRefused.into());
-        }
-        let (client, server) = tokio::io::duplex(self.size);
-        let (sessions, sender) = (self.sessions(), self.sender.clone());
-        tokio::spawn(async move {
-            if let Ok(Accepted::New(stream)) = sessions.accept(server).await {
-                let _ = sender.send(stream);
+    /// Connects: the client's end of a connection.
+    pub(crate) fn connect(&self) -> impl Future<Output = io::Result<DuplexStream>> + Send + use<> {
+        let server = self.clone();
+        async move {
+            if server.refuses.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::ConnectionRefused.into());
             }
-        });
-        let cuts = (self.cuts.lock().unwrap())();
-        Ok(Pipe::new(client, cuts))
+            let (client, near) = duplex(4096);
+            let (far, accepted) = duplex(4096);
+            let most = server.cut_after.lock().unwrap().as_mut().map(|next| next());
+            let relay = tokio::spawn(relay(near, far, most.unwrap_or(usize::MAX)));
+            server.relays.lock().unwrap().push(relay);
+            let sessions = server.sessions.lock().unwrap().clone();
+            tokio::spawn(async move {
+                if let Ok(Accepted::New(stream)) = sessions.accept(accepted).await {
+                    let _ = server.sender.send(stream);
+                }
+            });
+            Ok(client)
+        }
     }
 
-    pub fn builder(
-        &self,
-    ) -> ResumableBuilder<
-        impl FnMut() -> std::future::Ready<io::Result<Pipe>> + Send + 'static + use<>,
-    > {
-        let network = self.clone();
-        let backoff = Backoff::constant(Duration::from_millis(10));
-        ResumableStream::builder(move || std::future::ready(network.dial()))
-            .policy(Policy::default().backoff(backoff).max_attempts(None))
-            .options(small())
+    /// Cuts all connections.
+    pub(crate) fn cut(&self) {
+        let relays = std::mem::take(&mut *self.relays.lock().unwrap());
+        relays.into_iter().for_each(|relay| relay.abort());
     }
-}
 
-/// Small buffers, so that everything fills up and wraps.
-pub const fn small() -> SessionOptions {
-    SessionOptions::new()
-        .send_buffer(16 * 1024)
-        .receive_window(16 * 1024)
-        .frame_payload(1500)
-        .max_resumes_per_second(u32::MAX)
-}
+    /// Refuses connections, or accepts them again.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
+    }
 
-/// Returns both ends of a session.
-pub async fn pair() -> (ResumableStream, ResumableStream, Network) {
-    let (network, mut streams) = Network::new(small());
-    let client = network.builder().connect().await.unwrap();
-    let server = streams.recv().await.unwrap();
-    (client, server, network)
-}
+    /// Waits until no session is left.
+    pub(crate) async fn drained(&self) {
+        while !self.sessions.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 
-/// Cuts the connection, and lets no other one through.
-pub async fn cut(client: &ResumableStream, network: &Network) {
-    network.go_down(true);
-    client.handle().reconnect();
-    settle().await;
-}
-
-/// Lets all tasks run until they wait.
-pub async fn settle() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
+    /// Begins a session: both its ends.
+    pub(crate) async fn begin(&self, streams: &mut Streams) -> (ResumableStream, ResumableStream) {
+        let server = self.clone();
+        let client = ResumableStream::builder(move || server.connect())
+            .policy(quick())
+            .connect()
+            .await
+            .unwrap();
+        (client, streams.recv().await.unwrap())
     }
 }
 
-/// The reason of a session that is lost.
-pub fn reason(error: &io::Error) -> Option<SessionLostReason> {
-    Some(SessionLost::find(error)?.reason)
+/// Dials again after 1 ms, for ever.
+pub(crate) fn quick() -> Policy {
+    Policy::default()
+        .backoff(Backoff::constant(Duration::from_millis(1)))
+        .max_attempts(None)
 }
 
-/// Long enough for a busy machine. No test takes that long unless it hangs.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(3600), future)
-        .await
-        .expect("it hangs")
+/// Options of a server that lets its sessions be resumed as often as a test cuts them.
+pub(crate) fn options() -> SessionOptions {
+    SessionOptions::new().max_resumes_per_second(1_000_000)
 }
 
-pub fn byte(seed: u64, offset: usize) -> u8 {
-    let mixed = (offset as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    u8::try_from(mixed >> 56).unwrap()
+/// Relays both directions until one ends, or the client has sent so many bytes.
+async fn relay(near: DuplexStream, far: DuplexStream, most: usize) {
+    let ((from_client, to_client), (from_server, to_server)) = (split(near), split(far));
+    let up = tokio::spawn(pump(from_client, to_server, most));
+    let down = tokio::spawn(pump(from_server, to_client, usize::MAX));
+    let guard = Guard([up.abort_handle(), down.abort_handle()]);
+    let _ = futures::future::select(up, down).await;
+    drop(guard);
+}
+
+/// Ends what a relay runs when the relay is aborted.
+struct Guard([tokio::task::AbortHandle; 2]);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+}
+
+async fn pump(mut from: ReadHalf<DuplexStream>, mut to: WriteHalf<DuplexStream>, mut most: usize) {
+    let mut buffer = [0; 1024];
+    while most > 0 {
+        let n = buffer.len().min(most);
+        match from.read(&mut buffer[..n]).await {
+            Ok(n) if n > 0 => {
+                most -= n;
+                if to.write_all(&buffer[..n]).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// The reason for which a session is lost.
+pub(crate) fn reason(error: &io::Error) -> SessionLostReason {
+    let lost = SessionLost::find(error);
+    lost.unwrap_or_else(|| panic!("no loss: {error}")).reason
+}
+
+/// Bytes that tell their offset.
+pub(crate) fn pattern(range: std::ops::Range<usize>) -> Vec<u8> {
+    let byte = |offset: usize| offset.wrapping_mul(31) ^ (offset >> 8);
+    range.map(|offset| byte(offset).to_le_bytes()[0]).collect()
 }

@@ -120,7 +120,9 @@ async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
                 waits += 1;
             }
             if to_read > 0 {
-                let mut buf = tokio::io::ReadBuf::new(&mut buffer);
+                // Not beyond it: the peer's answer follows.
+                let most = buffer.len().min(to_read);
+                let mut buf = tokio::io::ReadBuf::new(&mut buffer[..most]);
                 match Pin::new(&mut *io).poll_read(cx, &mut buf)? {
                     std::task::Poll::Ready(()) => to_read -= buf.filled().len(),
                     std::task::Poll::Pending => waits += 1,

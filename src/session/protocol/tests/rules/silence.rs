@@ -40,6 +40,8 @@ fn r11_silence_is_answered_by_a_ping_and_then_by_the_end_of_the_connection() {
     assert!(end.timeout());
     assert_eq!(end.now - began, Duration::from_secs(15));
     assert_eq!(end.frames(), [Owned::Frame(Frame::Ping { token: 0 })]);
+    assert!(end.core.handle_timeout(end.now), "there is time to answer");
+    assert_eq!(end.frames(), [], "it asks once");
     assert!(!end.timeout());
     assert_eq!(end.now - began, Duration::from_secs(25));
 }

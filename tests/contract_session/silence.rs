@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reconnecting_stream::{Backoff, Policy, ResumableStream, State};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use reconnecting_stream::{Backoff, Policy, ResumableStream, Sessions, State};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
+use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Network, Pipe, pair, settle, small, soon};
+use crate::wire::{ACK, hello};
 
 /// A connection that becomes a black hole: neither end gets an error, also after a drop.
 struct Hole {
@@ -194,7 +198,7 @@ fn a_shutdown_that_is_ok_has_delivered_everything_when_the_process_exits_after_i
     let (theirs, ours) = (build(), build());
     let (network, mut streams) = Network::new(small());
     let dialing = network.clone();
-    let (near, far) = tokio::io::duplex(64);
+    let (near, far) = duplex(64);
     let sessions = dialing.sessions();
     let accept = ours.spawn(async move { sessions.accept(far).await });
     let mut near = Some(near);
@@ -215,4 +219,70 @@ fn a_shutdown_that_is_ok_has_delivered_everything_when_the_process_exits_after_i
     ours.block_on(soon(server.read_to_end(&mut bytes))).unwrap();
     assert_eq!(bytes.len(), 10_000);
     assert!(streams.try_recv().is_err());
+}
+
+/// A connection that uses up the budget of the task that reads from it, once.
+struct Greedy {
+    io: DuplexStream,
+    is_greedy: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Greedy {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.io).poll_read(cx, buf);
+        if self.is_greedy.swap(false, Ordering::SeqCst) {
+            while let Poll::Ready(budget) = poll_proceed(cx) {
+                budget.made_progress();
+            }
+        }
+        poll
+    }
+}
+
+impl AsyncWrite for Greedy {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_uses_up_the_budget_of_the_task_stops_no_timer() {
+    for after in [10, 500, 5_000] {
+        let sessions = Sessions::new(small());
+        let is_greedy = Arc::new(AtomicBool::new(false));
+        let (mut client, io) = duplex(4096);
+        let greedy = Greedy {
+            io,
+            is_greedy: is_greedy.clone(),
+        };
+        client.write_all(&hello()).await.unwrap();
+        client.write_all(&ACK).await.unwrap();
+        client
+            .write_all(b"\x10\x00\x09\0\0\0\0\0\0\0\0x")
+            .await
+            .unwrap();
+        let _stream = soon(sessions.accept(greedy)).await.unwrap();
+        sleep(Duration::from_millis(after)).await;
+        is_greedy.store(true, Ordering::SeqCst);
+        // The client is silent: it gets a PING, and then the connection is closed.
+        let mut bytes = Vec::new();
+        let end = tokio::time::timeout(Duration::from_secs(30), client.read_to_end(&mut bytes));
+        end.await.expect("a timer was lost").unwrap();
+    }
 }

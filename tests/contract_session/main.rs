@@ -1,0 +1,19 @@
+//! Sessions: `ResumableStream`, `ResumableListener`, `Sessions`.
+#![cfg(all(feature = "net", feature = "session"))]
+
+#[cfg(all(feature = "codec", feature = "testing"))]
+mod adapters;
+mod attacks;
+mod basics;
+mod cancelled;
+mod endings;
+mod histories;
+mod limits;
+mod silence;
+mod support;
+#[allow(dead_code, missing_docs, unreachable_pub)]
+#[path = "../support/task.rs"]
+mod task;
+mod time;
+mod transfer;
+mod wire;

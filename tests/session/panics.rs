@@ -1,0 +1,114 @@
+//! Foreign code that panics.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use reconnecting_stream::{Event, ResumableStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+
+use crate::support::{Server, options, pattern, quick};
+
+/// A connection whose n-th read or write does something else.
+struct Faulty {
+    io: DuplexStream,
+    calls: usize,
+    fault: fn(),
+}
+
+impl Faulty {
+    fn count(&mut self) {
+        self.calls = self.calls.wrapping_sub(1);
+        if self.calls == 0 {
+            (self.fault)();
+        }
+    }
+}
+
+impl AsyncRead for Faulty {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.count();
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Faulty {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.count();
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_panics_is_a_loss() {
+    let (server, mut streams) = Server::new(options());
+    let connecting = server.clone();
+    let mut number = 5;
+    let connector = move || {
+        number += 3;
+        let (connecting, calls) = (connecting.connect(), number);
+        async move {
+            let fault = || panic!("of a connection, as the test wants it");
+            let io = connecting.await?;
+            io::Result::Ok(Faulty { io, calls, fault })
+        }
+    };
+    let mut client = ResumableStream::builder(connector).policy(quick()).lazy();
+    let bytes = pattern(0..500_000);
+    let writing = async {
+        client.write_all(&bytes).await.unwrap();
+        client.shutdown().await.unwrap();
+    };
+    let reading = async {
+        let mut received = Vec::new();
+        let mut stream = streams.recv().await.unwrap();
+        stream.read_to_end(&mut received).await.unwrap();
+        stream.shutdown().await.unwrap();
+        received
+    };
+    let ((), received) = tokio::join!(writing, reading);
+    assert!(received == bytes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_and_an_observer_that_panic_delay_the_session_and_do_not_end_it() {
+    let (server, mut streams) = Server::new(options());
+    let connecting = server.clone();
+    let mut attempts = 0;
+    let connector = move || {
+        attempts += 1;
+        assert!(attempts % 2 == 1, "of a connector, as the test wants it");
+        connecting.connect()
+    };
+    let mut client = ResumableStream::builder(connector)
+        .policy(quick())
+        .on_event(|event: &Event| {
+            let is_lost = matches!(event, Event::Lost { .. });
+            assert!(!is_lost, "of an observer, as the test wants it");
+        })
+        .connect()
+        .await
+        .unwrap();
+    let mut accepted = streams.recv().await.unwrap();
+    for _ in 0..4 {
+        server.cut();
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(accepted.read_u8().await.unwrap(), b'x');
+    }
+}
