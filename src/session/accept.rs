@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::accepted::AcceptedConnections;
-use super::application::Application;
+use super::confirm::confirmed;
 use super::driver::Driver;
 use super::protocol::{
     Acceptor, Handshake, Hello, ProtocolError, Reason, Refusal, Reject, Resume, Secret, SessionId,
@@ -15,7 +15,6 @@ use super::protocol::{
 };
 use super::sessions::Accepted;
 use super::shared::{End, Inner, Session};
-use super::stream::ResumableStream;
 use super::table::{Found, Full, Table};
 use super::timer::{deadline, now};
 use super::transport::{BoxTransport, Connection, broken, read_handshake, write_handshake};
@@ -218,79 +217,6 @@ impl Inner {
         match acceptor.handle_resume(now, resume) {
             Ok(epoch) => Attaching::Attached(epoch),
             Err(reject) => Attaching::Refused(reject),
-        }
-    }
-}
-
-/// Waits until the client has confirmed its session. The first call that sees it returns the stream.
-async fn confirmed(session: &Arc<Session>) -> io::Result<Accepted> {
-    let _waiting = Waiting::new(session);
-    let mut changed = std::pin::pin!(session.changed.notified());
-    loop {
-        // Registered before the look.
-        changed.as_mut().enable();
-        let confirmed = session.lock().confirm();
-        match confirmed {
-            Confirmed::New => {
-                let application = Application::of(session)?;
-                return Ok(Accepted::New(ResumableStream { application }));
-            }
-            Confirmed::Before => return Ok(Accepted::Resumed),
-            Confirmed::Not => {}
-            Confirmed::Lost => return Err(ErrorKind::ConnectionAborted.into()),
-        }
-        changed.as_mut().await;
-        changed.set(session.changed.notified());
-    }
-}
-
-/// A call of `accept` that waits for the client. If it is dropped, its connection is dropped, too:
-/// the client resumes the session, and the call that accepts that connection returns it.
-struct Waiting<'a> {
-    session: &'a Session,
-    epoch: Option<u64>,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(session: &'a Session) -> Self {
-        let epoch = session.lock().core().epoch();
-        Self { session, epoch }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let is_unseen = {
-            let inner = self.session.lock();
-            let epoch = inner.core().epoch();
-            !inner.was_accepted && epoch.is_some() && epoch == self.epoch
-        };
-        if let Some(handle) = self.session.handle().filter(|_| is_unseen) {
-            handle.reconnect();
-        }
-    }
-}
-
-enum Confirmed {
-    New,
-    /// Another call has returned it.
-    Before,
-    Not,
-    /// The connection is lost, or the session is.
-    Lost,
-}
-
-impl Inner {
-    fn confirm(&mut self) -> Confirmed {
-        if self.was_accepted {
-            Confirmed::Before
-        } else if self.core().is_confirmed() && !self.is_over {
-            self.was_accepted = true;
-            Confirmed::New
-        } else if self.has_ended() || self.core().epoch().is_none() {
-            Confirmed::Lost
-        } else {
-            Confirmed::Not
         }
     }
 }

@@ -5,7 +5,7 @@
 //! - [`application`]: what reads and writes do. [`stream`] and [`split`] are its types.
 //! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the session.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
-//! - [`accept`], [`accepted`], [`table`]: the connections of a server. [`sessions`] and `listener`
+//! - [`accept`], [`confirm`], [`accepted`], [`table`]: the connections of a server. [`sessions`] and `listener`
 //!   are its types.
 
 mod accept;
@@ -13,6 +13,7 @@ mod accepted;
 mod application;
 mod builder;
 mod client;
+mod confirm;
 mod driver;
 mod error;
 mod exchange;

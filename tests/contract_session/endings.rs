@@ -205,3 +205,29 @@ async fn a_flush_is_ready_after_the_end_if_the_peer_takes_no_more() {
     soon(stream.flush()).await.unwrap();
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_close_while_detached_ends_this_end_and_the_other_one_by_its_next_connection_or_expiry() {
+    for client_closes in [true, false] {
+        let (mut client, mut server, network) = pair().await;
+        client.write_all(b"first").await.unwrap();
+        server.write_all(b"first").await.unwrap();
+        client.acknowledged().await.unwrap();
+        server.acknowledged().await.unwrap();
+        cut(&client, &network).await;
+        match client_closes {
+            true => client.handle().close(),
+            false => server.handle().close(),
+        }
+        settle().await;
+        network.go_down(false);
+        let at_server = match client_closes {
+            true => SessionLostReason::Expired,
+            false => SessionLostReason::Closed,
+        };
+        check_lost(&mut client, SessionLostReason::Closed).await;
+        check_lost(&mut server, at_server).await;
+        settle().await;
+        assert!(network.sessions().is_empty());
+    }
+}
