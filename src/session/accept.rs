@@ -10,8 +10,8 @@ use super::accepted::AcceptedConnections;
 use super::confirm::confirmed;
 use super::driver::Driver;
 use super::protocol::{
-    Acceptor, Handshake, Hello, ProtocolError, Reason, Refusal, Reject, Resume, Secret, SessionId,
-    reject_unknown,
+    Acceptor, Handshake, Hello, ProtocolError, Reason, Refusal, Reject, Resume, Resumed, Secret,
+    SessionId, reject_unknown,
 };
 use super::sessions::Accepted;
 use super::shared::{End, Inner, Session};
@@ -22,6 +22,8 @@ use crate::link::SharedGuard;
 
 /// How long a client waits before it asks again for something that there is no room for.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const CANT_RESUME: &str = "the client can't resume the session";
 
 /// Runs the handshake of one connection.
 pub(super) async fn accept(
@@ -80,11 +82,30 @@ impl Answer {
         }
     }
 
+    /// Returns the answer for a session that has ended.
+    fn of_tombstone(answer: Result<Resumed, Reject>) -> Self {
+        match answer {
+            Ok(resumed) => Self {
+                message: resumed.encode(),
+                result: Ok(Accepted::Resumed),
+            },
+            Err(reject) => Self::reject(&reject, CANT_RESUME),
+        }
+    }
+
     fn busy(why: &'static str, after: Duration) -> Self {
         let retry_after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
         let refusal = Refusal::Busy { retry_after };
         Self::reject(&Reject { refusal }, why)
     }
+}
+
+/// Returns a new id and secret, from the random numbers of the system (R7).
+fn credentials() -> Result<(SessionId, Secret), getrandom::Error> {
+    let (mut id, mut secret) = ([0; 16], [0; 32]);
+    getrandom::fill(&mut id)?;
+    getrandom::fill(&mut secret)?;
+    Ok((SessionId(id), Secret(secret)))
 }
 
 /// Begins a session. Its limits are reserved before anything else happens (R14).
@@ -95,18 +116,13 @@ fn begin(
     hello: &Hello,
     identity: Option<Box<[u8]>>,
 ) -> Outcome {
-    let mut random = [0; 48];
-    if getrandom::fill(&mut random).is_err() {
+    let Ok(credentials) = credentials() else {
         let answer = Answer::busy("the system has no random numbers", RETRY_AFTER);
         return Outcome::Answer(io, answer);
-    }
-    let (mut id, mut secret) = ([0; 16], [0; 32]);
-    id.copy_from_slice(&random[..16]);
-    secret.copy_from_slice(&random[16..]);
-    let credentials = (SessionId(id), Secret(secret));
+    };
     let shared = SharedGuard::default();
     let now = now();
-    let session = table.insert(SessionId(id), identity, |share| {
+    let session = table.insert(credentials.0, identity, |share| {
         let options = table.options.of_session(share);
         let acceptor = Acceptor::new(now, options, hello, credentials);
         let session = Session::new(End::Acceptor(acceptor), &hello.metadata);
@@ -138,86 +154,54 @@ fn resume(
     resume: &Resume,
     identity: Option<&[u8]>,
 ) -> Outcome {
-    const WHY: &str = "the client can't resume the session";
     let session = match table.find(resume, identity) {
         Found::Live(session) => session,
-        Found::Ended(Ok(resumed)) => {
-            let (message, result) = (resumed.encode(), Ok(Accepted::Resumed));
-            return Outcome::Answer(io, Answer { message, result });
-        }
-        Found::Ended(Err(reject)) => return Outcome::Answer(io, Answer::reject(&reject, WHY)),
+        Found::Ended(answer) => return Outcome::Answer(io, Answer::of_tombstone(answer)),
     };
-    let mut io = Some(io);
     let most = table.options.resumes_per_second();
-    let (attached, driver, replaced) = session.update(|inner| {
-        let attached = inner.resume(now(), resume, most);
-        let replaced = match (&attached, io.take()) {
-            (Attaching::Attached(epoch), Some(io)) => {
-                inner.incoming.replace(Connection::new(io, *epoch, early))
-            }
-            (_, kept) => {
-                io = kept;
-                None
-            }
+    let (attached, driver) = session.update(|inner| {
+        let attached = match inner.resume(now(), resume, most) {
+            Ok(epoch) => Ok(inner.incoming.replace(Connection::new(io, epoch, early))),
+            Err(answer) => Err((io, answer)),
         };
-        (attached, inner.take_driver(), replaced)
+        (attached, inner.take_driver())
     });
-    // Foreign code, without the lock.
-    drop(replaced);
     if let Some(driver) = driver {
         driver.wake();
     }
-    let answer = match attached {
-        Attaching::Attached(_) => return Outcome::Attached(session),
-        Attaching::Complete(message) => Answer {
-            message,
-            result: Ok(Accepted::Resumed),
-        },
-        Attaching::Refused(reject) => Answer::reject(&reject, WHY),
-        Attaching::TooOften => Answer::busy("the session is resumed too often", SECOND),
-    };
-    match io {
-        Some(io) => Outcome::Answer(io, answer),
-        None => Outcome::Attached(session),
+    match attached {
+        // A connection that this one replaces is dropped here, without the lock.
+        Ok(_replaced) => Outcome::Attached(session),
+        Err((io, answer)) => Outcome::Answer(io, answer),
     }
 }
 
-/// What a RESUME of a session that is known comes to.
-enum Attaching {
-    Attached(u64),
-    /// The session is complete, and its driver gone: the answer.
-    Complete(Vec<u8>),
-    Refused(Reject),
-    TooOften,
-}
-
-const SECOND: Duration = Duration::from_secs(1);
-
 impl Inner {
-    fn resume(&mut self, now: Instant, resume: &Resume, most: u32) -> Attaching {
+    /// Attaches a connection, and returns its epoch.
+    ///
+    /// # Errors
+    ///
+    /// The answer, and what follows from it.
+    fn resume(&mut self, now: Instant, resume: &Resume, most: u32) -> Result<u64, Answer> {
+        let unknown = || Answer::reject(&reject_unknown(resume), CANT_RESUME);
         let End::Acceptor(acceptor) = &mut self.end else {
-            return Attaching::Refused(reject_unknown(resume));
+            return Err(unknown());
         };
         if !acceptor.is_proven(resume) {
-            return Attaching::Refused(reject_unknown(resume));
+            return Err(unknown());
         }
         if self.is_over {
             let tombstone = acceptor.tombstone();
             let answer = tombstone.map(|mut tombstone| tombstone.handle_resume(resume));
-            return match answer {
-                Some(Ok(resumed)) => Attaching::Complete(resumed.encode()),
-                Some(Err(reject)) => Attaching::Refused(reject),
-                None => Attaching::Refused(reject_unknown(resume)),
-            };
+            return Err(answer.map_or_else(unknown, Answer::of_tombstone));
         }
         // One that is replayed does not count: it must not keep the client out (R6).
         if acceptor.is_newer(resume) && !self.resumes.allow(now, most) {
-            return Attaching::TooOften;
+            let why = "the session is resumed too often";
+            return Err(Answer::busy(why, RETRY_AFTER));
         }
-        match acceptor.handle_resume(now, resume) {
-            Ok(epoch) => Attaching::Attached(epoch),
-            Err(reject) => Attaching::Refused(reject),
-        }
+        let attached = acceptor.handle_resume(now, resume);
+        attached.map_err(|reject| Answer::reject(&reject, CANT_RESUME))
     }
 }
 

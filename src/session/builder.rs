@@ -122,8 +122,8 @@ where
     ///
     /// The error of the attempt, [`TimedOut`](ErrorKind::TimedOut),
     /// [`InvalidInput`](ErrorKind::InvalidInput) for metadata of more than 1 KiB, or a
-    /// [`SessionLost`](super::SessionLost) if the server refuses the session; with `retry_initial_connect` a
-    /// [`GaveUp`](crate::GaveUp).
+    /// [`SessionLost`](super::SessionLost) if the server refuses the session; with
+    /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp).
     ///
     /// # Cancel safety
     ///

@@ -26,19 +26,32 @@ use super::stream::ResumableStream;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// use reconnecting_stream::ResumableListener;
-/// use tokio::io::{copy, split};
+/// ```
+/// use reconnecting_stream::{ResumableListener, ResumableStream};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// use tokio::net::TcpStream;
 ///
-/// # async fn example() -> std::io::Result<()> {
-/// let listener = ResumableListener::bind("0.0.0.0:7000").await?;
-/// loop {
-///     let stream = listener.accept().await?;
-///     tokio::spawn(async move {
-///         let (mut reader, mut writer) = split(stream);
-///         copy(&mut reader, &mut writer).await
-///     });
-/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = ResumableListener::bind("127.0.0.1:0").await?;
+/// let address = listener.local_addr()?;
+/// tokio::spawn(async move {
+///     let mut stream = listener.accept().await?;
+///     let mut request = String::new();
+///     stream.read_to_string(&mut request).await?;
+///     stream.write_all(request.to_uppercase().as_bytes()).await?;
+///     stream.shutdown().await
+/// });
+///
+/// let mut stream = ResumableStream::connect(move || TcpStream::connect(address)).await?;
+/// stream.write_all(b"hello").await?;
+/// // The connection dies. The session continues on another one.
+/// stream.handle().reconnect();
+/// stream.shutdown().await?;
+/// let mut reply = String::new();
+/// stream.read_to_string(&mut reply).await?;
+/// assert_eq!(reply, "HELLO");
+/// # Ok(())
 /// # }
 /// ```
 pub struct ResumableListener {

@@ -2,11 +2,13 @@
 //!
 //! - [`protocol`]: everything that the two ends agree on, pure.
 //! - [`shared`]: one session, under its lock. [`waiting`]: the tasks that wait for it.
+//!   [`ownership`]: what follows when the application drops its end.
 //! - [`application`]: what reads and writes do. [`stream`] and [`split`] are its types.
-//! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the session.
+//! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the
+//!   session.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
-//! - [`accept`], [`confirm`], [`accepted`], [`table`]: the connections of a server. [`sessions`] and `listener`
-//!   are its types.
+//! - [`accept`], [`confirm`], [`accepted`], [`table`]: the connections of a server. [`sessions`] and
+//!   `listener` are its types.
 
 mod accept;
 mod accepted;
@@ -20,7 +22,9 @@ mod exchange;
 #[cfg(feature = "net")]
 mod listener;
 mod options;
+mod ownership;
 mod protocol;
+mod rate;
 mod report;
 mod sessions;
 mod shared;

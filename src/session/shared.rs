@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::error::SessionLost;
 use super::protocol::{Acceptor, Core, Dialer, Outcome, Reason, SessionId};
+use super::rate::Rate;
 use super::transport::Connection;
 use super::waiting::{WaitsFor, Woken};
 use crate::link::Handle;
@@ -50,7 +51,7 @@ pub(super) struct Inner {
     /// The driver is gone: no connection will follow.
     pub(super) is_over: bool,
     /// The halves that the application has.
-    owners: u8,
+    pub(super) owners: u8,
     /// The application of a dialer has dropped its end without a shutdown: the peer is told when
     /// the driver writes the next time.
     pub(super) is_abandoned: bool,
@@ -61,26 +62,6 @@ pub(super) struct Inner {
     pub(super) resumes: Rate,
     /// Until when the acceptor has asked the dialer to wait.
     pub(super) busy_until: Option<Instant>,
-}
-
-/// How often something has happened in the current second.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rate {
-    second: Option<Instant>,
-    count: u32,
-}
-
-impl Rate {
-    /// Counts, and returns whether it was not more than `most` in this second.
-    pub(super) fn allow(&mut self, now: Instant, most: u32) -> bool {
-        let is_over = |since: Instant| now.saturating_duration_since(since).as_secs() >= 1;
-        if self.second.is_none_or(is_over) {
-            (self.second, self.count) = (Some(now), 0);
-        }
-        let is_allowed = self.count < most;
-        self.count += u32::from(is_allowed);
-        is_allowed
-    }
 }
 
 impl End {
@@ -243,63 +224,7 @@ impl Inner {
         )
     }
 
-    pub(super) fn add_owner(&mut self) {
-        self.owners = self.owners.saturating_add(1);
-    }
-
     pub(super) fn take_driver(&mut self) -> Option<Waker> {
         self.driver.take()
-    }
-
-    /// The application has dropped its end. Without a shutdown the session is reset; a dialer tells
-    /// the acceptor on its connection, or on the next one if it has none.
-    pub(super) fn on_dropped(&mut self) {
-        let may_connect = match &self.end {
-            End::Dialer(dialer) => dialer.id().is_some(),
-            End::Acceptor(_) => false,
-        };
-        if self.core().send().is_finished() {
-            self.discard_unread();
-        } else if may_connect {
-            self.is_abandoned = true;
-        } else {
-            self.abort(Reason::PeerReset, None);
-        }
-    }
-
-    /// Tells the peer that the application was dropped.
-    pub(super) fn tell_of_drop(&mut self) {
-        if self.is_abandoned {
-            self.abort(Reason::PeerReset, None);
-        }
-    }
-
-    /// Returns whether the application has shut its end down and dropped it.
-    pub(super) fn is_orphan(&self) -> bool {
-        !self.has_application() && self.core().send().is_finished()
-    }
-
-    /// Drops what has arrived for an application that is gone, and resets the session once the
-    /// application's own bytes have arrived: the peer has to know that the rest was not read.
-    pub(super) fn discard_unread(&mut self) {
-        let unread = self.core().recv().unread();
-        if !self.is_orphan() || unread == 0 {
-            return;
-        }
-        self.core_mut().consume(unread);
-        if self.core().send().is_complete() {
-            self.abort(Reason::PeerReset, None);
-        }
-    }
-
-    /// Returns whether the last half of the application is gone.
-    pub(super) fn remove_owner(&mut self) -> bool {
-        self.owners = self.owners.saturating_sub(1);
-        self.owners == 0
-    }
-
-    /// Returns whether the application has its end. It has none while the session is provisional.
-    pub(super) fn has_application(&self) -> bool {
-        self.owners > 0
     }
 }

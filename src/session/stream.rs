@@ -51,32 +51,18 @@ use crate::link::{Handle, State};
 ///
 /// # Examples
 ///
-#[cfg_attr(feature = "net", doc = "```")]
-#[cfg_attr(not(feature = "net"), doc = "```ignore")]
-/// use reconnecting_stream::{ResumableListener, ResumableStream};
-/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// ```no_run
+/// use reconnecting_stream::ResumableStream;
+/// use tokio::io::AsyncWriteExt;
 /// use tokio::net::TcpStream;
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// let listener = ResumableListener::bind("127.0.0.1:0").await?;
-/// let address = listener.local_addr()?;
-/// tokio::spawn(async move {
-///     let mut stream = listener.accept().await?;
-///     let mut request = String::new();
-///     stream.read_to_string(&mut request).await?;
-///     stream.write_all(request.to_uppercase().as_bytes()).await?;
-///     stream.shutdown().await
-/// });
-///
-/// let mut stream = ResumableStream::connect(move || TcpStream::connect(address)).await?;
-/// stream.write_all(b"hello").await?;
-/// // The connection dies. The session continues on another one.
-/// stream.handle().reconnect();
-/// stream.shutdown().await?;
-/// let mut reply = String::new();
-/// stream.read_to_string(&mut reply).await?;
-/// assert_eq!(reply, "HELLO");
+/// # async fn example() -> std::io::Result<()> {
+/// let connector = || TcpStream::connect("server.example:7000");
+/// let mut stream = ResumableStream::connect(connector).await?;
+/// stream.write_all(b"everything").await?;
+/// stream.flush().await?;
+/// // Now the process of the server has it.
+/// stream.acknowledged().await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -86,8 +72,8 @@ pub struct ResumableStream {
 
 impl ResumableStream {
     /// Begins a session over the connector's connections, under the default
-    /// [`Policy`](crate::Policy) and with the default [`SessionOptions`](super::SessionOptions). Makes the first connection
-    /// with one attempt.
+    /// [`Policy`](crate::Policy) and with the default [`SessionOptions`](super::SessionOptions).
+    /// Makes the first connection with one attempt.
     ///
     /// # Errors
     ///

@@ -10,16 +10,12 @@ use tokio::io::{
 };
 use tokio::time::advance;
 
-use crate::support::{reason, settle, small, soon};
+use crate::support::{accepting, reason, settle, small, soon};
 use crate::wire::{ACK, Credentials, Flood, PONG, RESET, answer, hello, welcomed};
 
 /// Begins a session with a client that is not one of this crate.
 async fn begin(sessions: &Sessions) -> (ResumableStream, DuplexStream, Credentials) {
-    let (mut client, server) = duplex(4096);
-    let accept = tokio::spawn({
-        let sessions = sessions.clone();
-        async move { sessions.accept(server).await }
-    });
+    let (mut client, accept) = accepting(sessions);
     let credentials = welcomed(&mut client).await;
     client.write_all(&ACK).await.unwrap();
     match soon(accept).await.unwrap().unwrap() {
@@ -108,11 +104,7 @@ async fn a_bad_proof_and_an_unknown_id_change_nothing_while_the_session_lives() 
 #[tokio::test(start_paused = true)]
 async fn a_session_whose_welcome_is_lost_leaves_nothing() {
     let sessions = Sessions::new(small());
-    let (mut client, server) = duplex(4096);
-    let accept = tokio::spawn({
-        let sessions = sessions.clone();
-        async move { sessions.accept(server).await }
-    });
+    let (mut client, accept) = accepting(&sessions);
     let credentials = welcomed(&mut client).await;
     drop(client);
     assert!(soon(accept).await.unwrap().is_err());
@@ -130,11 +122,7 @@ async fn a_session_whose_welcome_is_lost_leaves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_has_a_welcome_and_lost_the_connection_resumes_a_session_that_is_new() {
     let sessions = Sessions::new(small());
-    let (mut client, server) = duplex(4096);
-    let accept = tokio::spawn({
-        let sessions = sessions.clone();
-        async move { sessions.accept(server).await }
-    });
+    let (mut client, accept) = accepting(&sessions);
     let credentials = welcomed(&mut client).await;
     drop(client);
     assert!(soon(accept).await.unwrap().is_err());

@@ -14,7 +14,7 @@ use reconnecting_stream::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
 use tokio::time::timeout;
 
-use crate::support::{Network, Pipe, byte, cut, pair, reason, settle, small, soon};
+use crate::support::{Network, Pipe, accepting, byte, cut, pair, reason, settle, small, soon};
 use crate::wire::{ACK, answer, welcomed};
 
 /// Polls a future so many times, and drops it.
@@ -76,11 +76,7 @@ async fn a_session_whose_accept_was_dropped_is_returned_by_the_call_that_resumes
 #[tokio::test(start_paused = true)]
 async fn an_accept_that_is_dropped_behind_the_welcome_drops_its_connection() {
     let sessions = Sessions::new(small());
-    let (mut client, server) = duplex(4096);
-    let accept = tokio::spawn({
-        let sessions = sessions.clone();
-        async move { sessions.accept(server).await }
-    });
+    let (mut client, accept) = accepting(&sessions);
     let credentials = welcomed(&mut client).await;
     accept.abort();
     let mut rest = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reconnecting_stream::{ResumableStream, SessionLost, SessionLostReason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Network, cut, pair, reason, settle, small, soon};
+use crate::support::{Network, cut, pair, pair_that_has_begun, reason, settle, small, soon};
 
 /// Checks that what had arrived is read first, and then the loss, and never an end.
 async fn check_lost(stream: &mut ResumableStream, expected: SessionLostReason) {
@@ -45,11 +45,7 @@ async fn a_drop_without_a_shutdown_resets_the_peer() {
 #[tokio::test(start_paused = true)]
 async fn a_drop_without_a_shutdown_while_detached_resets_the_peer() {
     for client_drops in [true, false] {
-        let (mut client, mut server, network) = pair().await;
-        client.write_all(b"first").await.unwrap();
-        server.write_all(b"first").await.unwrap();
-        client.acknowledged().await.unwrap();
-        server.acknowledged().await.unwrap();
+        let (client, server, network) = pair_that_has_begun().await;
         cut(&client, &network).await;
         let (dropped, mut left) = match client_drops {
             true => (client, server),
@@ -93,11 +89,7 @@ async fn a_drop_after_a_shutdown_delivers_everything() {
 #[tokio::test(start_paused = true)]
 async fn a_close_gives_both_ends_the_loss_behind_what_had_arrived() {
     for client_closes in [true, false] {
-        let (mut client, mut server, network) = pair().await;
-        client.write_all(b"first").await.unwrap();
-        server.write_all(b"first").await.unwrap();
-        client.acknowledged().await.unwrap();
-        server.acknowledged().await.unwrap();
+        let (mut client, mut server, network) = pair_that_has_begun().await;
         match client_closes {
             true => client.handle().close(),
             false => server.handle().close(),
@@ -209,11 +201,7 @@ async fn a_flush_is_ready_after_the_end_if_the_peer_takes_no_more() {
 #[tokio::test(start_paused = true)]
 async fn a_close_while_detached_ends_this_end_and_the_other_one_by_its_next_connection_or_expiry() {
     for client_closes in [true, false] {
-        let (mut client, mut server, network) = pair().await;
-        client.write_all(b"first").await.unwrap();
-        server.write_all(b"first").await.unwrap();
-        client.acknowledged().await.unwrap();
-        server.acknowledged().await.unwrap();
+        let (mut client, mut server, network) = pair_that_has_begun().await;
         cut(&client, &network).await;
         match client_closes {
             true => client.handle().close(),

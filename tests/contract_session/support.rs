@@ -13,8 +13,9 @@ use reconnecting_stream::{
     Accepted, Backoff, Policy, ResumableBuilder, ResumableStream, SessionLost, SessionLostReason,
     SessionOptions, Sessions,
 };
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// A pipe that fails after some bytes in each direction.
 pub struct Pipe {
@@ -133,7 +134,7 @@ impl Network {
         if self.is_down.load(Ordering::SeqCst) {
             return Err(ErrorKind::ConnectionRefused.into());
         }
-        let (client, server) = tokio::io::duplex(self.size);
+        let (client, server) = duplex(self.size);
         let (sessions, sender) = (self.sessions(), self.sender.clone());
         tokio::spawn(async move {
             if let Ok(Accepted::New(stream)) = sessions.accept(server).await {
@@ -203,4 +204,22 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 pub fn byte(seed: u64, offset: usize) -> u8 {
     let mixed = (offset as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     u8::try_from(mixed >> 56).unwrap()
+}
+
+/// Accepts a connection in a task. Returns the client's end of it.
+pub fn accepting(sessions: &Sessions) -> (DuplexStream, JoinHandle<io::Result<Accepted>>) {
+    let (client, server) = duplex(4096);
+    let sessions = sessions.clone();
+    let accept = tokio::spawn(async move { sessions.accept(server).await });
+    (client, accept)
+}
+
+/// Returns both ends of a session, each of which has sent the word "first" to the other one.
+pub async fn pair_that_has_begun() -> (ResumableStream, ResumableStream, Network) {
+    let (mut client, mut server, network) = pair().await;
+    for stream in [&mut client, &mut server] {
+        stream.write_all(b"first").await.unwrap();
+        stream.acknowledged().await.unwrap();
+    }
+    (client, server, network)
 }

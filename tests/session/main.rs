@@ -1,7 +1,6 @@
 //! Sessions: `ResumableStream`, `ResumableListener`, `Sessions`.
 #![cfg(all(feature = "net", feature = "session"))]
 
-mod basics;
 mod endings;
 mod faults;
 mod limits;
