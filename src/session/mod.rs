@@ -7,8 +7,8 @@
 //! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the
 //!   session.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
-//! - [`accept`], [`confirm`], [`accepted`], [`table`]: the connections of a server. [`sessions`] and
-//!   `listener` are its types.
+//! - [`accept`], [`confirm`], [`accepted`]: the connections of a server. [`table`], [`tombstones`]: its
+//!   sessions. [`sessions`] and `listener` are its types.
 
 mod accept;
 mod accepted;
@@ -32,6 +32,7 @@ mod split;
 mod stream;
 mod table;
 mod timer;
+mod tombstones;
 mod transport;
 mod waiting;
 

@@ -1,6 +1,6 @@
 //! The table of a server's sessions, with their limits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,8 +8,9 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::options::{MIN_SHARE, SessionOptions};
 use super::protocol::{Reason, Reject, Resume, Resumed, SessionId, Tombstone, reject_unknown};
-use super::shared::{End, Session};
+use super::shared::{End, Inner, Session};
 use super::timer::now;
+use super::tombstones::Tombstones;
 
 /// The sessions of a server: those that live, and what is left of those that have ended.
 ///
@@ -26,9 +27,7 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 struct TableState {
     live: HashMap<SessionId, Entry>,
-    tombstones: HashMap<SessionId, Tombstone>,
-    /// When which tombstone is removed.
-    expiries: VecDeque<(Instant, SessionId)>,
+    tombstones: Tombstones,
     /// How many live sessions an identity has.
     identities: HashMap<Box<[u8]>, usize>,
     /// The shares of all live sessions, in bytes.
@@ -59,15 +58,12 @@ pub(super) enum Found {
     Ended(Result<Resumed, Reject>),
 }
 
-/// A tombstone costs about 100 bytes: no more than so many for each session that may live.
-const TOMBSTONES_PER_SESSION: usize = 8;
-
 impl Table {
     pub(super) fn new(options: SessionOptions) -> Self {
-        let most = Semaphore::MAX_PERMITS;
+        let handshakes = options.limits().handshakes;
         Self {
             options,
-            handshakes: Semaphore::new(options.limits().handshakes.min(most)),
+            handshakes: Semaphore::new(handshakes.min(Semaphore::MAX_PERMITS)),
             state: Mutex::default(),
             changed: Notify::new(),
         }
@@ -79,7 +75,7 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         let mut state = self.lock();
-        state.remove_old_tombstones(now());
+        state.tombstones.remove_old(now());
         state.live.len()
     }
 
@@ -112,13 +108,13 @@ impl Table {
     /// Looks a session up. A session of another identity looks like one that is not known.
     pub(super) fn find(&self, resume: &Resume, identity: Option<&[u8]>) -> Found {
         let mut state = self.lock();
-        state.remove_old_tombstones(now());
+        state.tombstones.remove_old(now());
         if let Some(entry) = state.live.get(&resume.id) {
             if entry.identity.as_deref() == identity {
                 return Found::Live(Arc::clone(&entry.session));
             }
         }
-        let answer = match state.tombstones.get_mut(&resume.id) {
+        let answer = match state.tombstones.get_mut(resume.id) {
             Some(tombstone) => tombstone.handle_resume(resume),
             None => Err(reject_unknown(resume)),
         };
@@ -225,23 +221,20 @@ impl TableState {
 
     /// Ends the session that has been without a connection for the longest time.
     fn evict(&mut self, options: &SessionOptions) -> Option<Arc<Session>> {
-        let sessions = self.live.iter().filter_map(|(id, entry)| {
-            let expires_at = entry.session.lock().core().expires_at()?;
-            Some((expires_at, *id))
-        });
-        let (_, id) = sessions.min()?;
-        let session = Arc::clone(&self.live.get(&id)?.session);
-        let tombstone = {
-            let mut inner = session.lock();
-            // Between the look and now it may have been resumed: then the application is told.
-            inner.abort(Reason::Evicted, None);
-            match &inner.end {
-                End::Acceptor(acceptor) => acceptor.tombstone(),
-                End::Dialer(_) => None,
+        loop {
+            let sessions = self.live.iter().filter_map(|(id, entry)| {
+                let expires_at = entry.session.lock().core().expires_at()?;
+                Some((expires_at, *id))
+            });
+            let (_, id) = sessions.min()?;
+            let session = Arc::clone(&self.live.get(&id)?.session);
+            let evicted = session.lock().evict();
+            if let Some(tombstone) = evicted {
+                drop(self.remove(id, Some(tombstone), now(), options));
+                return Some(session);
             }
-        };
-        drop(self.remove(id, tombstone, now(), options));
-        Some(session)
+            // It was resumed in the meantime, so that it is no candidate any more.
+        }
     }
 
     /// Removes a live session, and gives back what it had reserved.
@@ -262,31 +255,23 @@ impl TableState {
                 }
             }
         }
-        let expiry = now.checked_add(options.limits().tombstone_lifetime);
-        if let (Some(tombstone), Some(expiry)) = (tombstone, expiry) {
-            self.tombstones.insert(id, tombstone);
-            self.expiries.push_back((expiry, id));
+        if let Some(tombstone) = tombstone {
+            self.tombstones
+                .insert(id, tombstone, now, &options.limits());
         }
-        let most = TOMBSTONES_PER_SESSION.saturating_mul(options.limits().sessions);
-        if self.tombstones.len() > most {
-            self.remove_oldest_tombstone();
-        }
-        self.remove_old_tombstones(now);
+        self.tombstones.remove_old(now);
         Some(entry)
     }
+}
 
-    fn remove_old_tombstones(&mut self, now: Instant) {
-        while self.expiries.front().is_some_and(|(at, _)| *at <= now) {
-            self.remove_oldest_tombstone();
-        }
-        if self.tombstones.is_empty() {
-            (self.tombstones, self.expiries) = (HashMap::new(), VecDeque::new());
-        }
-    }
-
-    fn remove_oldest_tombstone(&mut self) {
-        if let Some((_, id)) = self.expiries.pop_front() {
-            self.tombstones.remove(&id);
+impl Inner {
+    /// Ends the session, unless it has a connection.
+    fn evict(&mut self) -> Option<Tombstone> {
+        self.core().expires_at()?;
+        self.abort(Reason::Evicted, None);
+        match &self.end {
+            End::Acceptor(acceptor) => acceptor.tombstone(),
+            End::Dialer(_) => None,
         }
     }
 }
