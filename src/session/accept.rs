@@ -161,7 +161,7 @@ fn resume(
     let most = table.options.resumes_per_second();
     let (attached, driver) = session.update(|inner| {
         let attached = match inner.resume(now(), resume, most) {
-            Ok(epoch) => Ok(inner.incoming.replace(Connection::new(io, epoch, early))),
+            Ok(epoch) => Ok(session.put_incoming(inner, Connection::new(io, epoch, early))),
             Err(answer) => Err((io, answer)),
         };
         (attached, inner.take_driver())

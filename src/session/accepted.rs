@@ -9,6 +9,7 @@ use super::driver::Connections;
 use super::protocol::Reason;
 use super::shared::Session;
 use super::table::Table;
+use super::timer::RoundTime;
 use super::transport::Connection;
 use crate::link::{Command, Handle, Registrations, Role, SharedGuard, State};
 
@@ -57,7 +58,7 @@ impl AcceptedConnections {
 
     /// Replaces the connection by one that has resumed the session.
     fn take_incoming(&mut self, session: &Session) {
-        let incoming = session.lock().incoming.take();
+        let incoming = session.take_incoming();
         if incoming.is_some() {
             // The old connection is dropped without waiting for it (R5).
             self.connection = incoming;
@@ -82,20 +83,20 @@ impl AcceptedConnections {
 }
 
 impl Connections for AcceptedConnections {
-    fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: Instant) {
+    fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: &RoundTime) {
         let registrations = &mut self.registrations;
         registrations.register_and_check(&self.shared, Role::Read, cx.waker(), || false);
         while let Some(command) = self.shared.take_command() {
             match command {
                 Command::Close => session.abort(Reason::Closed, None),
-                Command::Reconnect => self.detach(session, now),
+                Command::Reconnect => self.detach(session, now.get()),
                 Command::Lose(generation, _) if generation == self.generation => {
-                    self.detach(session, now);
+                    self.detach(session, now.get());
                 }
                 Command::Lose(..) => {}
             }
         }
-        if self.provisional_until.is_some_and(|at| at <= now) {
+        if self.provisional_until.is_some_and(|at| at <= now.get()) {
             self.provisional_until = None;
             let is_provisional = !session.lock().was_accepted;
             if is_provisional {
@@ -108,7 +109,7 @@ impl Connections for AcceptedConnections {
         &mut self,
         _cx: &mut Context<'_>,
         session: &Session,
-        _now: Instant,
+        _now: &RoundTime,
     ) -> Poll<Option<&mut Connection>> {
         self.take_incoming(session);
         match &mut self.connection {

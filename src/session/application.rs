@@ -49,24 +49,12 @@ impl Application {
 
     pub(super) async fn acknowledged(&self) -> Result<()> {
         let written = self.session.lock().core().send().written();
-        let mut changed = std::pin::pin!(self.session.changed.notified());
-        loop {
-            // Registered before the look.
-            changed.as_mut().enable();
-            let answer = {
-                let inner = self.session.lock();
-                match inner.lost() {
-                    Some(lost) => Some(Err(lost.into())),
-                    None if inner.core().send().acknowledged() >= written => Some(Ok(())),
-                    None => None,
-                }
-            };
-            if let Some(answer) = answer {
-                return answer;
-            }
-            changed.as_mut().await;
-            changed.set(self.session.changed.notified());
-        }
+        let acknowledged = |inner: &mut Inner| match inner.lost() {
+            Some(lost) => Some(Err(lost.into())),
+            None if inner.core().send().acknowledged() >= written => Some(Ok(())),
+            None => None,
+        };
+        self.session.wait_until(acknowledged).await
     }
 
     pub(super) fn poll_read(

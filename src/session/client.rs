@@ -11,7 +11,7 @@ use super::driver::Connections;
 use super::error::SessionLost;
 use super::protocol::{Answered, Reason};
 use super::shared::{End, Session};
-use super::timer::{Timer, now};
+use super::timer::{RoundTime, Timer, now};
 use super::transport::{BoxTransport, Connection, broken, read_handshake, write_handshake};
 use crate::connect::BoxConnector;
 use crate::error::Permanent;
@@ -80,7 +80,7 @@ impl Dialing {
     ) -> Poll<io::Result<()>> {
         while session.lock().is_busy(now()) {
             let until = session.lock().busy_until;
-            ready!(timer.poll(cx, now(), until));
+            ready!(timer.poll(cx, until));
         }
         let link = self.link.as_mut();
         link.register_and_check(Role::Read, cx.waker(), || false);
@@ -111,12 +111,12 @@ impl Dialing {
 }
 
 impl Connections for Dialing {
-    fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: Instant) {
+    fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: &RoundTime) {
         self.link
             .as_mut()
             .register_and_check(Role::Read, cx.waker(), || false);
         while let Some(command) = self.link.shared.take_command() {
-            self.execute(command, session, now);
+            self.execute(command, session, now.get());
         }
     }
 
@@ -124,9 +124,9 @@ impl Connections for Dialing {
         &mut self,
         _cx: &mut Context<'_>,
         session: &Session,
-        now: Instant,
+        now: &RoundTime,
     ) -> Poll<Option<&mut Connection>> {
-        if self.link.get_ref().is_none() && session.lock().is_busy(now) {
+        if self.link.get_ref().is_none() && session.lock().is_busy(now.get()) {
             return Poll::Pending;
         }
         let unavailable = loop {

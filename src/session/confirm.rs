@@ -11,22 +11,13 @@ use super::stream::ResumableStream;
 /// Waits until the client has confirmed its session. The first call that sees it returns the stream.
 pub(super) async fn confirmed(session: &Arc<Session>) -> io::Result<Accepted> {
     let _waiting = Waiting::new(session);
-    let mut changed = std::pin::pin!(session.changed.notified());
-    loop {
-        // Registered before the look.
-        changed.as_mut().enable();
-        let confirmed = session.lock().confirm();
-        match confirmed {
-            Confirmed::New => {
-                let application = Application::of(session)?;
-                return Ok(Accepted::New(ResumableStream { application }));
-            }
-            Confirmed::Before => return Ok(Accepted::Resumed),
-            Confirmed::Not => {}
-            Confirmed::Lost => return Err(ErrorKind::ConnectionAborted.into()),
+    match session.wait_until(Inner::confirm).await {
+        Confirmed::New => {
+            let application = Application::of(session)?;
+            Ok(Accepted::New(ResumableStream { application }))
         }
-        changed.as_mut().await;
-        changed.set(session.changed.notified());
+        Confirmed::Before => Ok(Accepted::Resumed),
+        Confirmed::Lost => Err(ErrorKind::ConnectionAborted.into()),
     }
 }
 
@@ -61,22 +52,22 @@ enum Confirmed {
     New,
     /// Another call has returned it.
     Before,
-    Not,
     /// The connection is lost, or the session is.
     Lost,
 }
 
 impl Inner {
-    fn confirm(&mut self) -> Confirmed {
+    /// Returns `None` if the client has not confirmed the session yet.
+    fn confirm(&mut self) -> Option<Confirmed> {
         if self.was_accepted {
-            Confirmed::Before
+            Some(Confirmed::Before)
         } else if self.core().is_confirmed() && !self.is_over {
             self.was_accepted = true;
-            Confirmed::New
+            Some(Confirmed::New)
         } else if self.has_ended() || self.core().epoch().is_none() {
-            Confirmed::Lost
+            Some(Confirmed::Lost)
         } else {
-            Confirmed::Not
+            None
         }
     }
 }

@@ -21,24 +21,25 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
+use super::closing::Closing;
 use super::exchange::{Exchanged, exchange};
 use super::protocol::Reason;
 use super::report;
 use super::shared::Session;
-use super::timer::{Timer, now};
+use super::timer::{RoundTime, Timer, now};
 use super::transport::Connection;
 
 /// Where the connections of a session come from.
 pub(super) trait Connections: Send + Unpin {
     /// Executes what the handle has asked for, and registers the driver for the next command.
-    fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: Instant);
+    fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: &RoundTime);
 
     /// Returns the current connection, and gets one if there is none. `None`: there will be none.
     fn poll_connection(
         &mut self,
         cx: &mut Context<'_>,
         session: &Session,
-        now: Instant,
+        now: &RoundTime,
     ) -> Poll<Option<&mut Connection>>;
 
     fn has_connection(&self) -> bool;
@@ -56,10 +57,8 @@ pub(super) trait Connections: Send + Unpin {
 /// The exchanges of one poll, so that a session can't keep a thread from the others.
 const ROUNDS: usize = 4;
 
-/// How long a connection is kept for what it has still to deliver once its session has ended.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Memory of buffers that are empty for so long is released.
+/// Memory of buffers that are empty is released after no byte has moved for so long, or for up to
+/// twice as long.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// The future of the driver's task.
@@ -71,13 +70,10 @@ pub(super) struct Driver<C: Connections> {
     span: Span,
     /// The epoch that was logged last.
     logged: Option<u64>,
-    /// When the connection of a session that has ended is dropped.
-    close_at: Option<Instant>,
-    /// When a stream that was dropped after its shutdown, and has delivered everything, stops
-    /// waiting for the peer's end.
-    linger_until: Option<Instant>,
-    /// When the memory of empty buffers is released.
+    closing: Closing,
+    /// When the memory of empty buffers is released, unless bytes have moved by then.
     idle_at: Option<Instant>,
+    has_moved: bool,
 }
 
 /// How a round of the driver ended.
@@ -99,20 +95,20 @@ impl<C: Connections> Driver<C> {
             connections,
             timer: Timer::default(),
             logged: None,
-            close_at: None,
-            linger_until: None,
+            closing: Closing::default(),
             idle_at: None,
+            has_moved: false,
         }
     }
 
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
-        let now = now();
+        let now = &RoundTime::default();
         self.connections.execute_commands(cx, &self.session, now);
-        let is_due = self.timer.is_due(now);
+        let is_due = self.timer.is_due();
         if is_due {
             self.handle_timeouts(now);
         }
-        if (is_due || !self.connections.has_connection()) && self.has_closed(now) {
+        if (is_due || !self.connections.has_connection()) && self.has_closed(now.get()) {
             return Round::End;
         }
         let poll = self.connections.poll_connection(cx, &self.session, now);
@@ -137,7 +133,7 @@ impl<C: Connections> Driver<C> {
                 self.note_activity(now);
                 Round::Again
             }
-            Err(cause) => self.lose(now, cause),
+            Err(cause) => self.lose(now.get(), cause),
         }
     }
 
@@ -154,14 +150,17 @@ impl<C: Connections> Driver<C> {
     /// Returns whether the session has ended, and its last connection needs no more time.
     fn has_closed(&self, now: Instant) -> bool {
         let inner = self.session.lock();
-        let is_late = self.close_at.is_some_and(|at| at <= now);
+        let is_late = self.closing.is_close_late(now);
         inner.has_ended()
             && inner.incoming.is_none()
             && (is_late || !self.connections.has_connection())
     }
 
-    fn note_activity(&mut self, now: Instant) {
-        self.idle_at = now.checked_add(IDLE_AFTER);
+    /// Records that bytes have moved. It reads the clock only for the first ones.
+    fn note_activity(&mut self, now: &RoundTime) {
+        self.has_moved = true;
+        let idle_at = || now.get().checked_add(IDLE_AFTER);
+        self.idle_at = self.idle_at.or_else(idle_at);
     }
 
     /// Ends the connection. The session stays, unless it has ended.
@@ -181,40 +180,31 @@ impl<C: Connections> Driver<C> {
         Round::Again
     }
 
-    fn handle_timeouts(&mut self, now: Instant) {
+    fn handle_timeouts(&mut self, round: &RoundTime) {
+        let now = round.get();
         let is_alive = self.session.update(|inner| {
             let is_alive = inner.core_mut().handle_timeout(now);
             if self.idle_at.is_some_and(|at| at <= now) {
                 self.idle_at = None;
-                inner.core_mut().release_memory();
+                if std::mem::take(&mut self.has_moved) {
+                    self.idle_at = now.checked_add(IDLE_AFTER);
+                } else {
+                    inner.core_mut().release_memory();
+                }
             }
             is_alive
         });
-        if self.linger_until.is_some_and(|at| at <= now) {
+        if self.closing.is_linger_late(now) {
             self.session.abort(Reason::PeerReset, None);
         }
-        self.begin_to_close(now);
+        self.closing.begin(&self.session.lock(), round);
         if self.connections.has_connection() && !is_alive {
             self.lose(now, silent());
         }
     }
 
-    /// Limits the time of what is left to do once the session or its application is gone. Not only
-    /// when the driver waits, because a peer may never let it wait.
-    fn begin_to_close(&mut self, now: Instant) {
-        let inner = self.session.lock();
-        if inner.has_ended() {
-            self.linger_until = None;
-            self.close_at = self.close_at.or_else(|| now.checked_add(CLOSE_TIMEOUT));
-        } else if inner.is_orphan() && inner.core().send().is_complete() {
-            // Until then the peer may still read what was written, however slowly.
-            let time_to_live = inner.core().options().time_to_live;
-            self.linger_until = self.linger_until.or_else(|| now.checked_add(time_to_live));
-        }
-    }
-
     /// Registers the driver with the timer.
-    fn wait(&mut self, cx: &mut Context<'_>, now: Instant, moved: bool) -> Round {
+    fn wait(&mut self, cx: &mut Context<'_>, now: &RoundTime, moved: bool) -> Round {
         if moved {
             self.note_activity(now);
         }
@@ -225,12 +215,13 @@ impl<C: Connections> Driver<C> {
             if inner.incoming.is_some() || is_over {
                 return Round::Again;
             }
+            self.closing.begin(&inner, now);
             inner.core().poll_timeout()
         };
-        self.begin_to_close(now);
         let own = self.connections.timeout(&self.session);
-        let all = [at, own, self.close_at, self.linger_until, self.idle_at];
-        match self.timer.poll(cx, now, all.into_iter().flatten().min()) {
+        let all = [own, self.closing.timeout(), self.idle_at];
+        let at = all.into_iter().flatten().fold(at, earlier);
+        match self.timer.poll(cx, at) {
             Poll::Ready(()) => Round::Again,
             Poll::Pending => Round::Wait,
         }
@@ -276,6 +267,10 @@ impl<C: Connections> Drop for Driver<C> {
         }));
         report::ended(&self.span, &self.session);
     }
+}
+
+fn earlier(first: Option<Instant>, other: Instant) -> Option<Instant> {
+    Some(first.map_or(other, |first| first.min(other)))
 }
 
 /// The cause of the loss of a connection whose peer is silent.

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use super::protocol::ProtocolError;
 use super::shared::{Inner, Session};
+use super::timer::RoundTime;
 use super::transport::{self, Connection, broken};
 
 /// The reads and the writes of one exchange, so that neither direction keeps the other one waiting.
@@ -28,7 +28,7 @@ pub(super) fn exchange(
     connection: &mut Connection,
     session: &Session,
     cx: &mut Context<'_>,
-    now: Instant,
+    now: &RoundTime,
 ) -> io::Result<Exchanged> {
     let (read, is_read_waiting) = read(connection, session, cx, now)?;
     let (written, is_write_waiting) = write(connection, session, cx)?;
@@ -48,11 +48,16 @@ fn read(
     connection: &mut Connection,
     session: &Session,
     cx: &mut Context<'_>,
-    now: Instant,
+    now: &RoundTime,
 ) -> io::Result<(Option<usize>, bool)> {
     let epoch = connection.epoch;
     let handle = |bytes: &[u8]| {
+        let now = now.get();
         let handled = session.update(|inner| {
+            // What arrives after the end is of no use.
+            if inner.has_ended() {
+                return Ok(());
+            }
             let handled = inner.core_mut().handle_input(now, epoch, bytes);
             inner.discard_unread();
             handled
@@ -66,8 +71,6 @@ fn read(
     for _ in 0..READS {
         let poll = transport::poll_read(&mut connection.io, cx, |bytes| match bytes.len() {
             0 => Ok(0),
-            // What arrives after the end is of no use.
-            n if session.lock().has_ended() => Ok(n),
             n => handle(bytes).map(|()| n),
         });
         match poll {

@@ -15,6 +15,7 @@ mod accepted;
 mod application;
 mod builder;
 mod client;
+mod closing;
 mod confirm;
 mod driver;
 mod error;

@@ -1,6 +1,7 @@
 //! What the application's end, the driver and the server share of one session.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -25,6 +26,8 @@ pub(super) struct Session {
     /// connection comes or goes, and when the session has ended.
     pub(super) changed: Notify,
     pub(super) metadata: Box<[u8]>,
+    /// There may be an incoming connection. Set under the lock.
+    has_incoming: AtomicBool,
     handle: OnceLock<Handle>,
 }
 
@@ -44,6 +47,8 @@ pub(super) struct Inner {
     pub(super) writer: Option<(Waker, WaitsFor)>,
     /// The driver, while it waits for the application.
     pub(super) driver: Option<Waker>,
+    /// How many calls wait for [`Session::changed`]. It is not notified if there are none.
+    pub(super) watchers: usize,
     /// The connection takes no more bytes now. It wakes the driver itself.
     pub(super) is_blocked: bool,
     /// A connection that has resumed the session, until the driver takes it.
@@ -88,6 +93,7 @@ impl Session {
                 reader: None,
                 writer: None,
                 driver: None,
+                watchers: 0,
                 is_blocked: false,
                 incoming: None,
                 is_over: false,
@@ -101,6 +107,7 @@ impl Session {
             handle: OnceLock::new(),
             changed: Notify::new(),
             metadata: metadata.into(),
+            has_incoming: AtomicBool::new(false),
         }
     }
 
@@ -113,14 +120,32 @@ impl Session {
         let mut inner = self.lock();
         let before = inner.progress();
         let result = f(&mut inner);
-        let has_changed = inner.progress() != before;
+        let is_awaited = inner.watchers > 0 && inner.progress() != before;
         let woken = inner.take_ready();
         drop(inner);
         woken.wake();
-        if has_changed {
+        if is_awaited {
             self.changed.notify_waiters();
         }
         result
+    }
+
+    /// Passes a connection that has resumed the session to the driver. Returns the one that it
+    /// replaces.
+    pub(super) fn put_incoming(&self, inner: &mut Inner, new: Connection) -> Option<Connection> {
+        self.has_incoming.store(true, Ordering::Release);
+        inner.incoming.replace(new)
+    }
+
+    /// Takes the connection that has resumed the session. The driver, which asks for it in every
+    /// round, takes no lock if there is none.
+    pub(super) fn take_incoming(&self) -> Option<Connection> {
+        if !self.has_incoming.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut inner = self.lock();
+        self.has_incoming.store(false, Ordering::Release);
+        inner.incoming.take()
     }
 
     /// Ends the session for a reason of this end, and wakes all tasks that wait.

@@ -1,5 +1,6 @@
 //! The clock and the timer of a driver. No other file of `session` reads a clock.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,6 +12,19 @@ use tokio::time::{Sleep, sleep_until};
 /// Returns the time, on Tokio's clock.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// The time of one round of a driver. It reads the clock when it is asked for the first time, because
+/// a round that only writes does not need it.
+#[derive(Debug, Default)]
+pub(super) struct RoundTime(Cell<Option<Instant>>);
+
+impl RoundTime {
+    pub(super) fn get(&self) -> Instant {
+        let now = self.0.get().unwrap_or_else(now);
+        self.0.set(Some(now));
+        now
+    }
 }
 
 /// Returns the end of a time that begins now. One that is too long to be represented is 30 years, as
@@ -33,22 +47,19 @@ pub(super) struct Timer {
 
 impl Timer {
     /// Returns whether the time that it was set to is over, or whether it is not set.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.armed.is_none_or(|armed| armed <= now)
+    pub(super) fn is_due(&self) -> bool {
+        match (self.armed, &self.sleep) {
+            (Some(_), Some(sleep)) => sleep.is_elapsed(),
+            _ => true,
+        }
     }
 
     /// Registers the task for this time at the latest. Ready if it is over.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Instant,
-        at: Option<Instant>,
-    ) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
         let Some(at) = at else {
             return Poll::Pending;
         };
-        let is_early = self.armed.is_some_and(|armed| now < armed && armed <= at);
-        if is_early {
+        if self.armed.is_some_and(|armed| armed <= at) && !self.is_due() {
             return Poll::Pending;
         }
         self.armed = Some(at);

@@ -83,8 +83,11 @@ pub(super) fn poll_read<T>(
     result
 }
 
+/// Up to so many bytes are copied into one slice: that takes less time than a vectored write.
+const SMALL: usize = 1024;
+
 /// Writes the slices with one call: vectored, or through the buffer of this thread if the transport
-/// can't.
+/// can't or if they are small.
 pub(super) fn poll_write(
     io: &mut BoxTransport,
     cx: &mut Context<'_>,
@@ -92,7 +95,9 @@ pub(super) fn poll_write(
 ) -> Poll<io::Result<usize>> {
     let written = if slices[1..].iter().all(|slice| slice.is_empty()) {
         io.as_mut().poll_write(cx, slices[0])
-    } else if io.is_write_vectored() {
+    } else if slices.iter().map(|slice| slice.len()).sum::<usize>() > SMALL
+        && io.is_write_vectored()
+    {
         let slices = slices.map(io::IoSlice::new);
         io.as_mut().poll_write_vectored(cx, &slices)
     } else {

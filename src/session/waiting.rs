@@ -2,7 +2,7 @@
 
 use std::task::{Context, Waker};
 
-use super::shared::Inner;
+use super::shared::{Inner, Session};
 
 /// What a writer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,40 @@ pub(super) struct Woken(pub(super) [Option<Waker>; 2]);
 impl Woken {
     pub(super) fn wake(self) {
         self.0.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl Session {
+    /// Looks at the session until `look` finds something, again after each change.
+    pub(super) async fn wait_until<T>(&self, look: impl Fn(&mut Inner) -> Option<T>) -> T {
+        let _watcher = Watcher::new(self);
+        let mut changed = std::pin::pin!(self.changed.notified());
+        loop {
+            // Registered before the look.
+            changed.as_mut().enable();
+            let found = look(&mut self.lock());
+            if let Some(found) = found {
+                return found;
+            }
+            changed.as_mut().await;
+            changed.set(self.changed.notified());
+        }
+    }
+}
+
+/// One of those that wait for a change.
+struct Watcher<'a>(&'a Session);
+
+impl<'a> Watcher<'a> {
+    fn new(session: &'a Session) -> Self {
+        session.lock().watchers += 1;
+        Self(session)
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.0.lock().watchers -= 1;
     }
 }
 

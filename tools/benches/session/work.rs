@@ -142,8 +142,11 @@ async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Does the work once, with the other end in the process at `ports`, or here.
+///
+/// It is a task as the other end is: to wake the future of `block_on` costs this runtime one more
+/// `epoll_wait`, which a session pays and a raw connection does not.
 pub(crate) fn client(work: Work, is_session: bool, ports: Option<u64>) -> io::Result<Measured> {
-    runtime()?.block_on(async {
+    let task = async move {
         let (raw, sessions) = match ports {
             Some(ports) => (ports / 65_536, ports % 65_536),
             None => listen().await?,
@@ -159,7 +162,8 @@ pub(crate) fn client(work: Work, is_session: bool, ports: Option<u64>) -> io::Re
             stream.set_nodelay(true)?;
             run(stream, work, is_alone).await
         }
-    })
+    };
+    runtime()?.block_on(async { tokio::spawn(task).await? })
 }
 
 async fn run<T>(mut io: T, work: Work, is_alone: bool) -> io::Result<Measured>
