@@ -10,6 +10,7 @@ mod endings;
 mod histories;
 mod http;
 mod limits;
+mod progress;
 mod silence;
 mod support;
 #[allow(dead_code, missing_docs, unreachable_pub)]
