@@ -5,6 +5,7 @@ mod endings;
 mod faults;
 mod limits;
 mod losses;
+mod memory;
 #[cfg(feature = "serde")]
 mod options;
 mod panics;
