@@ -4,6 +4,7 @@
 //! Raw connections and sessions take turns. A ratio is one of the same round. Arguments choose rows by
 //! words in them: `cargo bench --bench session -- ping-pong`. Nothing is checked.
 
+mod recovery;
 #[path = "../support/mod.rs"]
 mod support;
 mod work;
@@ -74,7 +75,39 @@ fn main() -> io::Result<()> {
         }
     }
     println!("{table}");
+    if words.iter().all(|word| "recovery".contains(word.as_str())) {
+        println!("{}", recovery()?);
+    }
     Ok(())
+}
+
+fn recovery() -> io::Result<Table> {
+    let runtime = work::runtime()?;
+    let median = |is_session| {
+        let task = recovery::median(is_session);
+        runtime.block_on(async { tokio::spawn(task).await? })
+    };
+    let (mut raw, mut ratios) = (Vec::new(), Vec::new());
+    // The first round is for the caches.
+    for round in 0..=ROUNDS {
+        let [bare, session] = [median(false)?, median(true)?];
+        if round > 0 {
+            ratios.push(session.as_secs_f64() / bare.as_secs_f64());
+            raw.push(bare);
+        }
+    }
+    raw.sort_unstable();
+    let mut table = Table::new([
+        "from a reset to the first byte",
+        "raw connection, request and reply",
+        "session / raw",
+    ]);
+    table.push([
+        format!("{ROUNDS} rounds of 301 losses"),
+        format!("{:.1} µs", raw[ROUNDS / 2].as_secs_f64() * 1e6),
+        Spread::of(ratios).to_string(),
+    ]);
+    Ok(table)
 }
 
 #[derive(Clone, Copy, Debug)]

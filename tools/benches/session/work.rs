@@ -39,7 +39,7 @@ pub(crate) fn serve() -> io::Result<()> {
     })
 }
 
-fn runtime() -> io::Result<runtime::Runtime> {
+pub(crate) fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
