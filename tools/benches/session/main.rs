@@ -4,6 +4,7 @@
 //! Raw connections and sessions take turns. A ratio is one of the same round. Arguments choose rows by
 //! words in them: `cargo bench --bench session -- ping-pong`. Nothing is checked.
 
+mod ends;
 mod recovery;
 #[path = "../support/mod.rs"]
 mod support;
@@ -14,21 +15,32 @@ use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use ends::{FarEnd, Over, serve};
 use support::{Spread, Table, arguments, is_debug_build, machine};
-use work::{Measured, Work, client, serve};
+use work::{Measured, Work, client};
 
 const ROUNDS: usize = 9;
 
-const ROWS: &[(&str, Work)] = &[
+const ROWS: &[(&str, Over, Work)] = &[
     (
         "write 32 KiB",
+        Over::Tcp,
         Work::Send {
             size: 32 * 1024,
             mib: 512,
         },
     ),
     (
+        "write 32 KiB over TLS",
+        Over::Tls,
+        Work::Send {
+            size: 32 * 1024,
+            mib: 256,
+        },
+    ),
+    (
         "write 8 KiB",
+        Over::Tcp,
         Work::Send {
             size: 8 * 1024,
             mib: 256,
@@ -36,6 +48,7 @@ const ROWS: &[(&str, Work)] = &[
     ),
     (
         "write 1 KiB",
+        Over::Tcp,
         Work::Send {
             size: 1024,
             mib: 48,
@@ -43,12 +56,17 @@ const ROWS: &[(&str, Work)] = &[
     ),
     (
         "both directions, 32 KiB",
+        Over::Tcp,
         Work::Both {
             size: 32 * 1024,
             mib: 256,
         },
     ),
-    ("ping-pong 64 B", Work::PingPong { times: 20_000 }),
+    (
+        "ping-pong 64 B",
+        Over::Tcp,
+        Work::PingPong { times: 20_000 },
+    ),
 ];
 
 fn main() -> io::Result<()> {
@@ -67,10 +85,10 @@ fn main() -> io::Result<()> {
         "raw",
     ]);
     for place in [Place::TwoProcesses, Place::OneRuntime] {
-        for (name, work) in ROWS {
+        for (name, over, work) in ROWS {
             let name = format!("{name}, {}", place.name());
             if words.iter().all(|word| name.contains(word.as_str())) {
-                table.push(measure(name, *work, place)?);
+                table.push(measure(name, (*work, *over), place)?);
             }
         }
     }
@@ -124,12 +142,12 @@ impl Place {
         }
     }
 
-    fn run(self, work: Work, is_session: bool) -> io::Result<Measured> {
+    fn run(self, (work, over): (Work, Over), is_session: bool) -> io::Result<Measured> {
         match self {
-            Self::OneRuntime => client(work, is_session, None),
+            Self::OneRuntime => client(work, over, is_session, None),
             Self::TwoProcesses => {
                 let mut server = Server::start()?;
-                let measured = client(work, is_session, Some(server.ports));
+                let measured = client(work, over, is_session, Some(server.far));
                 server.child.kill()?;
                 server.child.wait()?;
                 measured
@@ -141,8 +159,7 @@ impl Place {
 /// A process with the other end, on the second core.
 struct Server {
     child: Child,
-    /// Those of raw connections and of sessions, in one number.
-    ports: u64,
+    far: FarEnd,
 }
 
 impl Server {
@@ -156,12 +173,12 @@ impl Server {
         let out = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
-        let ports = line.trim().parse().map_err(io::Error::other)?;
-        Ok(Self { child, ports })
+        let far = FarEnd::from_line(&line).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { child, far })
     }
 }
 
-fn measure(name: String, work: Work, place: Place) -> io::Result<[String; 4]> {
+fn measure(name: String, work: (Work, Over), place: Place) -> io::Result<[String; 4]> {
     let (mut throughput, mut processor, mut raw_times) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let first = round % 2 == 1;
@@ -177,7 +194,7 @@ fn measure(name: String, work: Work, place: Place) -> io::Result<[String; 4]> {
         name,
         Spread::of(throughput).to_string(),
         Spread::of(processor).to_string(),
-        work.describe(raw_times[ROUNDS / 2]),
+        work.0.describe(raw_times[ROUNDS / 2]),
     ])
 }
 
