@@ -6,6 +6,8 @@ mod faults;
 mod limits;
 mod losses;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "serde")]
 mod options;
 mod panics;

@@ -31,7 +31,7 @@ impl FarEnd {
     /// Writes it in one line.
     fn to_line(&self) -> String {
         let ports = self.ports.map(|port| port.to_string()).join(" ");
-        let bytes = self.authority.iter().map(|byte| byte.to_string());
+        let bytes = self.authority.iter().map(ToString::to_string);
         format!("{ports} {}", bytes.collect::<Vec<_>>().join(" "))
     }
 

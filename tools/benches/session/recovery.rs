@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -99,17 +99,24 @@ async fn connect(address: std::net::SocketAddr) -> io::Result<TcpStream> {
 
 /// Resets the server's end of the current connection.
 #[derive(Clone, Default)]
-struct Reset(Arc<Mutex<(Option<oneshot::Sender<()>>, Option<Instant>)>>);
+struct Reset(Arc<Mutex<LastReset>>);
+
+#[derive(Default)]
+struct LastReset {
+    /// Resets the current connection.
+    sender: Option<oneshot::Sender<()>>,
+    at: Option<Instant>,
+}
 
 impl Reset {
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Option<oneshot::Sender<()>>, Option<Instant>)> {
+    fn lock(&self) -> MutexGuard<'_, LastReset> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wrap(&self, socket: TcpStream) -> Resettable {
         let _ = socket.set_nodelay(true);
         let (sender, receiver) = oneshot::channel();
-        self.lock().0 = Some(sender);
+        self.lock().sender = Some(sender);
         Resettable {
             socket: Some(socket),
             receiver,
@@ -118,13 +125,13 @@ impl Reset {
     }
 
     fn send(&self) {
-        let sender = self.lock().0.take();
+        let sender = self.lock().sender.take();
         let _ = sender.map(|sender| sender.send(()));
     }
 
     /// Returns how long ago the last reset was.
     fn elapsed(&self) -> Duration {
-        self.lock().1.map_or(Duration::ZERO, |at| at.elapsed())
+        self.lock().at.map_or(Duration::ZERO, |at| at.elapsed())
     }
 }
 
@@ -140,7 +147,7 @@ impl Resettable {
             // Its RST has arrived when the drop returns: this is loopback.
             if let Some(socket) = self.socket.take() {
                 socket.set_zero_linger()?;
-                self.reset.lock().1 = Some(Instant::now());
+                self.reset.lock().at = Some(Instant::now());
             }
         }
         let socket = self.socket.as_mut().ok_or(io::ErrorKind::ConnectionReset)?;
