@@ -4,6 +4,7 @@
 mod endings;
 mod faults;
 mod limits;
+mod listener;
 mod losses;
 mod memory;
 #[cfg(feature = "metrics")]
