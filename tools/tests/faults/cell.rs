@@ -60,9 +60,9 @@ impl fmt::Debug for Cell {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) losses: u64,
-    reconnects: u64,
-    to_server: u64,
-    to_client: u64,
+    pub(crate) reconnects: u64,
+    pub(crate) to_server: u64,
+    pub(crate) to_client: u64,
 }
 
 impl Report {
