@@ -67,6 +67,14 @@ const ROWS: &[(&str, Over, Work)] = &[
         Over::Tcp,
         Work::PingPong { times: 20_000 },
     ),
+    (
+        "ping-pong 64 B on 400 connections",
+        Over::Tcp,
+        Work::Many {
+            connections: 400,
+            times: 200,
+        },
+    ),
 ];
 
 fn main() -> io::Result<()> {
@@ -86,6 +94,9 @@ fn main() -> io::Result<()> {
     ]);
     for place in [Place::TwoProcesses, Place::OneRuntime] {
         for (name, over, work) in ROWS {
+            if matches!((work, place), (Work::Many { .. }, Place::TwoProcesses)) {
+                continue;
+            }
             let name = format!("{name}, {}", place.name());
             if words.iter().all(|word| name.contains(word.as_str())) {
                 table.push(measure(name, (*work, *over), place)?);
@@ -204,7 +215,7 @@ impl Work {
             Self::Send { mib, .. } | Self::Both { mib, .. } => {
                 format!("{:.0} MiB/s", f64::from(mib) / time.as_secs_f64())
             }
-            Self::PingPong { times } => {
+            Self::PingPong { times } | Self::Many { times, .. } => {
                 format!("{:.1} µs", time.as_secs_f64() * 1e6 / f64::from(times))
             }
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use reconnecting_stream::ResumableStream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime;
+use tokio::task::JoinSet;
 
 use crate::ends::{Dial, FarEnd, Over, listen};
 
@@ -20,6 +21,8 @@ pub(crate) enum Work {
     Both { size: usize, mib: u32 },
     /// A message of 64 B there and back, so many times.
     PingPong { times: u32 },
+    /// Ping-pong on so many connections at the same time. In one runtime only.
+    Many { connections: u32, times: u32 },
 }
 
 /// What the work took: by the clock, and on the processor at both ends.
@@ -128,6 +131,9 @@ pub(crate) fn client(
             None => listen().await?,
         };
         let dial = Dial::new(&far, over, is_session);
+        if let Work::Many { connections, times } = work {
+            return many(&dial, is_session, connections, times).await;
+        }
         match (over, is_session) {
             (Over::Tcp, false) => run(dial.tcp().await?, work, is_alone).await,
             (Over::Tls, false) => run(dial.tls().await?, work, is_alone).await,
@@ -142,6 +148,35 @@ pub(crate) fn client(
         }
     };
     runtime()?.block_on(async { tokio::spawn(task).await? })
+}
+
+async fn many(dial: &Dial, is_session: bool, connections: u32, times: u32) -> io::Result<Measured> {
+    let (mut raw, mut sessions) = (Vec::new(), Vec::new());
+    for _ in 0..connections {
+        let dial = dial.clone();
+        if is_session {
+            let connector = move || dial.clone().tcp();
+            sessions.push(ResumableStream::connect(connector).await?);
+        } else {
+            raw.push(dial.tcp().await?);
+        }
+    }
+    let (began, processor) = (Instant::now(), processor_time());
+    let work = Work::PingPong { times };
+    let mut tasks = JoinSet::new();
+    for stream in raw {
+        tasks.spawn(run(stream, work, true));
+    }
+    for stream in sessions {
+        tasks.spawn(run(stream, work, true));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(Measured {
+        time: began.elapsed(),
+        processor: processor_time().saturating_sub(processor),
+    })
 }
 
 async fn run<T>(mut io: T, work: Work, is_alone: bool) -> io::Result<Measured>
@@ -174,6 +209,7 @@ where
             message[0] = b'.';
             io.write_all(&message).await?;
         }
+        Work::Many { .. } => return Err(io::ErrorKind::Unsupported.into()),
     }
     io.flush().await?;
     let peer = Duration::from_nanos(io.read_u64().await?);
