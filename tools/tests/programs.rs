@@ -181,6 +181,17 @@ async fn the_soak_finds_nothing_wrong_and_says_with_which_seed() {
 }
 
 #[tokio::test]
+async fn the_soak_of_sessions_finds_nothing_wrong() {
+    let mut soak = command(SOAK);
+    let soak = soak.args(["--seconds", "2", "--seed", "5", "--sessions", "8"]);
+    let output = soon(soak.output()).await.unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stdout}{stderr}");
+    assert!(stdout.contains("nothing was wrong"), "{stdout}");
+}
+
+#[tokio::test]
 async fn the_soak_explains_a_wrong_command_line() {
     for arguments in [&["--minutes"][..], &["--seed", "x"], &["--quiet", "1"]] {
         let output = soon(command(SOAK).args(arguments).output()).await.unwrap();

@@ -10,6 +10,10 @@
 //! | messages, `Resend::Torn`, at two seams | that each is whole, in order, and comes once or not at all |
 //! | messages, `Resend::Unconfirmed`, at two seams | that each is whole, that none is missing, and that what comes twice comes in order |
 //!
+//! `--sessions 64` runs 64 clients with sessions instead, one session after another in each, with a cut
+//! every 50 ms on average beside the faults of the plans. It is checked that both ends of each session
+//! get every byte and the end of the other one, or its reset if it was dropped.
+//!
 //! It also checks that each client continues within half a minute, that the work is done once the faults are
 //! over, and that no task and no descriptor is left in the end. It prints the
 //! counts now and then. If something is wrong the soak ends with status 1, and says what, where, and
@@ -19,6 +23,7 @@ mod bytes;
 mod messages;
 mod options;
 mod report;
+mod sessions;
 mod worker;
 
 use std::error::Error;
@@ -68,7 +73,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let before = Resources::now();
     let begun = Instant::now();
     let (is_over, stop) = watch::channel(false);
-    let mut workers = start(options.seed, &stop).await?;
+    let mut workers = start(options, &stop).await?;
     let mut next_report = options.report_every();
     while begun.elapsed() < options.time {
         sleep(PACE).await;
@@ -96,8 +101,16 @@ async fn run(options: Options) -> Result<(), Failure> {
 }
 
 /// Each worker has its own seed.
-async fn start(seed: u64, stop: &watch::Receiver<bool>) -> Result<Vec<Worker>, Failure> {
+async fn start(options: Options, stop: &watch::Receiver<bool>) -> Result<Vec<Worker>, Failure> {
+    let seed = options.seed;
     let mut workers = Vec::new();
+    for number in 0..options.sessions {
+        let seed = worker::seed(seed, workers.len());
+        workers.push(sessions::start(number, seed, stop.clone()).await?);
+    }
+    if !workers.is_empty() {
+        return Ok(workers);
+    }
     for spec in bytes::SPECS {
         workers.push(bytes::start(spec, worker::seed(seed, workers.len()), stop.clone()).await?);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-const USAGE: &str = "usage: soak [--minutes N] [--seconds N] [--seed S]";
+const USAGE: &str = "usage: soak [--minutes N] [--seconds N] [--seed S] [--sessions N]";
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
@@ -10,6 +10,8 @@ pub(crate) struct Options {
     pub(crate) time: Duration,
     /// A random one by default.
     pub(crate) seed: u64,
+    /// How many clients have sessions, in place of the others. None by default.
+    pub(crate) sessions: u32,
 }
 
 impl Options {
@@ -17,6 +19,7 @@ impl Options {
         let mut options = Self {
             time: Duration::from_secs(60),
             seed: u64::from(std::process::id()) ^ now(),
+            sessions: 0,
         };
         while let Some(option) = arguments.next() {
             let value = arguments.next().ok_or(format!("{option}: {USAGE}"))?;
@@ -27,6 +30,7 @@ impl Options {
                 "--minutes" => options.time = Duration::from_secs(60) * number,
                 "--seconds" => options.time = Duration::from_secs(number.into()),
                 "--seed" => options.seed = number.into(),
+                "--sessions" => options.sessions = number,
                 _ => return Err(format!("{option}: {USAGE}")),
             }
         }

@@ -76,13 +76,14 @@ pub(crate) fn line(elapsed: Duration, workers: &[Worker]) -> String {
     let sum = Sum(workers);
     let Resources { tasks, files } = Resources::now();
     format!(
-        "{:6.0} s  {} connections, {} losses, {} faults, {:.1} MB, {} messages, {tasks} tasks, {files} files",
+        "{:6.0} s  {} connections, {} losses, {} faults, {:.1} MB, {} messages, {} sessions, {tasks} tasks, {files} files",
         elapsed.as_secs_f64(),
         sum.stats(|stats| stats.accepted),
         sum.losses(),
         sum.stats(Stats::faults),
         megabytes(sum.stats(|stats| stats.to_server + stats.to_client)),
         sum.of(|counts| &counts.received),
+        sum.of(|counts| &counts.sessions),
     )
 }
 
@@ -108,11 +109,12 @@ pub(crate) fn table(elapsed: Duration, workers: &[Worker]) -> String {
         ("delays", sum.stats(|stats| stats.delays)),
         ("bytes to servers", sum.stats(|stats| stats.to_server)),
         ("bytes to clients", sum.stats(|stats| stats.to_client)),
-        ("bytes checked by clients", sum.of(|counts| &counts.bytes)),
+        ("bytes checked", sum.of(|counts| &counts.bytes)),
         (
             "writes ended by command",
             sum.of(|counts| &counts.forced_reconnects),
         ),
+        ("sessions", sum.of(|counts| &counts.sessions)),
         ("messages sent", sum.of(|counts| &counts.sent)),
         ("messages received", sum.of(|counts| &counts.received)),
         ("messages missing", sum.of(|counts| &counts.missing)),
@@ -128,7 +130,7 @@ pub(crate) fn table(elapsed: Duration, workers: &[Worker]) -> String {
         let counts = &worker.setup.counts;
         let _ = writeln!(
             table,
-            "{:40} {:8} connections, {:8} kB, {:8} sent, {:8} received, {:6} missing, {:6} twice",
+            "{:40} {:8} connections, {:8} kB, {:8} sent, {:8} received, {:6} missing, {:6} twice, {:6} sessions",
             worker.name,
             stats.accepted,
             (stats.to_server + stats.to_client) / 1000,
@@ -136,6 +138,7 @@ pub(crate) fn table(elapsed: Duration, workers: &[Worker]) -> String {
             counts.received.load(SeqCst),
             counts.missing.load(SeqCst),
             counts.twice.load(SeqCst),
+            counts.sessions.load(SeqCst),
         );
     }
     table

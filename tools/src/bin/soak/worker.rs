@@ -26,6 +26,8 @@ pub(crate) struct Counts {
     pub(crate) bytes: AtomicU64,
     /// Reconnects on command, because a write had waited too long.
     pub(crate) forced_reconnects: AtomicU64,
+    /// Sessions that were begun and ended.
+    pub(crate) sessions: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) received: AtomicU64,
     /// Above all that have come back.
@@ -38,7 +40,7 @@ pub(crate) struct Counts {
 impl Counts {
     /// Returns a number that changes as long as the worker makes progress.
     fn progress(&self) -> u64 {
-        self.bytes.load(SeqCst) + self.received.load(SeqCst)
+        self.bytes.load(SeqCst) + self.received.load(SeqCst) + self.sessions.load(SeqCst)
     }
 }
 
