@@ -30,6 +30,9 @@ const FIRST: &str = "192.0.2.2";
 const SECOND: &str = "198.51.100.2";
 const PORT: u16 = 7000;
 
+/// The test that is a peer.
+const PEER: &str = "this_process_is_the_peer_if_a_test_started_it";
+
 /// Not a test, but a part of them.
 #[tokio::test]
 async fn this_process_is_the_peer_if_a_test_started_it() {
@@ -133,9 +136,9 @@ fn vanishes(test: &str, limit: Duration) {
         return;
     };
     namespaces.set_host("db.test", FIRST);
-    let mut server = Process::start(&namespaces.server(), "server");
+    let mut server = Process::start(PEER, &namespaces.server(), "server");
     server.says("listening");
-    let mut client = Process::start(&namespaces.client(), test);
+    let mut client = Process::start(PEER, &namespaces.client(), test);
     assert_eq!(client.says("up"), FIRST);
     namespaces.set_host("db.test", SECOND);
     namespaces.take_away(FIRST);
@@ -176,9 +179,9 @@ fn without_the_options_a_peer_that_vanished_is_not_detected() {
     let Some(namespaces) = Namespaces::new("u") else {
         return;
     };
-    let mut server = Process::start(&namespaces.server(), "server");
+    let mut server = Process::start(PEER, &namespaces.server(), "server");
     server.says("listening");
-    let mut client = Process::start(&namespaces.client(), "control");
+    let mut client = Process::start(PEER, &namespaces.client(), "control");
     client.says("up");
     namespaces.take_away(FIRST);
     assert_eq!(client.says("unaware"), "true 1");

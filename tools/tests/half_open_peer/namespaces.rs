@@ -33,7 +33,9 @@ impl Namespaces {
                 let address = format!("{network}.{host}/24");
                 assert!(ip(&["-n", namespace, "addr", "add", &address, "dev", "v"]));
             }
-            assert!(ip(&["-n", namespace, "link", "set", "v", "up"]));
+            for link in ["v", "lo"] {
+                assert!(ip(&["-n", namespace, "link", "set", link, "up"]));
+            }
         }
         Some(namespaces)
     }

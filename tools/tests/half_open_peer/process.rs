@@ -14,15 +14,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(namespace: &str, role: &str) -> Self {
+    /// Runs this test again, with a role.
+    pub(crate) fn start(test: &str, namespace: &str, role: &str) -> Self {
         let mut child = Command::new("ip")
             .args(["netns", "exec", namespace])
             .arg(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "this_process_is_the_peer_if_a_test_started_it",
-                "--nocapture",
-            ])
+            .args(["--exact", test, "--nocapture"])
             .env(ROLE, role)
             .stdout(Stdio::piped())
             .spawn()
