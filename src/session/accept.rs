@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use super::accepted::AcceptedConnections;
 use super::confirm::confirmed;
+use super::counts;
 use super::driver::Driver;
 use super::protocol::{
     Acceptor, Handshake, Hello, ProtocolError, Reason, Refusal, Reject, Resume, Resumed, Secret,
@@ -32,6 +33,7 @@ pub(super) async fn accept(
     identity: Option<Box<[u8]>>,
 ) -> io::Result<Accepted> {
     let Ok(_permit) = table.handshakes.try_acquire() else {
+        counts::refused(true);
         return Err(refused("too many handshakes are running"));
     };
     let limit = table.options.handshake_limit();
@@ -51,6 +53,9 @@ pub(super) async fn accept(
     match outcome {
         Outcome::Attached(session) => confirmed(&session).await,
         Outcome::Answer(mut io, answer) => {
+            if let Some(is_busy) = answer.is_busy {
+                counts::refused(is_busy);
+            }
             let answered = async {
                 write_handshake(&mut io, &answer.message).await?;
                 std::future::poll_fn(|cx| io.as_mut().poll_shutdown(cx)).await
@@ -71,6 +76,8 @@ enum Outcome {
 
 struct Answer {
     message: Vec<u8>,
+    /// Of a refusal: whether the client may try again.
+    is_busy: Option<bool>,
     result: io::Result<Accepted>,
 }
 
@@ -78,6 +85,7 @@ impl Answer {
     fn reject(reject: &Reject, why: &'static str) -> Self {
         Self {
             message: reject.encode(),
+            is_busy: Some(matches!(reject.refusal, Refusal::Busy { .. })),
             result: Err(refused(why)),
         }
     }
@@ -87,6 +95,7 @@ impl Answer {
         match answer {
             Ok(resumed) => Self {
                 message: resumed.encode(),
+                is_busy: None,
                 result: Ok(Accepted::Resumed),
             },
             Err(reject) => Self::reject(&reject, CANT_RESUME),

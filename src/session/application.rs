@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::ReadBuf;
 use tokio::task::coop::poll_proceed;
 
+use super::counts;
 use super::protocol::SessionId;
 use super::shared::{Inner, Session};
 use super::waiting::WaitsFor;
@@ -107,7 +108,9 @@ impl Application {
         }
         if written == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
             let dropped = inner.wait_to_write(cx, WaitsFor::Room);
+            let end = counts::label(&inner.end);
             drop((inner, dropped));
+            counts::window_full(end);
             return Poll::Pending;
         }
         let driver = inner.take_idle_driver();

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use tracing::Span;
 
 use super::closing::Closing;
+use super::counts::Counts;
 use super::exchange::{Exchanged, exchange};
 use super::protocol::Reason;
 use super::report;
@@ -68,6 +69,7 @@ pub(super) struct Driver<C: Connections> {
     connections: C,
     timer: Timer,
     span: Span,
+    counts: Counts,
     /// The epoch that was logged last.
     logged: Option<u64>,
     closing: Closing,
@@ -91,6 +93,7 @@ impl<C: Connections> Driver<C> {
     pub(super) fn new(session: Arc<Session>, connections: C) -> Self {
         Self {
             span: report::span(&session),
+            counts: Counts::new(&session),
             session,
             connections,
             timer: Timer::default(),
@@ -117,11 +120,13 @@ impl<C: Connections> Driver<C> {
             Poll::Ready(Some(connection)) => {
                 if self.logged != Some(connection.epoch) {
                     self.logged = Some(connection.epoch);
-                    report::attached(&self.span, &self.session);
+                    let replayed = report::attached(&self.span, &self.session);
+                    self.counts.attached(replayed);
                 }
                 exchange(connection, &self.session, cx, now)
             }
             Poll::Pending => {
+                self.counts.detached();
                 let _dropped = self.session.lock().park_driver(cx, false);
                 Ok(Exchanged::Waits { moved: false })
             }
@@ -265,7 +270,11 @@ impl<C: Connections> Drop for Driver<C> {
             drop(dropped);
             self.connections.end(&self.session);
         }));
-        report::ended(&self.span, &self.session);
+        // Nor may a subscriber or a recorder.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let outcome = report::ended(&self.span, &self.session);
+            self.counts.ended(outcome);
+        }));
     }
 }
 

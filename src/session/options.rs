@@ -198,10 +198,15 @@ impl SessionOptions {
 
     /// Limits the memory for the bytes of all sessions, in bytes.
     ///
-    /// A session reserves its share when it begins: its send buffer and its receive window, less if
-    /// the budget is nearly used up, but never less than 64 KiB. If not even that is left, the
-    /// session that has been without a connection for the longest time is evicted. If there is none,
-    /// the client is told to try again later. A session with a connection is never evicted.
+    /// Each session gets at least 64 KiB, and this is set aside for as many sessions as
+    /// [may exist](Self::max_sessions). What the budget has beyond that is given to the sessions that
+    /// begin first, up to the whole send buffer and receive window of each. By default some 180
+    /// sessions have all their 2 MiB. With fewer sessions or more memory all of them do: 32 MiB and 2
+    /// MiB for each session always suffice.
+    ///
+    /// If not even 64 KiB are left, the session that has been without a connection for the longest
+    /// time is evicted. If there is none, the client is told to try again later. A session with a
+    /// connection is never evicted.
     pub const fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes;
         self

@@ -20,8 +20,8 @@ pub(super) fn span(session: &Session) -> Span {
     span
 }
 
-/// A connection is attached. So many bytes are sent again.
-pub(super) fn attached(span: &Span, session: &Session) {
+/// A connection is attached. Returns how many bytes are sent again.
+pub(super) fn attached(span: &Span, session: &Session) -> u64 {
     let (id, epoch, replayed) = {
         let inner = session.lock();
         let core = inner.core();
@@ -29,13 +29,15 @@ pub(super) fn attached(span: &Span, session: &Session) {
     };
     span.record("id", tracing::field::display(id));
     info!(target: TARGET, epoch, replayed, "attached");
+    replayed
 }
 
 pub(super) fn lost(cause: &io::Error) {
     info!(target: TARGET, %cause, "detached");
 }
 
-pub(super) fn ended(span: &Span, session: &Session) {
+/// The session has ended. Returns how.
+pub(super) fn ended(span: &Span, session: &Session) -> Option<Outcome> {
     let (outcome, unacknowledged) = {
         let inner = session.lock();
         (inner.core().outcome(), inner.core().unacknowledged())
@@ -46,6 +48,7 @@ pub(super) fn ended(span: &Span, session: &Session) {
         }
         Some(Outcome::Complete) | None => debug!(target: TARGET, parent: span, "session complete"),
     }
+    outcome
 }
 
 #[cfg(feature = "net")]

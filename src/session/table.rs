@@ -209,9 +209,12 @@ impl TableState {
                 None => return Err(Full::Busy("the memory for sessions is used up")),
             }
         }
-        // The last sixteenth of the memory is given out in smaller and smaller shares.
+        // What the sessions that may still come need at least is set aside. Of the rest, the last part
+        // is given out in smaller and smaller shares.
         let free = limits.memory.saturating_sub(self.reserved);
-        let share = full.min(least.max(free / 16));
+        let others = limits.sessions - self.live.len() - 1;
+        let spare = free.saturating_sub(others.saturating_mul(least));
+        let share = full.min(least.max(spare / 16));
         self.reserved += share;
         if let Some(identity) = identity {
             *self.identities.entry(identity.into()).or_insert(0) += 1;

@@ -4,7 +4,11 @@
 mod endings;
 mod faults;
 mod limits;
+mod listener;
 mod losses;
+mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "serde")]
 mod options;
 mod panics;

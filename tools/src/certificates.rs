@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::ring;
-use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// The name in the certificates of servers.
@@ -13,6 +13,17 @@ pub const NAME: &str = "server.test";
 /// Returns [`NAME`] as a client gives it to TLS.
 pub fn name() -> ServerName<'static> {
     ServerName::try_from(NAME).unwrap()
+}
+
+/// Returns the configuration of a client that trusts the authority with this certificate.
+pub fn client_that_trusts(authority: CertificateDer<'static>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority).unwrap();
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 /// A certificate authority that the clients trust.
@@ -50,13 +61,12 @@ impl Authority {
 
     /// Returns the configuration of a client that trusts this authority.
     pub fn client(&self) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth()
+        client_that_trusts(self.certificate())
+    }
+
+    /// Returns the certificate of the authority.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
     }
 
     /// Returns the configuration of a server with a certificate of this authority.

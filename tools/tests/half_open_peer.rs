@@ -6,19 +6,19 @@
 
 #[path = "half_open_peer/namespaces.rs"]
 mod namespaces;
+#[path = "half_open_peer/process.rs"]
+mod process;
 
 use std::env;
-use std::fs;
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use namespaces::Namespaces;
+use process::{Process, ROLE};
 use reconnecting_stream::{
     Backoff, Endpoint, Event, Keepalive, Policy, ReconnectingStream, ReconnectingTcpStream,
     TcpConnector,
 };
-use reconnecting_stream_tools::program::{are_installed, skip, tell};
+use reconnecting_stream_tools::program::tell;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
@@ -30,50 +30,8 @@ const FIRST: &str = "192.0.2.2";
 const SECOND: &str = "198.51.100.2";
 const PORT: u16 = 7000;
 
-/// Says what a process in a namespace has to do.
-const ROLE: &str = "RECONNECTING_STREAM_TEST_ROLE";
-
-/// A process in a namespace.
-struct Process {
-    child: Child,
-    stdout: Lines<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    fn start(namespace: &str, role: &str) -> Self {
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", namespace])
-            .arg(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "this_process_is_the_peer_if_a_test_started_it",
-                "--nocapture",
-            ])
-            .env(ROLE, role)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self {
-            stdout: BufReader::new(child.stdout.take().unwrap()).lines(),
-            child,
-        }
-    }
-
-    /// What it says after this word, the next time that it says it.
-    fn says(&mut self, word: &str) -> String {
-        let word = format!("<{word}> ");
-        let mut said = self.stdout.by_ref().map(Result::unwrap);
-        let line = said.find_map(|line| Some(line.split_once(&word)?.1.to_owned()));
-        line.unwrap_or_else(|| panic!("it ended without {word}"))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// The test that is a peer.
+const PEER: &str = "this_process_is_the_peer_if_a_test_started_it";
 
 /// Not a test, but a part of them.
 #[tokio::test]
@@ -178,9 +136,9 @@ fn vanishes(test: &str, limit: Duration) {
         return;
     };
     namespaces.set_host("db.test", FIRST);
-    let mut server = Process::start(&namespaces.server(), "server");
+    let mut server = Process::start(PEER, &namespaces.server(), "server");
     server.says("listening");
-    let mut client = Process::start(&namespaces.client(), test);
+    let mut client = Process::start(PEER, &namespaces.client(), test);
     assert_eq!(client.says("up"), FIRST);
     namespaces.set_host("db.test", SECOND);
     namespaces.take_away(FIRST);
@@ -221,9 +179,9 @@ fn without_the_options_a_peer_that_vanished_is_not_detected() {
     let Some(namespaces) = Namespaces::new("u") else {
         return;
     };
-    let mut server = Process::start(&namespaces.server(), "server");
+    let mut server = Process::start(PEER, &namespaces.server(), "server");
     server.says("listening");
-    let mut client = Process::start(&namespaces.client(), "control");
+    let mut client = Process::start(PEER, &namespaces.client(), "control");
     client.says("up");
     namespaces.take_away(FIRST);
     assert_eq!(client.says("unaware"), "true 1");

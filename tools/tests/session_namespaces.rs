@@ -7,75 +7,33 @@
 #[allow(dead_code, reason = "no name is resolved here")]
 #[path = "half_open_peer/namespaces.rs"]
 mod namespaces;
+#[path = "half_open_peer/process.rs"]
+mod process;
 #[path = "session_namespaces/roles.rs"]
 mod roles;
 
-use std::env;
-use std::fs;
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use namespaces::Namespaces;
-use reconnecting_stream_tools::program::{are_installed, skip, tell};
+use process::Process;
+use reconnecting_stream_tools::program::{are_installed, tell};
 
 /// Of the documentation (RFC 5737): they exist in the namespaces only.
 const FIRST: &str = "192.0.2.2";
 const SECOND: &str = "198.51.100.2";
 const PORT: u16 = 7000;
 
-/// Says what a process in a namespace has to do.
-const ROLE: &str = "RECONNECTING_STREAM_TEST_ROLE";
-
-/// A process in a namespace.
-struct Process {
-    child: Child,
-    stdout: Lines<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    fn start(namespace: &str, role: &str) -> Self {
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", namespace])
-            .arg(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "roles::this_process_is_an_end_if_a_test_started_it",
-            ])
-            .arg("--nocapture")
-            .env(ROLE, role)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self {
-            stdout: BufReader::new(child.stdout.take().unwrap()).lines(),
-            child,
-        }
-    }
-
-    /// What it says after this word, the next time that it says it.
-    fn says(&mut self, word: &str) -> String {
-        let word = format!("<{word}> ");
-        let mut said = self.stdout.by_ref().map(Result::unwrap);
-        let line = said.find_map(|line| Some(line.split_once(&word)?.1.to_owned()));
-        line.unwrap_or_else(|| panic!("it ended without {word}"))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// The test that is an end of a session.
+const END: &str = "roles::this_process_is_an_end_if_a_test_started_it";
 
 /// Begins a session between the namespaces, and moves some of its bytes.
 fn begin(test: &str, server: &str, client: &str) -> Option<(Namespaces, Process, Process)> {
     let namespaces = Namespaces::new(test)?;
-    let mut server = Process::start(&namespaces.server(), server);
+    let mut server = Process::start(END, &namespaces.server(), server);
     server.says("listening");
-    let mut client = Process::start(&namespaces.client(), client);
+    let mut client = Process::start(END, &namespaces.client(), client);
     client.says("moving");
     Some((namespaces, server, client))
 }

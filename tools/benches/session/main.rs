@@ -4,6 +4,8 @@
 //! Raw connections and sessions take turns. A ratio is one of the same round. Arguments choose rows by
 //! words in them: `cargo bench --bench session -- ping-pong`. Nothing is checked.
 
+mod ends;
+mod recovery;
 #[path = "../support/mod.rs"]
 mod support;
 mod work;
@@ -13,21 +15,32 @@ use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use ends::{FarEnd, Over, serve};
 use support::{Spread, Table, arguments, is_debug_build, machine};
-use work::{Measured, Work, client, serve};
+use work::{Measured, Work, client};
 
 const ROUNDS: usize = 9;
 
-const ROWS: &[(&str, Work)] = &[
+const ROWS: &[(&str, Over, Work)] = &[
     (
         "write 32 KiB",
+        Over::Tcp,
         Work::Send {
             size: 32 * 1024,
             mib: 512,
         },
     ),
     (
+        "write 32 KiB over TLS",
+        Over::Tls,
+        Work::Send {
+            size: 32 * 1024,
+            mib: 256,
+        },
+    ),
+    (
         "write 8 KiB",
+        Over::Tcp,
         Work::Send {
             size: 8 * 1024,
             mib: 256,
@@ -35,6 +48,7 @@ const ROWS: &[(&str, Work)] = &[
     ),
     (
         "write 1 KiB",
+        Over::Tcp,
         Work::Send {
             size: 1024,
             mib: 48,
@@ -42,12 +56,25 @@ const ROWS: &[(&str, Work)] = &[
     ),
     (
         "both directions, 32 KiB",
+        Over::Tcp,
         Work::Both {
             size: 32 * 1024,
             mib: 256,
         },
     ),
-    ("ping-pong 64 B", Work::PingPong { times: 20_000 }),
+    (
+        "ping-pong 64 B",
+        Over::Tcp,
+        Work::PingPong { times: 20_000 },
+    ),
+    (
+        "ping-pong 64 B on 400 connections",
+        Over::Tcp,
+        Work::Many {
+            connections: 400,
+            times: 200,
+        },
+    ),
 ];
 
 fn main() -> io::Result<()> {
@@ -66,15 +93,50 @@ fn main() -> io::Result<()> {
         "raw",
     ]);
     for place in [Place::TwoProcesses, Place::OneRuntime] {
-        for (name, work) in ROWS {
+        for (name, over, work) in ROWS {
+            if matches!((work, place), (Work::Many { .. }, Place::TwoProcesses)) {
+                continue;
+            }
             let name = format!("{name}, {}", place.name());
             if words.iter().all(|word| name.contains(word.as_str())) {
-                table.push(measure(name, *work, place)?);
+                table.push(measure(name, (*work, *over), place)?);
             }
         }
     }
     println!("{table}");
+    if words.iter().all(|word| "recovery".contains(word.as_str())) {
+        println!("{}", recovery()?);
+    }
     Ok(())
+}
+
+fn recovery() -> io::Result<Table> {
+    let runtime = work::runtime()?;
+    let median = |is_session| {
+        let task = recovery::median(is_session);
+        runtime.block_on(async { tokio::spawn(task).await? })
+    };
+    let (mut raw, mut ratios) = (Vec::new(), Vec::new());
+    // The first round is for the caches.
+    for round in 0..=ROUNDS {
+        let [bare, session] = [median(false)?, median(true)?];
+        if round > 0 {
+            ratios.push(session.as_secs_f64() / bare.as_secs_f64());
+            raw.push(bare);
+        }
+    }
+    raw.sort_unstable();
+    let mut table = Table::new([
+        "from a reset to the first byte",
+        "raw connection, request and reply",
+        "session / raw",
+    ]);
+    table.push([
+        format!("{ROUNDS} rounds of 301 losses"),
+        format!("{:.1} µs", raw[ROUNDS / 2].as_secs_f64() * 1e6),
+        Spread::of(ratios).to_string(),
+    ]);
+    Ok(table)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,12 +153,12 @@ impl Place {
         }
     }
 
-    fn run(self, work: Work, is_session: bool) -> io::Result<Measured> {
+    fn run(self, (work, over): (Work, Over), is_session: bool) -> io::Result<Measured> {
         match self {
-            Self::OneRuntime => client(work, is_session, None),
+            Self::OneRuntime => client(work, over, is_session, None),
             Self::TwoProcesses => {
                 let mut server = Server::start()?;
-                let measured = client(work, is_session, Some(server.ports));
+                let measured = client(work, over, is_session, Some(server.far));
                 server.child.kill()?;
                 server.child.wait()?;
                 measured
@@ -108,8 +170,7 @@ impl Place {
 /// A process with the other end, on the second core.
 struct Server {
     child: Child,
-    /// Those of raw connections and of sessions, in one number.
-    ports: u64,
+    far: FarEnd,
 }
 
 impl Server {
@@ -123,12 +184,12 @@ impl Server {
         let out = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
-        let ports = line.trim().parse().map_err(io::Error::other)?;
-        Ok(Self { child, ports })
+        let far = FarEnd::from_line(&line).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { child, far })
     }
 }
 
-fn measure(name: String, work: Work, place: Place) -> io::Result<[String; 4]> {
+fn measure(name: String, work: (Work, Over), place: Place) -> io::Result<[String; 4]> {
     let (mut throughput, mut processor, mut raw_times) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let first = round % 2 == 1;
@@ -144,7 +205,7 @@ fn measure(name: String, work: Work, place: Place) -> io::Result<[String; 4]> {
         name,
         Spread::of(throughput).to_string(),
         Spread::of(processor).to_string(),
-        work.describe(raw_times[ROUNDS / 2]),
+        work.0.describe(raw_times[ROUNDS / 2]),
     ])
 }
 
@@ -154,7 +215,7 @@ impl Work {
             Self::Send { mib, .. } | Self::Both { mib, .. } => {
                 format!("{:.0} MiB/s", f64::from(mib) / time.as_secs_f64())
             }
-            Self::PingPong { times } => {
+            Self::PingPong { times } | Self::Many { times, .. } => {
                 format!("{:.1} µs", time.as_secs_f64() * 1e6 / f64::from(times))
             }
         }

@@ -6,10 +6,12 @@ use std::io;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use reconnecting_stream::{ResumableListener, ResumableStream};
+use reconnecting_stream::ResumableStream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
+use tokio::task::JoinSet;
+
+use crate::ends::{Dial, FarEnd, Over, listen};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
@@ -19,6 +21,8 @@ pub(crate) enum Work {
     Both { size: usize, mib: u32 },
     /// A message of 64 B there and back, so many times.
     PingPong { times: u32 },
+    /// Ping-pong on so many connections at the same time. In one runtime only.
+    Many { connections: u32, times: u32 },
 }
 
 /// What the work took: by the clock, and on the processor at both ends.
@@ -30,43 +34,12 @@ pub(crate) struct Measured {
 
 const MIB: usize = 1024 * 1024;
 
-/// Serves raw connections on one port and sessions on the next line's. Prints both.
-pub(crate) fn serve() -> io::Result<()> {
-    runtime()?.block_on(async {
-        let (raw, sessions) = listen().await?;
-        println!("{}", raw * 65_536 + sessions);
-        std::future::pending().await
-    })
-}
-
-fn runtime() -> io::Result<runtime::Runtime> {
+pub(crate) fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Returns the ports of raw connections and of sessions.
-async fn listen() -> io::Result<(u64, u64)> {
-    let raw = TcpListener::bind("127.0.0.1:0").await?;
-    let sessions = ResumableListener::bind("127.0.0.1:0").await?;
-    let ports = (
-        raw.local_addr()?.port().into(),
-        sessions.local_addr()?.port().into(),
-    );
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = raw.accept().await {
-            let _ = socket.set_nodelay(true);
-            tokio::spawn(answer(socket));
-        }
-    });
-    tokio::spawn(async move {
-        while let Ok(stream) = sessions.accept().await {
-            tokio::spawn(answer(stream));
-        }
-    });
-    Ok(ports)
-}
-
 /// The other end: what it does is the first byte that arrives.
-async fn answer<T: AsyncRead + AsyncWrite + Unpin>(mut io: T) -> io::Result<()> {
+pub(crate) async fn answer<T: AsyncRead + AsyncWrite + Unpin>(mut io: T) -> io::Result<()> {
     let work = io.read_u8().await?;
     let began = processor_time();
     let mut buffer = vec![0; 64 * 1024];
@@ -141,29 +114,69 @@ async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
     .await
 }
 
-/// Does the work once, with the other end in the process at `ports`, or here.
+/// Does the work once, with the other end in the process at `far`, or here.
 ///
 /// It is a task as the other end is: to wake the future of `block_on` costs this runtime one more
 /// `epoll_wait`, which a session pays and a raw connection does not.
-pub(crate) fn client(work: Work, is_session: bool, ports: Option<u64>) -> io::Result<Measured> {
+pub(crate) fn client(
+    work: Work,
+    over: Over,
+    is_session: bool,
+    far: Option<FarEnd>,
+) -> io::Result<Measured> {
     let task = async move {
-        let (raw, sessions) = match ports {
-            Some(ports) => (ports / 65_536, ports % 65_536),
+        let is_alone = far.is_none();
+        let far = match far {
+            Some(far) => far,
             None => listen().await?,
         };
-        let port = u16::try_from(if is_session { sessions } else { raw }).unwrap_or(0);
-        let is_alone = ports.is_none();
-        if is_session {
-            let connector = move || TcpStream::connect(("127.0.0.1", port));
-            let stream = ResumableStream::connect(connector).await?;
-            run(stream, work, is_alone).await
-        } else {
-            let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-            stream.set_nodelay(true)?;
-            run(stream, work, is_alone).await
+        let dial = Dial::new(&far, over, is_session);
+        if let Work::Many { connections, times } = work {
+            return many(&dial, is_session, connections, times).await;
+        }
+        match (over, is_session) {
+            (Over::Tcp, false) => run(dial.tcp().await?, work, is_alone).await,
+            (Over::Tls, false) => run(dial.tls().await?, work, is_alone).await,
+            (Over::Tcp, true) => {
+                let stream = ResumableStream::connect(move || dial.clone().tcp());
+                run(stream.await?, work, is_alone).await
+            }
+            (Over::Tls, true) => {
+                let stream = ResumableStream::connect(move || dial.clone().tls());
+                run(stream.await?, work, is_alone).await
+            }
         }
     };
     runtime()?.block_on(async { tokio::spawn(task).await? })
+}
+
+async fn many(dial: &Dial, is_session: bool, connections: u32, times: u32) -> io::Result<Measured> {
+    let (mut raw, mut sessions) = (Vec::new(), Vec::new());
+    for _ in 0..connections {
+        let dial = dial.clone();
+        if is_session {
+            let connector = move || dial.clone().tcp();
+            sessions.push(ResumableStream::connect(connector).await?);
+        } else {
+            raw.push(dial.tcp().await?);
+        }
+    }
+    let (began, processor) = (Instant::now(), processor_time());
+    let work = Work::PingPong { times };
+    let mut tasks = JoinSet::new();
+    for stream in raw {
+        tasks.spawn(run(stream, work, true));
+    }
+    for stream in sessions {
+        tasks.spawn(run(stream, work, true));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(Measured {
+        time: began.elapsed(),
+        processor: processor_time().saturating_sub(processor),
+    })
 }
 
 async fn run<T>(mut io: T, work: Work, is_alone: bool) -> io::Result<Measured>
@@ -196,6 +209,7 @@ where
             message[0] = b'.';
             io.write_all(&message).await?;
         }
+        Work::Many { .. } => return Err(io::ErrorKind::Unsupported.into()),
     }
     io.flush().await?;
     let peer = Duration::from_nanos(io.read_u64().await?);

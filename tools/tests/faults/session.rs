@@ -68,12 +68,17 @@ impl Cell {
         proxy.script((0..FAULTY).map(|_| self.plan.clone()));
         let events = Arc::new(EventCounts::default());
         let client = connect(proxy.addr(), &events);
+        let handle = client.handle();
         let (to_server, to_client) = self.lengths();
         let served = async {
             let stream = listener.accept().await?;
             serve(stream, self.operation, to_server, to_client).await
         };
-        tokio::try_join!(served, self.talk(client)).map_err(failure)?;
+        let both = tokio::try_join!(served, self.talk(client));
+        // It would dial until it knows that its last bytes have arrived, and the port of the proxy may be
+        // that of another cell soon.
+        handle.close();
+        both.map_err(failure)?;
         let report = Report {
             losses: events.losses.load(SeqCst),
             reconnects: events.connections.load(SeqCst).saturating_sub(1),

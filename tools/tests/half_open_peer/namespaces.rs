@@ -1,6 +1,9 @@
 //! Two network namespaces, and the addresses between them.
 
-use super::*;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use reconnecting_stream_tools::program::{are_installed, skip};
 
 /// Two namespaces with a wire between them; gone when the test ends, however it ends.
 pub(crate) struct Namespaces {
@@ -79,7 +82,7 @@ impl Drop for Namespaces {
     }
 }
 
-fn ip(args: &[&str]) -> bool {
+pub(crate) fn ip(args: &[&str]) -> bool {
     let ip = Command::new("ip").args(args).stderr(Stdio::null()).status();
     ip.unwrap().success()
 }

@@ -15,7 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::{FIRST, PORT, ROLE, SECOND};
+use super::process::ROLE;
+use super::{FIRST, PORT, SECOND};
 
 /// Long enough for a busy machine; nothing waits for it unless it fails.
 const DEADLINE: Duration = Duration::from_secs(60);
