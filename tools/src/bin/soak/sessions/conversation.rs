@@ -218,7 +218,10 @@ fn lost(read: Result<()>) -> Result<()> {
         Err(error) => error,
     };
     match SessionLost::find(&error).map(|lost| lost.reason) {
-        Some(SessionLostReason::PeerReset | SessionLostReason::Expired) => Ok(()),
+        // The last one at the end of the soak.
+        Some(
+            SessionLostReason::PeerReset | SessionLostReason::Expired | SessionLostReason::Closed,
+        ) => Ok(()),
         _ => Err(error),
     }
 }

@@ -22,8 +22,6 @@ const CUT_EVERY: Duration = Duration::from_millis(50);
 const MS: Duration = Duration::from_millis(1);
 /// Until the server has no session of an ended client.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
-/// Longer than every outage that the faults make.
-const TIME_TO_LIVE: Duration = Duration::from_secs(8);
 const BUFFER: usize = 64 * 1024;
 
 pub(crate) async fn start(
@@ -54,8 +52,8 @@ async fn work(seed: u64, listener: ResumableListener, setup: Setup) -> Result<()
     };
     let talking = async {
         let mut random = Rng::with_seed(seed);
-        // Servers whose clients were dropped. A reset that a connection did not deliver is the expiry of
-        // the session.
+        // Servers whose clients were dropped. If a connection did not deliver the reset, they wait until
+        // the session expires.
         let mut dropped = JoinSet::new();
         while !is_over.load(SeqCst) {
             let conversation = Conversation::draw(&mut random);
@@ -67,6 +65,8 @@ async fn work(seed: u64, listener: ResumableListener, setup: Setup) -> Result<()
                 ended.map_err(failure)?.map_err(failure)?;
             }
         }
+        // Sessions whose clients were dropped, and whose servers do not know it.
+        listener.sessions().shutdown(Duration::from_secs(1)).await;
         while let Some(ended) = dropped.join_next().await {
             ended.map_err(failure)?.map_err(failure)?;
         }
@@ -116,7 +116,6 @@ fn options() -> SessionOptions {
         .receive_window(BUFFER)
         .ping_after(150 * MS)
         .dead_after(300 * MS)
-        .time_to_live(TIME_TO_LIVE)
         .max_resumes_per_second(u32::MAX)
 }
 
