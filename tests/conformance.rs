@@ -24,14 +24,24 @@ mod task;
 mod transfer;
 
 use tokio::io::{duplex, join};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 use suite::{Pair, conforms};
 
+/// Returns a socket with small buffers, so that they are filled soon.
+fn socket() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 * 1024).unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    socket
+}
+
 async fn sockets() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listening = socket();
+    listening.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = listening.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
-    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (near, far) = tokio::join!(socket().connect(address), listener.accept());
     (near.unwrap(), far.unwrap().0)
 }
 
