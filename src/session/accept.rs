@@ -14,9 +14,10 @@ use super::protocol::{
     Acceptor, Handshake, Hello, ProtocolError, Reason, Refusal, Reject, Resume, Resumed, Secret,
     SessionId, reject_unknown,
 };
+use super::room::Full;
 use super::sessions::Accepted;
 use super::shared::{End, Inner, Session};
-use super::table::{Found, Full, Table};
+use super::table::{Found, Table};
 use super::timer::{deadline, now};
 use super::transport::{BoxTransport, Connection, broken, read_handshake, write_handshake};
 use crate::link::SharedGuard;
@@ -146,10 +147,8 @@ fn begin(
         }
         Err(Full::Busy(why)) => return Outcome::Answer(io, Answer::busy(why, RETRY_AFTER)),
     };
-    let provisional_until = now.checked_add(table.options.handshake_limit());
     let connection = Connection::new(io, 0, early);
-    let connections =
-        AcceptedConnections::new(Arc::clone(table), connection, shared, provisional_until);
+    let connections = AcceptedConnections::new(Arc::clone(table), connection, shared);
     session.set_handle(connections.handle());
     tokio::spawn(Driver::new(Arc::clone(&session), connections));
     Outcome::Attached(session)

@@ -9,7 +9,7 @@ use super::driver::Connections;
 use super::protocol::Reason;
 use super::shared::Session;
 use super::table::Table;
-use super::timer::RoundTime;
+use super::timer::{RoundTime, now};
 use super::transport::Connection;
 use crate::link::{Command, Handle, Registrations, Role, SharedGuard, State};
 
@@ -22,25 +22,23 @@ pub(super) struct AcceptedConnections {
     generation: u64,
     shared: SharedGuard,
     registrations: Registrations,
-    /// When a session without an application ends (R13).
-    provisional_until: Option<Instant>,
+    /// When a connection is dropped whose client has not confirmed its session (R13). The session
+    /// stays for its time to live: the client may have accepted bytes for it.
+    confirmed_until: Option<Instant>,
 }
 
 impl AcceptedConnections {
-    pub(super) fn new(
-        table: Arc<Table>,
-        connection: Connection,
-        shared: SharedGuard,
-        provisional_until: Option<Instant>,
-    ) -> Self {
-        Self {
+    pub(super) fn new(table: Arc<Table>, connection: Connection, shared: SharedGuard) -> Self {
+        let mut connections = Self {
             table,
             connection: Some(connection),
             generation: 1,
             shared,
             registrations: Registrations::default(),
-            provisional_until,
-        }
+            confirmed_until: None,
+        };
+        connections.limit_confirmation();
+        connections
     }
 
     pub(super) fn handle(&self) -> Handle {
@@ -60,11 +58,20 @@ impl AcceptedConnections {
     fn take_incoming(&mut self, session: &Session) {
         let incoming = session.take_incoming();
         if incoming.is_some() {
+            if !session.lock().was_accepted {
+                self.limit_confirmation();
+            }
             // The old connection is dropped without waiting for it (R5).
             self.connection = incoming;
             self.generation = self.generation.saturating_add(1);
             self.shared.publish(self.state());
         }
+    }
+
+    /// Gives the client a handshake's time to confirm its session on the current connection.
+    fn limit_confirmation(&mut self) {
+        let limit = self.table.options.handshake_limit();
+        self.confirmed_until = now().checked_add(limit);
     }
 
     fn detach(&mut self, session: &Session, now: Instant) {
@@ -96,11 +103,11 @@ impl Connections for AcceptedConnections {
                 Command::Lose(..) => {}
             }
         }
-        if self.provisional_until.is_some_and(|at| at <= now.get()) {
-            self.provisional_until = None;
+        if self.confirmed_until.is_some_and(|at| at <= now.get()) {
+            self.confirmed_until = None;
             let is_provisional = !session.lock().was_accepted;
             if is_provisional {
-                session.abort(Reason::Closed, None);
+                self.detach(session, now.get());
             }
         }
     }
@@ -127,7 +134,7 @@ impl Connections for AcceptedConnections {
     }
 
     fn timeout(&self, _session: &Session) -> Option<Instant> {
-        self.provisional_until
+        self.confirmed_until
     }
 
     fn end(&mut self, session: &Session) {

@@ -107,10 +107,13 @@ impl Application {
             }
         }
         if written == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
-            let dropped = inner.wait_to_write(cx, WaitsFor::Room);
             let end = counts::label(&inner.end);
+            let waits_already = matches!(inner.writer, Some((_, WaitsFor::Room)));
+            let dropped = inner.wait_to_write(cx, WaitsFor::Room);
             drop((inner, dropped));
-            counts::window_full(end);
+            if !waits_already {
+                counts::window_full(end);
+            }
             return Poll::Pending;
         }
         let driver = inner.take_idle_driver();

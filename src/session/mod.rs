@@ -8,8 +8,8 @@
 //!   session, and [`closing`] limits what is left to do at its end.
 //! - [`report`] and [`counts`]: what it logs, and its metrics.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
-//! - [`accept`], [`confirm`], [`accepted`]: the connections of a server. [`table`], [`tombstones`]: its
-//!   sessions. [`sessions`] and `listener` are its types.
+//! - [`accept`], [`confirm`], [`accepted`]: the connections of a server. [`table`], [`room`],
+//!   [`tombstones`]: its sessions. [`sessions`] and `listener` are its types.
 
 mod accept;
 mod accepted;
@@ -29,6 +29,7 @@ mod ownership;
 mod protocol;
 mod rate;
 mod report;
+mod room;
 mod sessions;
 mod shared;
 mod split;

@@ -85,7 +85,7 @@ impl Sessions {
     /// # Cancel safety
     ///
     /// Dropping the future drops the connection, unless it has resumed a session. A session that has
-    /// begun waits for its client to resume it, for a handshake's time. The call that resumes it
+    /// begun waits for its client to resume it, for its time to live. The call that resumes it
     /// returns it.
     ///
     /// # Panics
@@ -117,7 +117,8 @@ impl Sessions {
         accept(&self.table, boxed(io), Some(identity)).await
     }
 
-    /// Returns the number of sessions, with and without a connection.
+    /// Returns the number of sessions that were [accepted](Self::accept) and have not ended, with and
+    /// without a connection.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
@@ -139,7 +140,7 @@ impl Sessions {
     pub async fn shutdown(&self, deadline: Duration) {
         self.table.refuse_new();
         if timeout(deadline, self.table.drained()).await.is_err() {
-            self.table.abort_all();
+            self.table.abort_all(|_| true);
             self.table.drained().await;
         }
     }

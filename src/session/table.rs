@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::options::{MIN_SHARE, SessionOptions};
+use super::options::SessionOptions;
 use super::protocol::{Reason, Reject, Resume, Resumed, SessionId, Tombstone, reject_unknown};
-use super::shared::{End, Inner, Session};
+use super::room::Full;
+use super::shared::{End, Session};
 use super::timer::now;
 use super::tombstones::Tombstones;
 
@@ -25,30 +26,21 @@ pub(super) struct Table {
 }
 
 #[derive(Debug, Default)]
-struct TableState {
-    live: HashMap<SessionId, Entry>,
+pub(super) struct TableState {
+    pub(super) live: HashMap<SessionId, Entry>,
     tombstones: Tombstones,
     /// How many live sessions an identity has.
-    identities: HashMap<Box<[u8]>, usize>,
+    pub(super) identities: HashMap<Box<[u8]>, usize>,
     /// The shares of all live sessions, in bytes.
-    reserved: usize,
-    refuses_new: bool,
+    pub(super) reserved: usize,
+    pub(super) refuses_new: bool,
 }
 
 #[derive(Debug)]
-struct Entry {
-    session: Arc<Session>,
-    identity: Option<Box<[u8]>>,
+pub(super) struct Entry {
+    pub(super) session: Arc<Session>,
+    pub(super) identity: Option<Box<[u8]>>,
     share: usize,
-}
-
-/// Why there is no room for a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
-    /// The server shuts down.
-    Closed,
-    /// There may be room later.
-    Busy(&'static str),
 }
 
 /// What is known of a session that a client wants to resume.
@@ -76,7 +68,9 @@ impl Table {
     pub(super) fn len(&self) -> usize {
         let mut state = self.lock();
         state.tombstones.remove_old(now());
-        state.live.len()
+        let sessions = state.live.values();
+        let accepted = sessions.filter(|entry| entry.session.lock().was_accepted);
+        accepted.count()
     }
 
     /// Reserves what a session needs, and inserts it, in one step (R14). `make` is given its share
@@ -141,18 +135,20 @@ impl Table {
         self.changed.notify_waiters();
     }
 
+    /// Refuses new sessions, and ends those that no application has got.
     pub(super) fn refuse_new(&self) {
         self.lock().refuses_new = true;
         self.changed.notify_waiters();
+        self.abort_all(|session| !session.lock().was_accepted);
     }
 
-    pub(super) fn abort_all(&self) {
+    pub(super) fn abort_all(&self, is_meant: impl Fn(&Session) -> bool) {
         let sessions: Vec<_> = {
             let state = self.lock();
             let sessions = state.live.values();
             sessions.map(|entry| Arc::clone(&entry.session)).collect()
         };
-        for session in sessions {
+        for session in sessions.into_iter().filter(|session| is_meant(session)) {
             session.abort(Reason::Closed, None);
         }
     }
@@ -183,65 +179,8 @@ impl Table {
 }
 
 impl TableState {
-    /// Reserves a place and a share of the memory. Sessions that are evicted for it are to be woken.
-    fn reserve(
-        &mut self,
-        options: &SessionOptions,
-        identity: Option<&[u8]>,
-        evicted: &mut Vec<Arc<Session>>,
-    ) -> Result<usize, Full> {
-        let limits = options.limits();
-        if self.refuses_new {
-            return Err(Full::Closed);
-        }
-        if self.live.len() >= limits.sessions {
-            return Err(Full::Busy("there are too many sessions"));
-        }
-        let of_identity = identity.and_then(|identity| self.identities.get(identity));
-        if of_identity.is_some_and(|count| *count >= limits.sessions_per_identity) {
-            return Err(Full::Busy("there are too many sessions of this identity"));
-        }
-        let full = options.full_share();
-        let least = full.min(MIN_SHARE);
-        while limits.memory.saturating_sub(self.reserved) < least {
-            match self.evict(options) {
-                Some(session) => evicted.push(session),
-                None => return Err(Full::Busy("the memory for sessions is used up")),
-            }
-        }
-        // What the sessions that may still come need at least is set aside. Of the rest, the last part
-        // is given out in smaller and smaller shares.
-        let free = limits.memory.saturating_sub(self.reserved);
-        let others = limits.sessions - self.live.len() - 1;
-        let spare = free.saturating_sub(others.saturating_mul(least));
-        let share = full.min(least.max(spare / 16));
-        self.reserved += share;
-        if let Some(identity) = identity {
-            *self.identities.entry(identity.into()).or_insert(0) += 1;
-        }
-        Ok(share)
-    }
-
-    /// Ends the session that has been without a connection for the longest time.
-    fn evict(&mut self, options: &SessionOptions) -> Option<Arc<Session>> {
-        loop {
-            let sessions = self.live.iter().filter_map(|(id, entry)| {
-                let expires_at = entry.session.lock().core().expires_at()?;
-                Some((expires_at, *id))
-            });
-            let (_, id) = sessions.min()?;
-            let session = Arc::clone(&self.live.get(&id)?.session);
-            let evicted = session.lock().evict();
-            if let Some(tombstone) = evicted {
-                drop(self.remove(id, Some(tombstone), now(), options));
-                return Some(session);
-            }
-            // It was resumed in the meantime, so that it is no candidate any more.
-        }
-    }
-
     /// Removes a live session, and gives back what it had reserved.
-    fn remove(
+    pub(super) fn remove(
         &mut self,
         id: SessionId,
         tombstone: Option<Tombstone>,
@@ -264,17 +203,5 @@ impl TableState {
         }
         self.tombstones.remove_old(now);
         Some(entry)
-    }
-}
-
-impl Inner {
-    /// Ends the session, unless it has a connection.
-    fn evict(&mut self) -> Option<Tombstone> {
-        self.core().expires_at()?;
-        self.abort(Reason::Evicted, None);
-        match &self.end {
-            End::Acceptor(acceptor) => acceptor.tombstone(),
-            End::Dialer(_) => None,
-        }
     }
 }

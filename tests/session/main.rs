@@ -18,3 +18,4 @@ mod support;
 mod tls;
 #[cfg(feature = "codec")]
 mod transports;
+mod unconfirmed;
