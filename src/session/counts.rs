@@ -13,12 +13,13 @@ const REFUSED: &str = "reconnecting_stream_handshakes_refused_total";
 const REPLAYED: &str = "reconnecting_stream_replayed_bytes_total";
 const WINDOW_FULL: &str = "reconnecting_stream_window_full_total";
 
-/// Which end of the session counts: the label `end`.
+/// A label: its name and its value.
 type Label = (&'static str, &'static str);
 
-/// What one session counts. When it is dropped, the session has ended.
+/// What one session counts. The driver says what happens to it.
 #[derive(Debug)]
 pub(super) struct Counts {
+    /// Which end of the session counts.
     end: Label,
     connection: LastConnection,
 }
@@ -58,6 +59,7 @@ impl Counts {
         }
     }
 
+    /// The session has ended. It is called once, and last.
     pub(super) fn ended(&mut self, outcome: Option<Outcome>) {
         self.enter(LastConnection::Never);
         facade::move_gauge(LIVE, self.end, -1.0);
@@ -89,6 +91,7 @@ pub(super) fn refused(is_busy: bool) {
     facade::count(REFUSED, &[("reason", reason)], 1);
 }
 
+/// Returns the label `end` of this end.
 pub(super) const fn label(end: &End) -> Label {
     match end {
         End::Dialer(_) => ("end", "client"),

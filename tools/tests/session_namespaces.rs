@@ -86,6 +86,18 @@ fn a_resume_does_not_wait_for_the_connection_that_the_server_still_has() {
     assert!(gone.elapsed() < Duration::from_secs(50));
 }
 
+#[test]
+fn a_client_continues_from_another_address_when_its_own_vanishes() {
+    let Some((namespaces, mut server, mut client)) = begin("c", "server", "client") else {
+        return;
+    };
+    Namespaces::take_away_from(&namespaces.client(), "192.0.2.1");
+    client.says("lost");
+    assert!(finish(client) > 1);
+    // The server has replaced the connection, or has found that it is dead.
+    server.says("served");
+}
+
 /// Drops one packet of a hundred that a host sends.
 fn lose_packets(namespace: &str) {
     let rule = "oifname v numgen random mod 100 < 1 drop";

@@ -35,6 +35,16 @@ pub(crate) enum Operation {
     Shutdown,
 }
 
+impl Operation {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Read,
+        Self::Write,
+        Self::WriteVectored,
+        Self::Flush,
+        Self::Shutdown,
+    ];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Split {
     Whole,

@@ -18,13 +18,6 @@ const IN_ANSWER: (u64, Direction) = (700, Direction::ToClient);
 /// Shortly before it is enough, since a debug build is slow with single bytes.
 const LATE: (u64, Direction) = (1100, Direction::ToClient);
 
-const OPERATIONS: [Operation; 5] = [
-    Operation::Read,
-    Operation::Write,
-    Operation::WriteVectored,
-    Operation::Flush,
-    Operation::Shutdown,
-];
 const SPLITS: [Split; 2] = [Split::Whole, Split::InTwo];
 const SEAMS: [Seam; 3] = [Seam::Hidden, Seam::Error, Seam::Eof];
 
@@ -59,7 +52,7 @@ fn plans() -> Vec<(&'static str, Plan)> {
 fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for (name, plan) in plans() {
-        for operation in OPERATIONS {
+        for operation in Operation::ALL {
             for split in SPLITS {
                 for seam in SEAMS {
                     cells.push(Cell {

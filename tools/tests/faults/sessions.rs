@@ -12,13 +12,6 @@ use super::summary::Summary;
 
 const MS: Duration = Duration::from_millis(1);
 
-const OPERATIONS: [Operation; 5] = [
-    Operation::Read,
-    Operation::Write,
-    Operation::WriteVectored,
-    Operation::Flush,
-    Operation::Shutdown,
-];
 const HALVES: [Halves; 3] = [Halves::Whole, Halves::Owned, Halves::Shared];
 
 /// Where a fault falls into, in the direction that an operation is about.
@@ -86,7 +79,7 @@ fn plans(operation: Operation) -> Vec<(&'static str, Plan)> {
 
 fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for operation in OPERATIONS {
+    for operation in Operation::ALL {
         for (name, plan) in plans(operation) {
             for halves in HALVES {
                 let plan = plan.clone();

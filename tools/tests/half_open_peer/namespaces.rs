@@ -59,17 +59,14 @@ impl Namespaces {
         fs::write(file, format!("{address} {name}\n")).unwrap();
     }
 
+    /// Takes an address of the server away.
     pub(crate) fn take_away(&self, address: &str) {
+        Self::take_away_from(&self.server(), address);
+    }
+
+    pub(crate) fn take_away_from(namespace: &str, address: &str) {
         let address = format!("{address}/24");
-        assert!(ip(&[
-            "-n",
-            &self.server(),
-            "addr",
-            "del",
-            &address,
-            "dev",
-            "v"
-        ]));
+        assert!(ip(&["-n", namespace, "addr", "del", &address, "dev", "v"]));
     }
 }
 

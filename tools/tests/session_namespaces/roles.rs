@@ -68,6 +68,7 @@ async fn serve(options: SessionOptions) -> io::Result<()> {
     let (mut reader, mut writer) = stream.into_split();
     tokio::io::copy(&mut reader, &mut writer).await?;
     writer.shutdown().await?;
+    println!("<served> ");
     // The peer may be behind a wire that is cut.
     sleep(Duration::from_secs(10)).await;
     Ok(())

@@ -8,7 +8,7 @@ fn r8_an_acknowledgment_of_what_was_not_sent_or_that_regresses_ends_the_connecti
     end.core.write(b"abcdef");
     assert!(end.ack(1).is_err(), "nothing was sent");
     end.bytes();
-    for received in [7, 1 << 32, u64::MAX] {
+    for received in [7, 1 << 32, (1 << 32) + 3, (1 << 63) + 3, u64::MAX] {
         assert!(end.ack(received).is_err(), "{received}");
     }
     end.ack(4).unwrap();

@@ -20,6 +20,31 @@ fn r2_what_has_arrived_before_is_skipped_and_a_gap_ends_the_connection() {
 }
 
 #[test]
+fn r2_what_has_arrived_before_is_skipped_whatever_its_bytes_are() {
+    let mut end = End::new();
+    end.data(0, b"abcd").unwrap();
+    end.data(1, b"xyzef").unwrap();
+    assert_eq!(end.read(), b"abcdef");
+    end.data(0, b"uvwxyzg").unwrap();
+    assert_eq!(end.read(), b"g");
+    assert_eq!(end.core.recv().received(), 7);
+}
+
+#[test]
+fn r2_an_offset_is_not_cut_to_32_bits() {
+    for offset in [(1 << 32) - 1, 1 << 32, (1 << 32) + 2, (1 << 32) + 4] {
+        let gap = ProtocolError::Gap {
+            expected: 4,
+            offset,
+        };
+        let mut end = End::new();
+        end.data(0, b"abcd").unwrap();
+        assert_eq!(end.data(offset, b"ef"), Err(gap));
+        assert_eq!(end.read(), b"abcd");
+    }
+}
+
+#[test]
 fn r2_an_offset_that_overflows_ends_the_connection() {
     for offset in [u64::MAX, u64::MAX - 2, 1 << 32] {
         let mut end = End::new();
