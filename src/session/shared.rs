@@ -18,7 +18,7 @@ use crate::link::Handle;
 /// One session: its protocol core, and who waits for it.
 ///
 /// The application's polls touch the buffers, and the [driver](super::driver) moves them. Nothing
-/// holds the lock across an await, and nothing but the connection's own write runs under it.
+/// holds the lock across an await, and nothing but the connection's own reads and writes run under it.
 #[derive(Debug)]
 pub(super) struct Session {
     inner: Mutex<Inner>,

@@ -37,6 +37,20 @@ pub(super) struct Connection {
     /// Something was written since the last flush.
     pub(super) is_unflushed: bool,
     pub(super) is_shut_down: bool,
+    /// What the next read is to take.
+    pub(super) next: NextRead,
+}
+
+/// What the next read of a connection is to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NextRead {
+    /// As many frames as there are.
+    Frames,
+    /// The first bytes of a frame. The last one was long, and the next may be: its payload is better
+    /// read where it is kept.
+    FrameStart,
+    /// The rest of a long payload, into the receive buffer.
+    Payload,
 }
 
 impl Connection {
@@ -47,6 +61,7 @@ impl Connection {
             early,
             is_unflushed: false,
             is_shut_down: false,
+            next: NextRead::Frames,
         }
     }
 }
@@ -60,7 +75,7 @@ impl fmt::Debug for Connection {
 }
 
 /// The most that one read of a connection takes, in bytes: a DATA frame and a little more.
-const SCRATCH: usize = 64 * 1024;
+pub(super) const SCRATCH: usize = 64 * 1024;
 
 thread_local! {
     /// One buffer for all sessions of a thread, so that a session that waits has none.
@@ -68,19 +83,36 @@ thread_local! {
     static WRITE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
-/// Reads what there is into the buffer of this thread, and passes it to `f`.
+/// Reads up to `most` bytes into the buffer of this thread, and passes them to `f`.
 pub(super) fn poll_read<T>(
     io: &mut BoxTransport,
     cx: &mut Context<'_>,
+    most: usize,
     f: impl FnOnce(&[u8]) -> T,
 ) -> Poll<io::Result<T>> {
     // `None` also if a transport polls another session from within.
     let mut scratch = READ.take().unwrap_or_else(|| vec![0; SCRATCH].into());
-    let mut buf = ReadBuf::new(&mut scratch);
+    let mut buf = ReadBuf::new(&mut scratch[..most]);
     let read = io.as_mut().poll_read(cx, &mut buf);
     let result = read.map_ok(|()| f(buf.filled()));
     READ.set(Some(scratch));
     result
+}
+
+/// Reads into `space`. Returns how many bytes.
+pub(super) fn poll_read_into(
+    io: &mut BoxTransport,
+    cx: &mut Context<'_>,
+    space: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let memory = space.as_ptr();
+    let mut buf = ReadBuf::new(space);
+    ready!(io.as_mut().poll_read(cx, &mut buf))?;
+    if buf.filled().as_ptr() != memory {
+        let message = "the transport has read into another buffer";
+        return Poll::Ready(Err(io::Error::other(message)));
+    }
+    Poll::Ready(Ok(buf.filled().len()))
 }
 
 /// Up to so many bytes are copied into one slice: that takes less time than a vectored write.

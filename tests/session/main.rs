@@ -12,6 +12,7 @@ mod metrics;
 #[cfg(feature = "serde")]
 mod options;
 mod panics;
+mod reads;
 mod support;
 #[cfg(feature = "rustls")]
 #[path = "../support/tls.rs"]

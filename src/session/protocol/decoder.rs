@@ -83,6 +83,20 @@ impl Decoder {
         Ok(None)
     }
 
+    /// Returns how much of the payload of the last [`Frame::Data`] follows, in bytes.
+    pub(crate) fn payload_rest(&self) -> usize {
+        match self.state {
+            DecoderState::Payload { rest } => rest,
+            DecoderState::Start | DecoderState::Skipping { .. } => 0,
+        }
+    }
+
+    /// Skips the next `n` bytes of a payload, which were not decoded.
+    pub(crate) fn on_payload(&mut self, n: usize) {
+        let rest = self.payload_rest() - n;
+        self.state = DecoderState::Payload { rest }.or_start();
+    }
+
     /// Returns the frame that begins; `None` if the input has cut it, or if it is skipped.
     #[inline(always)]
     fn next_frame(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, ProtocolError> {

@@ -5,7 +5,6 @@
 //! describes every byte.
 
 mod acceptor;
-mod buffer;
 mod core;
 mod decoder;
 mod dialer;
@@ -16,6 +15,7 @@ mod handshake_decode;
 mod options;
 mod proof;
 mod receive;
+mod ring;
 mod send;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,7 @@
 //! What has arrived from the peer and the application has not read.
 
-use std::collections::VecDeque;
-
-use super::buffer;
 use super::error::ProtocolError;
+use super::ring::Ring;
 
 /// The receiving direction of a session.
 ///
@@ -17,7 +15,7 @@ use super::error::ProtocolError;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RecvBuffer {
     /// The bytes from `read` to `received`.
-    bytes: VecDeque<u8>,
+    bytes: Ring,
     window: usize,
     /// The application has read everything before it.
     read: u64,
@@ -36,7 +34,7 @@ impl RecvBuffer {
     /// `window` is the most that waits for the application, in bytes; at least 1.
     pub(crate) fn new(window: usize) -> Self {
         Self {
-            bytes: VecDeque::new(),
+            bytes: Ring::default(),
             window: window.max(1),
             read: 0,
             received: 0,
@@ -104,9 +102,24 @@ impl RecvBuffer {
         let known = usize::try_from(self.received - self.next).unwrap_or(usize::MAX);
         self.next += payload.len() as u64;
         if let Some(new) = payload.get(known..) {
-            buffer::append(&mut self.bytes, new, self.window);
+            self.bytes.append(new, self.window);
             self.received += new.len() as u64;
         }
+        self.debug_assert_invariants();
+    }
+
+    /// Returns memory for the next `rest` bytes of the payload of the last DATA frame, or for the
+    /// first of them; `None` if some have arrived before.
+    pub(crate) fn space(&mut self, rest: usize) -> Option<&mut [u8]> {
+        let is_new = self.next == self.received;
+        is_new.then(|| self.bytes.spare(rest, self.window))
+    }
+
+    /// Appends the first `n` bytes of [`space`](Self::space).
+    pub(crate) fn on_read(&mut self, n: usize) {
+        self.bytes.extend(n);
+        self.next += n as u64;
+        self.received += n as u64;
         self.debug_assert_invariants();
     }
 
@@ -154,7 +167,7 @@ impl RecvBuffer {
 
     /// Records that the application has taken the first `n` readable bytes. Returns `n`.
     pub(crate) fn consume(&mut self, n: usize) -> usize {
-        self.bytes.drain(..n);
+        self.bytes.consume(n);
         self.read += n as u64;
         self.debug_assert_invariants();
         n
@@ -177,13 +190,13 @@ impl RecvBuffer {
 
     /// Frees the memory of a buffer that is empty.
     pub(crate) fn release_memory(&mut self) {
-        buffer::release_memory(&mut self.bytes);
+        self.bytes.release_memory();
     }
 
     /// Returns how much memory it has, in bytes.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.memory()
     }
 
     #[inline]

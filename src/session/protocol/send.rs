@@ -1,10 +1,8 @@
 //! What the application has written and the peer has not acknowledged.
 
-use std::collections::VecDeque;
-
-use super::buffer;
 use super::error::ProtocolError;
 use super::frame::MAX_PAYLOAD;
+use super::ring::Ring;
 
 /// The sending direction of a session. Offsets count the bytes of the stream from 0; the end of
 /// the stream takes the offset behind the last byte and is acknowledged like one.
@@ -18,7 +16,7 @@ use super::frame::MAX_PAYLOAD;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SendBuffer {
     /// The bytes from `acknowledged` to `written`.
-    bytes: VecDeque<u8>,
+    bytes: Ring,
     capacity: usize,
     /// Everything before it is in the process of the peer.
     acknowledged: u64,
@@ -39,7 +37,7 @@ impl SendBuffer {
     /// `capacity` is the most that waits for acknowledgments, in bytes; at least 1.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            bytes: VecDeque::new(),
+            bytes: Ring::default(),
             capacity: capacity.max(1),
             acknowledged: 0,
             sent: 0,
@@ -83,7 +81,7 @@ impl SendBuffer {
     /// Appends as much of `bytes` as there is room for, and returns how much that was.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
         let n = bytes.len().min(self.room());
-        buffer::append(&mut self.bytes, &bytes[..n], self.capacity);
+        self.bytes.append(&bytes[..n], self.capacity);
         self.written += n as u64;
         self.debug_assert_invariants();
         n
@@ -146,7 +144,7 @@ impl SendBuffer {
         }
         let released = received.min(self.written) - self.acknowledged.min(self.written);
         self.bytes
-            .drain(..usize::try_from(released).unwrap_or(usize::MAX));
+            .consume(usize::try_from(released).unwrap_or(usize::MAX));
         self.acknowledged = received;
         // A permission is never taken back.
         self.limit = self.limit.max(limit);
@@ -192,18 +190,18 @@ impl SendBuffer {
 
     /// Frees the memory of a buffer that is empty.
     pub(crate) fn release_memory(&mut self) {
-        buffer::release_memory(&mut self.bytes);
+        self.bytes.release_memory();
     }
 
     /// Returns how much memory it has, in bytes.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.memory()
     }
 
     /// Drops everything. The session is lost.
     pub(crate) fn clear(&mut self) {
-        self.bytes = VecDeque::new();
+        self.bytes.clear();
         self.acknowledged = self.end();
         (self.sent, self.most_sent) = (self.end(), self.end());
     }

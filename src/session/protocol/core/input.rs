@@ -75,6 +75,35 @@ impl Core {
         Ok(())
     }
 
+    /// Returns how many bytes of a payload follow on the connection.
+    pub(crate) fn payload_rest(&self) -> usize {
+        let attachment = self.attachment.as_ref();
+        attachment.map_or(0, |attachment| attachment.decoder.payload_rest())
+    }
+
+    /// Returns memory that the next bytes of the connection of this epoch may be read into, if they
+    /// are bytes of a payload that have not arrived before. [`on_read`](Self::on_read) tells how many
+    /// were read.
+    pub(crate) fn space(&mut self, epoch: u64) -> Option<&mut [u8]> {
+        let attachment = self.attachment.as_ref();
+        let attachment = attachment.filter(|attachment| attachment.epoch == epoch)?;
+        let rest = attachment.decoder.payload_rest();
+        if rest == 0 || self.outcome.is_some() {
+            return None;
+        }
+        self.recv.space(rest)
+    }
+
+    /// Handles the first `n` bytes of [`space`](Self::space), which were read into it.
+    pub(crate) fn on_read(&mut self, now: Instant, n: usize) {
+        if let Some(attachment) = &mut self.attachment {
+            attachment.on_input(now);
+            attachment.decoder.on_payload(n);
+            self.recv.on_read(n);
+            self.schedule_ack(now);
+        }
+    }
+
     /// Acknowledges what has arrived: after many bytes now, after few a little later.
     fn schedule_ack(&mut self, now: Instant) {
         let unacknowledged = self.recv.unacknowledged();
@@ -82,6 +111,7 @@ impl Core {
             // An acknowledgment is never acknowledged.
             if unacknowledged >= self.options.ack_after.max(1) {
                 attachment.is_ack_due = true;
+                attachment.ack_at = None;
             } else if unacknowledged > 0 {
                 attachment.schedule_ack(now, &self.options);
             }

@@ -1,11 +1,14 @@
 //! What an end does with what arrives.
 
+use std::time::Instant;
+
 use super::network::{Session, SessionState, World};
 use super::rewrite::Without;
 use super::wire::{End, Side};
 use crate::session::protocol::acceptor::{Acceptor, reject_unknown};
+use crate::session::protocol::core::Core;
 use crate::session::protocol::dialer::Answered;
-use crate::session::protocol::error::ProtocolError::StaleConnection;
+use crate::session::protocol::error::ProtocolError::{self, StaleConnection};
 use crate::session::protocol::handshake::{Handshake, Resume};
 use crate::session::protocol::proof::{Secret, SessionId};
 
@@ -63,7 +66,11 @@ impl World {
             let bytes = super::rewrite::append_data(bytes, core.recv());
             core.handle_input(now, epoch, &bytes)
         } else {
-            core.handle_input(now, epoch, bytes)
+            let mut reading = core.clone();
+            let read = read_into_space(&mut reading, now, epoch, bytes);
+            let handled = core.handle_input(now, epoch, bytes);
+            assert_eq!((handled, &*core), (read, &reading), "both ways to read");
+            handled
         };
         if let Err(error) = handled {
             if error != StaleConnection {
@@ -150,4 +157,30 @@ impl World {
             }
         }
     }
+}
+
+/// Handles `input` as a driver does that reads payloads into the receive buffer.
+fn read_into_space(
+    core: &mut Core,
+    now: Instant,
+    epoch: u64,
+    mut input: &[u8],
+) -> Result<(), ProtocolError> {
+    core.handle_input(now, epoch, &[])?;
+    while !input.is_empty() {
+        let n = match core.space(epoch) {
+            Some(space) => {
+                let n = space.len().min(input.len());
+                space[..n].copy_from_slice(&input[..n]);
+                core.on_read(now, n);
+                n
+            }
+            None => {
+                core.handle_input(now, epoch, &input[..1])?;
+                1
+            }
+        };
+        input = &input[n..];
+    }
+    Ok(())
 }

@@ -78,11 +78,15 @@ fn pair(now: Instant) -> [Core; 2] {
     })
 }
 
-/// Moves everything that `from` has to write.
+/// Moves everything that `from` has to write, as a driver does.
 fn carry(from: &mut Core, to: &mut Core, now: Instant) {
     while let Some(transmit) = from.poll_transmit() {
-        let n = each(&transmit.slices, |slice| {
-            to.handle_input(now, 1, slice).unwrap();
+        let n = each(&transmit.slices, |slice| match to.space(1) {
+            Some(space) => {
+                space.copy_from_slice(slice);
+                to.on_read(now, slice.len());
+            }
+            None => to.handle_input(now, 1, slice).unwrap(),
         });
         from.advance(n);
     }

@@ -69,8 +69,18 @@ impl Model {
         let until = offset + rest.len() as u64;
         while !rest.is_empty() {
             let n = index(random.between(1, rest.len() as u64));
-            self.buffer.on_payload(&rest[..n]);
-            rest = &rest[n..];
+            match self.buffer.space(n) {
+                Some(space) if random.below(2) == 0 => {
+                    let n = space.len();
+                    space.copy_from_slice(&rest[..n]);
+                    self.buffer.on_read(n);
+                    rest = &rest[n..];
+                }
+                Some(_) | None => {
+                    self.buffer.on_payload(&rest[..n]);
+                    rest = &rest[n..];
+                }
+            }
         }
         self.arrived = self.arrived.max(until);
     }
