@@ -40,8 +40,8 @@
 //!
 //! # Contents
 //!
-//! - [`docs`]: the book. Start there: which type to use, choosing a policy, logging in,
-//!   observing, testing, moving from `stubborn-io`, and a FAQ.
+//! - [`docs`]: the book. Start there: which type to use, client libraries, choosing a policy,
+//!   logging in, observing, testing, moving from `stubborn-io`, and a FAQ.
 //! - [`ReconnectingStream`] and its [`Builder`]: bytes.
 #![cfg_attr(feature = "codec", doc = "- [`ReconnectingFramed`]: messages.")]
 #![cfg_attr(

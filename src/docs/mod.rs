@@ -17,6 +17,14 @@
 #[doc = include_str!("choosing.md")]
 pub mod choosing {}
 
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("clients.md")]
+#[cfg_attr(
+    feature = "testing",
+    doc = "[`testing::FaultProxy`](crate::testing::FaultProxy) injects the faults."
+)]
+pub mod clients {}
+
 #[cfg(feature = "serde")]
 #[doc = include_str!("config.md")]
 pub mod config {}

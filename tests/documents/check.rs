@@ -107,7 +107,7 @@ pub(crate) fn unknown_targets(place: &Place<'_>, text: &str) -> Vec<String> {
 }
 
 fn is_target(folder: &str, name: &str) -> bool {
-    let packages = [root(), root().join("tools")];
+    let packages = ["", "tools", "tools/clients"].map(|folder| root().join(folder));
     packages.iter().any(|package| {
         let targets = package.join(folder);
         targets.join(format!("{name}.rs")).exists() || targets.join(name).join("main.rs").exists()

@@ -133,6 +133,15 @@ impl Program {
         self.signal("CONT");
     }
 
+    /// `SIGQUIT`, and waits until it has ended: postgres ends its workers first, which are in no
+    /// group of its.
+    pub fn quit(&mut self) {
+        self.signal("QUIT");
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
+    }
+
     fn signal(&self, name: &str) {
         let pid = self.child.as_ref().unwrap().id().to_string();
         let kill = Command::new("kill").args(["-s", name, &pid]).status();
