@@ -9,5 +9,6 @@
     clippy::must_use_candidate
 )]
 
+pub mod connector;
 pub mod supervised;
 pub mod tally;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
+use reconnecting_stream::testing::{Fault, FaultProxy};
 use tokio::time::{sleep, timeout};
 
 /// The tasks that call at the same time.
@@ -14,6 +15,9 @@ pub const TASKS: usize = 8;
 
 /// A call that takes longer hangs. A busy machine needs seconds to restart a server.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// So long that a client without a policy fails.
+const OUTAGE: Duration = Duration::from_millis(300);
 
 /// How calls have ended.
 #[derive(Debug, Default)]
@@ -110,6 +114,14 @@ where
         task.expect("a call panicked");
     }
     tally
+}
+
+/// Resets all connections, and refuses new ones for a while, as a server that is restarted.
+pub async fn outage(proxy: &FaultProxy) {
+    proxy.refuse().await;
+    proxy.inject(Fault::Reset).await;
+    sleep(OUTAGE).await;
+    proxy.accept().await;
 }
 
 fn add(count: &AtomicU64) {
