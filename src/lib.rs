@@ -42,7 +42,8 @@
 //!
 //! - [`docs`]: the book. Start there: which type to use, client libraries, choosing a policy,
 //!   logging in, observing, testing, moving from `stubborn-io`, and a FAQ.
-//! - [`ReconnectingStream`] and its [`Builder`]: bytes.
+//! - [`ReconnectingStream`] and its [`Builder`]: bytes. [`ReconnectingReadHalf`] and
+//!   [`ReconnectingWriteHalf`]: its halves, for two tasks.
 #![cfg_attr(feature = "codec", doc = "- [`ReconnectingFramed`]: messages.")]
 #![cfg_attr(
     feature = "codec",
@@ -123,7 +124,7 @@ pub use connect::{Attempt, BoxConnector, Connect, ConnectFn, connect_fn};
 pub use connect::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
 #[cfg(feature = "rustls")]
 pub use connect::{TlsAttempt, TlsConnector};
-pub use error::{ConnectionLost, GaveUp, Permanent};
+pub use error::{ConnectionLost, GaveUp, Permanent, ReuniteError};
 #[cfg(feature = "codec")]
 pub use framed::{
     ConfirmHandle, FramedBuilder, FramedOptions, OfflineQueue, ReconnectingFramed, Resend,
@@ -136,12 +137,12 @@ pub use seam::Seam;
 #[cfg(feature = "session")]
 pub use session::{
     Accepted, Reason as SessionLostReason, ResumableBuilder, ResumableReadHalf, ResumableStream,
-    ResumableWriteHalf, ReuniteError, SessionId, SessionLost, SessionOptions, Sessions,
+    ResumableWriteHalf, SessionId, SessionLost, SessionOptions, Sessions,
 };
 #[cfg(all(feature = "session", feature = "net"))]
 pub use session::{ResumableListener, ResumableListenerBuilder};
 #[cfg(feature = "codec")]
 pub use stream::MessageTransport;
-pub use stream::ReconnectingStream;
 #[cfg(feature = "net")]
 pub use stream::ReconnectingTcpStream;
+pub use stream::{ReconnectingReadHalf, ReconnectingStream, ReconnectingWriteHalf};

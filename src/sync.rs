@@ -1,6 +1,6 @@
 //! The primitives of what is shared between threads. A model checker puts its own in their place.
 
 #[cfg(feature = "codec")]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
-pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use std::sync::atomic::AtomicUsize;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard};

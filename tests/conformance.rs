@@ -1,5 +1,5 @@
-//! One suite for every pair of connected byte streams: sessions on their first, second and tenth
-//! connection, sessions whose connections are cut meanwhile, and pipes and sockets as controls. Streams
+//! One suite for every pair of connected byte streams: sessions and reconnecting streams on their
+//! first, second and tenth connection, sessions whose connections are cut meanwhile, and pipes and sockets as controls. Streams
 //! with a planted flaw show that each case can fail.
 #![cfg(all(feature = "net", feature = "session"))]
 
@@ -13,6 +13,8 @@ mod ends;
 mod polls;
 #[path = "conformance/sessions.rs"]
 mod sessions;
+#[path = "conformance/streams.rs"]
+mod streams;
 #[path = "conformance/suite.rs"]
 mod suite;
 #[path = "contract_session/support.rs"]

@@ -117,7 +117,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "stream",
-        &["builder", "connect", "error", "link", "policy", "transfer"],
+        &[
+            "builder", "connect", "error", "link", "policy", "sync", "transfer",
+        ],
     ),
     (
         "framed",

@@ -13,7 +13,8 @@ use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 
 use reconnecting_stream::{
-    Attempt, Connect, ConnectionLost, GaveUp, Handle, Permanent, Policy, ReconnectingStream,
+    Attempt, Connect, ConnectionLost, GaveUp, Handle, Permanent, Policy, ReconnectingReadHalf,
+    ReconnectingStream, ReconnectingWriteHalf,
 };
 use stubborn_io::StubbornTcpStream;
 use tokio::net::TcpStream;
@@ -133,6 +134,14 @@ fn a_stream_is_sync_when_connector_and_connection_are() {
     assert_impl!(Stream<NotSend, NotSend, Neither>: Sync);
     assert_not_impl!(Stream<NotSync, Everything, Everything>: Sync);
     assert_not_impl!(Stream<Everything, NotSync, Everything>: Sync);
+}
+
+#[test]
+fn halves_are_send_and_sync_when_their_stream_is_send() {
+    assert_impl!(ReconnectingReadHalf<Connects<NotSync, NotSync, NotSync>>: Send + Sync);
+    assert_impl!(ReconnectingWriteHalf<Connects<NotSync, NotSync, NotSync>>: Send + Sync);
+    assert_not_impl!(ReconnectingReadHalf<Connects<Everything, NotSend, Everything>>: Send);
+    assert_not_impl!(ReconnectingWriteHalf<Connects<Everything, NotSend, Everything>>: Send);
 }
 
 #[test]

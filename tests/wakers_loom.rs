@@ -45,10 +45,16 @@ mod confirm;
 #[path = "../src/transfer/readiness.rs"]
 mod readiness;
 
+#[allow(dead_code)]
+#[path = "../src/stream/split/half_lock.rs"]
+mod half_lock;
+
 #[path = "wakers_loom/arrivals.rs"]
 mod arrivals;
 #[path = "wakers_loom/confirmations.rs"]
 mod confirmations;
+#[path = "wakers_loom/halves.rs"]
+mod halves;
 #[path = "wakers_loom/timers.rs"]
 mod timers;
 
@@ -72,7 +78,8 @@ impl Task {
 
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
+        // Not a store: the model checker would let a swap of another thread overwrite it unread.
+        self.0.swap(true, Ordering::SeqCst);
     }
 }
 

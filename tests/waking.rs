@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use Half::{Reader, Writer};
-use pair::{Half, Pair};
+use pair::{Half, Pair, Split};
 use reconnecting_stream::{Backoff, Connect, Handle, Policy, ReconnectingStream, State};
 use support::{Fault, Network, Outcome, Task, Wire, gave_up};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -35,17 +35,14 @@ fn policy() -> Policy {
 }
 
 /// A pair that waits on a connection without room and without data.
-async fn pair_that_waits(
-    network: &Network,
-    policy: Policy,
-) -> (Pair<impl Connect<Io = Wire>>, Handle) {
+async fn pair_that_waits(network: &Network, policy: Policy, split: Split) -> (Pair, Handle) {
     let stream = ReconnectingStream::builder(network.connector())
         .policy(policy)
         .connect()
         .await
         .unwrap();
     let handle = stream.handle();
-    let mut pair = Pair::new(tokio::io::split(stream));
+    let mut pair = Pair::split(stream, split);
     network.peer(1).set_room(0);
     pair.poll(Reader);
     pair.poll(Writer);
@@ -54,9 +51,14 @@ async fn pair_that_waits(
 
 #[tokio::test(start_paused = true)]
 async fn a_command_wakes_halves_that_wait_for_a_healthy_connection() {
-    for close in [true, false] {
+    for (close, split) in [
+        (true, Split::Tokio),
+        (false, Split::Tokio),
+        (true, Split::Owned),
+        (false, Split::Owned),
+    ] {
         let network = Network::new();
-        let (mut pair, handle) = pair_that_waits(&network, policy()).await;
+        let (mut pair, handle) = pair_that_waits(&network, policy(), split).await;
         if close {
             handle.close();
         } else {
@@ -74,28 +76,35 @@ async fn a_command_wakes_halves_that_wait_for_a_healthy_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_healthy_stream_wakes_no_task() {
-    let network = Network::new();
-    let stream = ReconnectingStream::connect(network.connector())
-        .await
-        .unwrap();
-    let mut pair = Pair::new(tokio::io::split(stream));
-    pair.poll(Reader);
-    advance(3600 * SECOND).await;
-    assert!(!pair.reader.is_woken());
+    for split in Split::ALL {
+        let network = Network::new();
+        let connected = ReconnectingStream::connect(network.connector()).await;
+        let mut pair = Pair::split(connected.unwrap(), split);
+        pair.poll(Reader);
+        advance(3600 * SECOND).await;
+        assert!(!pair.reader.is_woken());
+    }
+}
+
+/// The half that meets a loss, the other one, and how the stream is split.
+fn finders() -> impl Iterator<Item = (Half, Half, Split)> {
+    Split::ALL
+        .into_iter()
+        .flat_map(|split| [(Reader, Writer, split), (Writer, Reader, split)])
 }
 
 /// A pair that waits on a connection that is dead, which no task was woken for.
-async fn unnoticed_loss(network: &Network, policy: Policy) -> Pair<impl Connect<Io = Wire>> {
-    let (pair, _) = pair_that_waits(network, policy).await;
+async fn unnoticed_loss(network: &Network, policy: Policy, split: Split) -> Pair {
+    let (pair, _) = pair_that_waits(network, policy, split).await;
     network.peer(1).fault_unnoticed(Fault::Reset);
     pair
 }
 
 #[tokio::test(start_paused = true)]
 async fn giving_up_at_the_loss_itself_wakes_the_other_half() {
-    for (finder, other) in [(Reader, Writer), (Writer, Reader)] {
+    for (finder, other, split) in finders() {
         let network = Network::new();
-        let mut pair = unnoticed_loss(&network, policy().max_attempts(0)).await;
+        let mut pair = unnoticed_loss(&network, policy().max_attempts(0), split).await;
         pair.poll(finder);
         assert!(pair.reader.is_done() != pair.writer.is_done());
         pair.run().await;
@@ -108,24 +117,26 @@ async fn giving_up_at_the_loss_itself_wakes_the_other_half() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_during_an_outage_wakes_the_reader() {
-    let network = Network::new();
-    network.otherwise(Outcome::Hangs).script([Outcome::Accepts]);
-    let mut pair = unnoticed_loss(&network, policy()).await;
-    pair.poll(Reader);
-    let writer = pair.writer.half.as_mut().unwrap();
-    let task = Task::new();
-    let shutdown = task.poll(|cx| Pin::new(writer).poll_shutdown(cx));
-    assert!(matches!(shutdown, Poll::Ready(Ok(()))));
-    assert!(pair.reader.is_woken());
-    pair.poll(Reader);
-    pair.reader.result.unwrap().unwrap_err();
+    for split in Split::ALL {
+        let network = Network::new();
+        network.otherwise(Outcome::Hangs).script([Outcome::Accepts]);
+        let mut pair = unnoticed_loss(&network, policy(), split).await;
+        pair.poll(Reader);
+        let writer = pair.writer.half.as_mut().unwrap();
+        let task = Task::new();
+        let shutdown = task.poll(|cx| Pin::new(writer).poll_shutdown(cx));
+        assert!(matches!(shutdown, Poll::Ready(Ok(()))));
+        assert!(pair.reader.is_woken());
+        pair.poll(Reader);
+        pair.reader.result.unwrap().unwrap_err();
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_loss_wakes_the_other_half_immediately() {
-    for (finder, other) in [(Reader, Writer), (Writer, Reader)] {
+    for (finder, other, split) in finders() {
         let network = Network::new();
-        let mut pair = unnoticed_loss(&network, policy()).await;
+        let mut pair = unnoticed_loss(&network, policy(), split).await;
         pair.poll(finder);
         let is_woken = match other {
             Reader => pair.reader.is_woken(),

@@ -18,6 +18,7 @@ use super::pump::Pump;
 use super::resend::Resend;
 use crate::builder::Builder;
 use crate::connect::Connect;
+use crate::link::Role;
 use crate::transfer::{Op, Readiness, Transfer};
 
 pub(super) type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
@@ -177,7 +178,7 @@ where
             this.as_mut().sync();
             let parts = this.as_mut().project();
             let mut pump = Pump::new(Op::Receive, parts.core, parts.readiness);
-            let connected = parts.transfer.poll_connected(cx, &mut pump);
+            let connected = parts.transfer.poll_connected(Role::Connect, cx, &mut pump);
             this.sync();
             connected
         })

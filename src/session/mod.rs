@@ -47,5 +47,5 @@ pub use listener::{ResumableListener, ResumableListenerBuilder};
 pub use options::SessionOptions;
 pub use protocol::{Reason, SessionId};
 pub use sessions::{Accepted, Sessions};
-pub use split::{ResumableReadHalf, ResumableWriteHalf, ReuniteError};
+pub use split::{ResumableReadHalf, ResumableWriteHalf};
 pub use stream::ResumableStream;

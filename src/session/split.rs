@@ -1,6 +1,5 @@
 //! The halves of a stream, for two tasks.
 
-use std::error::Error;
 use std::fmt;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -11,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::application::Application;
 use super::protocol::SessionId;
 use super::stream::ResumableStream;
+use crate::error::ReuniteError;
 use crate::link::{Handle, State};
 
 /// The reading half of a [`ResumableStream`], from [`into_split`](ResumableStream::into_split).
@@ -25,10 +25,6 @@ pub struct ResumableReadHalf(Application);
 /// down. The session is reset when both halves are dropped and this one was not shut down before.
 pub struct ResumableWriteHalf(Application);
 
-/// The error of [`ResumableReadHalf::reunite`]: the halves are of two sessions. It returns them.
-#[derive(Debug)]
-pub struct ReuniteError(pub ResumableReadHalf, pub ResumableWriteHalf);
-
 impl ResumableReadHalf {
     pub(super) fn split(application: Application) -> (Self, ResumableWriteHalf) {
         (Self(application.clone()), ResumableWriteHalf(application))
@@ -42,7 +38,7 @@ impl ResumableReadHalf {
     pub fn reunite(
         self,
         write: ResumableWriteHalf,
-    ) -> std::result::Result<ResumableStream, ReuniteError> {
+    ) -> std::result::Result<ResumableStream, ReuniteError<Self, ResumableWriteHalf>> {
         if self.0.is_same(&write.0) {
             Ok(ResumableStream {
                 application: write.0,
@@ -166,11 +162,3 @@ impl fmt::Debug for ResumableWriteHalf {
         self.0.fmt_as("ResumableWriteHalf", f)
     }
 }
-
-impl fmt::Display for ReuniteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("tried to reunite the halves of two sessions")
-    }
-}
-
-impl Error for ReuniteError {}

@@ -5,9 +5,11 @@ mod io;
 #[cfg(feature = "codec")]
 mod messages;
 mod reconnecting_stream;
+mod split;
 
 #[cfg(feature = "codec")]
 pub use messages::MessageTransport;
 pub use reconnecting_stream::ReconnectingStream;
 #[cfg(feature = "net")]
 pub use reconnecting_stream::ReconnectingTcpStream;
+pub use split::{ReconnectingReadHalf, ReconnectingWriteHalf};

@@ -31,7 +31,7 @@ use crate::transfer::Transfer;
 /// # Waking
 ///
 /// The stream makes progress only when it is polled: no task runs behind it. Its two halves may be
-/// polled by two tasks (`tokio::io::split`). When one of them replaces the connection, the other
+/// polled by two tasks ([`into_split`](Self::into_split)). When one of them replaces the connection, the other
 /// one is woken.
 ///
 /// # Cancel safety

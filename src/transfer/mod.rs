@@ -26,8 +26,8 @@ mod shutdown;
 mod transfer;
 
 #[cfg(feature = "codec")]
-pub(crate) use op::{Exchange, NothingToRead};
-pub(crate) use op::{Failure, NoProgress, Op, Operation};
+pub(crate) use op::Exchange;
+pub(crate) use op::{Failure, NoProgress, NothingToRead, Op, Operation};
 #[cfg(feature = "codec")]
 pub(crate) use readiness::Readiness;
 pub(crate) use transfer::Transfer;

@@ -14,10 +14,10 @@ impl<C: Connect> Transfer<C> {
     /// Polls for a connection without using it.
     pub(crate) fn poll_connected<E: Exchange<C::Io>>(
         mut self: Pin<&mut Self>,
+        polling: Role,
         cx: &mut Context<'_>,
         exchange: &mut E,
     ) -> Poll<io::Result<u64>> {
-        let polling = Role::Connect;
         loop {
             let link = self.as_mut().project().link;
             if link.register_and_check(polling, cx.waker(), || false) {

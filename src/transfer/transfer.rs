@@ -58,7 +58,8 @@ impl<C: Connect> Transfer<C> {
     where
         C::Io: Unpin,
     {
-        poll_fn(|cx| Pin::new(&mut *self).poll_connected(cx, &mut NothingToRead)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_connected(Role::Connect, cx, &mut NothingToRead))
+            .await
     }
 
     /// Wakes the tasks of all roles but the one that polls.

@@ -1,6 +1,6 @@
 //! Both halves complete in every order of polls, however the outage ends.
 
-use super::pair::Gone;
+use super::pair::{Gone, Split};
 use super::*;
 
 /// How the outage ends.
@@ -73,10 +73,10 @@ fn orders(polls: u32) -> impl Iterator<Item = Vec<Half>> {
 
 /// One case: both halves wait, the connection dies, they are polled in `order` while time
 /// passes, the half that polled last goes, the outage ends.
-async fn case(end: End, order: &[Half], gone: Gone, command_at: usize) {
+async fn case(split: Split, end: End, order: &[Half], gone: Gone, command_at: usize) {
     let network = Network::new();
     network.script([Outcome::Accepts]).script(end.outcomes());
-    let (mut pair, handle) = pair_that_waits(&network, policy()).await;
+    let (mut pair, handle) = pair_that_waits(&network, policy(), split).await;
     // The half that is polled next meets the fault. The stream has to wake the other one.
     network.peer(1).fault_unnoticed(Fault::Reset);
 
@@ -108,7 +108,7 @@ async fn case(end: End, order: &[Half], gone: Gone, command_at: usize) {
             let result = result.as_ref();
             end.check(
                 result.unwrap_or_else(|| {
-                    panic!("{half:?} sleeps: {end:?} {order:?} {gone:?} {command_at}")
+                    panic!("{half:?} sleeps: {split:?} {end:?} {order:?} {gone:?} {command_at}")
                 }),
                 half,
             );
@@ -116,12 +116,12 @@ async fn case(end: End, order: &[Half], gone: Gone, command_at: usize) {
     }
 }
 
-async fn all_orders(end: End, gone: Gone) -> usize {
+async fn all_orders(split: Split, end: End, gone: Gone) -> usize {
     let mut cases = 0;
     for polls in 1..=5 {
         for order in orders(polls) {
             for command_at in 0..=order.len() {
-                case(end, &order, gone, command_at).await;
+                case(split, end, &order, gone, command_at).await;
                 cases += 1;
             }
         }
@@ -131,8 +131,10 @@ async fn all_orders(end: End, gone: Gone) -> usize {
 
 /// 320 orders and moments for each way in which an outage ends.
 async fn all_cases(gone: Gone) {
-    for end in End::ALL {
-        assert_eq!(all_orders(end, gone).await, 320, "{end:?}");
+    for split in Split::ALL {
+        for end in End::ALL {
+            assert_eq!(all_orders(split, end, gone).await, 320, "{end:?}");
+        }
     }
 }
 

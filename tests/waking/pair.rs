@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use reconnecting_stream::{Connect, ReconnectingStream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::advance;
 
 use super::SECOND;
@@ -18,10 +18,16 @@ pub(crate) enum Half {
     Writer,
 }
 
-pub(crate) type Split<C> = (
-    ReadHalf<ReconnectingStream<C>>,
-    WriteHalf<ReconnectingStream<C>>,
-);
+/// How the stream is split.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Split {
+    Tokio,
+    Owned,
+}
+
+impl Split {
+    pub(crate) const ALL: [Self; 2] = [Self::Tokio, Self::Owned];
+}
 
 /// One half on its own task, with one operation to complete.
 pub(crate) struct Side<H> {
@@ -62,16 +68,31 @@ impl<H> Side<H> {
 }
 
 /// What is asked of the two halves: to read a byte, to write a byte.
-pub(crate) struct Pair<C: Connect> {
-    pub(crate) reader: Side<ReadHalf<ReconnectingStream<C>>>,
-    pub(crate) writer: Side<WriteHalf<ReconnectingStream<C>>>,
+pub(crate) struct Pair {
+    pub(crate) reader: Side<Box<dyn AsyncRead + Unpin>>,
+    pub(crate) writer: Side<Box<dyn AsyncWrite + Unpin>>,
 }
 
-impl<C: Connect<Io = Wire>> Pair<C> {
-    pub(crate) fn new((reader, writer): Split<C>) -> Self {
+impl Pair {
+    pub(crate) fn split<C>(stream: ReconnectingStream<C>, split: Split) -> Self
+    where
+        C: Connect<Io = Wire> + 'static,
+    {
+        match split {
+            Split::Tokio => Self::new(tokio::io::split(stream)),
+            Split::Owned => Self::new(stream.into_split()),
+        }
+    }
+
+    fn new(
+        (reader, writer): (
+            impl AsyncRead + Unpin + 'static,
+            impl AsyncWrite + Unpin + 'static,
+        ),
+    ) -> Self {
         Self {
-            reader: Side::new(reader),
-            writer: Side::new(writer),
+            reader: Side::new(Box::new(reader)),
+            writer: Side::new(Box::new(writer)),
         }
     }
 

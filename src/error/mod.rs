@@ -1,4 +1,6 @@
-//! The errors that this crate puts inside an [`io::Error`].
+//! The errors that this crate puts inside an [`io::Error`], and that of halves of two streams.
+
+mod reunite;
 
 use std::error::Error;
 use std::fmt;
@@ -8,6 +10,8 @@ use std::time::Duration;
 
 #[cfg(feature = "codec")]
 use tokio_util::codec::{AnyDelimiterCodecError, LinesCodecError};
+
+pub use reunite::ReuniteError;
 
 /// The error of a seam: a connection was lost, with the data that was in flight.
 ///
