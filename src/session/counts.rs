@@ -26,6 +26,8 @@ pub(super) struct Counts {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LastConnection {
+    /// The session is not counted.
+    Uncounted,
     /// There was none.
     Never,
     Attached,
@@ -34,13 +36,17 @@ enum LastConnection {
 
 impl Counts {
     pub(super) fn new(session: &Session) -> Self {
-        let end = label(&session.lock().end);
-        facade::describe();
-        facade::move_gauge(LIVE, end, 1.0);
         Self {
-            end,
-            connection: LastConnection::Never,
+            end: label(&session.lock().end),
+            connection: LastConnection::Uncounted,
         }
+    }
+
+    /// The session has begun. Nothing else is counted before.
+    pub(super) fn begun(&mut self) {
+        facade::describe();
+        facade::move_gauge(LIVE, self.end, 1.0);
+        self.connection = LastConnection::Never;
     }
 
     /// A connection is attached, on which so many bytes are sent again.
@@ -61,6 +67,9 @@ impl Counts {
 
     /// The session has ended. It is called once, and last.
     pub(super) fn ended(&mut self, outcome: Option<Outcome>) {
+        if self.connection == LastConnection::Uncounted {
+            return;
+        }
         self.enter(LastConnection::Never);
         facade::move_gauge(LIVE, self.end, -1.0);
         let outcome = match outcome {

@@ -88,8 +88,8 @@ enum Round {
 
 impl<C: Connections> Driver<C> {
     pub(super) fn new(session: Arc<Session>, connections: C) -> Self {
-        Self {
-            span: report::span(&session),
+        let mut driver = Self {
+            span: Span::none(),
             counts: Counts::new(&session),
             session,
             connections,
@@ -98,7 +98,12 @@ impl<C: Connections> Driver<C> {
             closing: Closing::default(),
             idle_at: None,
             has_moved: false,
-        }
+        };
+        // A subscriber and a recorder are foreign code. If one panics, the driver is dropped, which
+        // ends the session.
+        driver.span = report::span(&driver.session);
+        driver.counts.begun();
+        driver
     }
 
     fn round(&mut self, cx: &mut Context<'_>) -> Round {

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use metrics::with_local_recorder;
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    with_local_recorder,
+};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use reconnecting_stream::{ResumableStream, SessionOptions, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Server, options};
+use crate::support::{Server, options, quick};
 
 /// Each metric with its labels, and its value.
 type Counted = BTreeMap<String, f64>;
@@ -160,4 +164,55 @@ fn what_a_server_refuses_and_what_expires_is_counted() {
         assert_eq!(rejected["sessions_ended_total client rejected"], 1.0);
         drop((client, accepted, client_of_other, server_of_other));
     });
+}
+
+/// A recorder whose first gauge panics.
+struct Panics(AtomicBool);
+
+impl Recorder for Panics {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        let is_first = !self.0.swap(true, Ordering::SeqCst);
+        assert!(!is_first, "of a recorder, as the test wants it");
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn a_recorder_that_panics_takes_no_place_of_a_session() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let panics = Panics(AtomicBool::new(false));
+    let test = async {
+        let (server, mut streams) = Server::new(options().max_sessions(1));
+        let connecting = server.clone();
+        let mut client = ResumableStream::builder(move || connecting.connect())
+            .policy(quick())
+            .retry_initial_connect(true)
+            .connect()
+            .await
+            .unwrap();
+        client.write_all(b"x").await.unwrap();
+        let mut accepted = streams.recv().await.unwrap();
+        assert_eq!(accepted.read_u8().await.unwrap(), b'x');
+    };
+    let test = async { timeout(Duration::from_secs(60), test).await.unwrap() };
+    with_local_recorder(&panics, || runtime.block_on(test));
+    assert!(panics.0.load(Ordering::SeqCst), "the first gauge panicked");
 }
