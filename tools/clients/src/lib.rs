@@ -12,3 +12,4 @@
 pub mod connector;
 pub mod supervised;
 pub mod tally;
+pub mod tarpc;
