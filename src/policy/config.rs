@@ -1,8 +1,12 @@
 //! Serialization of a [`Policy`] for configuration files.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer};
+use serde::de::value::{EnumAccessDeserializer, MapAccessDeserializer};
+use serde::de::{
+    self, Deserialize, Deserializer, EnumAccess, IntoDeserializer, MapAccess, Visitor,
+};
 use serde::ser::{Error, Serialize, Serializer};
 
 use super::backoff::{Backoff, Jitter};
@@ -45,7 +49,8 @@ impl Serialize for Backoff {
 /// See [`docs::config`](crate::docs::config).
 impl<'de> Deserialize<'de> for Backoff {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BackoffConfig::deserialize(deserializer).map(BackoffConfig::backoff)
+        let config = deserializer.deserialize_any(NameOrTable)?;
+        Ok(config.backoff())
     }
 }
 
@@ -106,6 +111,33 @@ enum BackoffConfig {
     None,
     Constant(Constant),
     Exponential(Exponential),
+}
+
+/// Reads a [`BackoffConfig`], or the name of a backoff that needs no field.
+struct NameOrTable;
+
+impl<'de> Visitor<'de> for NameOrTable {
+    type Value = BackoffConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name or the table of a backoff")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<BackoffConfig, E> {
+        match name {
+            "exponential" => Ok(BackoffConfig::Exponential(Exponential::default())),
+            "constant" => Err(E::missing_field("delay")),
+            name => BackoffConfig::deserialize(name.into_deserializer()),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BackoffConfig, A::Error> {
+        BackoffConfig::deserialize(MapAccessDeserializer::new(map))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<BackoffConfig, A::Error> {
+        BackoffConfig::deserialize(EnumAccessDeserializer::new(data))
+    }
 }
 
 /// The fields of an exponential backoff.

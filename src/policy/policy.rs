@@ -194,8 +194,68 @@ impl Policy {
     }
 }
 
+/// Two policies are equal if their settings are. Classifiers are compared by their addresses
+/// ([`std::ptr::fn_addr_eq`]): a policy is equal to its clone, but the compiler may give one function
+/// two addresses, or two functions with the same body one address.
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            backoff,
+            attempt_timeout,
+            max_attempts,
+            max_outage,
+            stable_after,
+            eof,
+            idle_timeout,
+            classify,
+        } = self;
+        *backoff == other.backoff
+            && *attempt_timeout == other.attempt_timeout
+            && *max_attempts == other.max_attempts
+            && *max_outage == other.max_outage
+            && *stable_after == other.stable_after
+            && *eof == other.eof
+            && *idle_timeout == other.idle_timeout
+            && std::ptr::fn_addr_eq(*classify, other.classify)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_equal_to_its_clone_and_differs_in_each_setting() {
+        fn surfaces(_: &io::Error, phase: Phase) -> Verdict {
+            match phase {
+                Phase::Read => Verdict::Surface,
+                _ => Verdict::Permanent,
+            }
+        }
+        let second = Duration::from_secs(1);
+        let policy = Policy::new();
+        assert_eq!(policy.clone(), policy);
+        assert_eq!(
+            policy.clone().classify(surfaces),
+            policy.clone().classify(surfaces)
+        );
+        for other in [
+            policy.clone().backoff(Backoff::none()),
+            policy.clone().attempt_timeout(second),
+            policy.clone().max_attempts(1),
+            policy.clone().max_outage(second),
+            policy.clone().stable_after(second),
+            policy.clone().eof(Eof::Pass),
+            policy.clone().idle_timeout(second),
+            policy.clone().classify(surfaces),
+        ] {
+            assert_ne!(other, policy);
+        }
     }
 }

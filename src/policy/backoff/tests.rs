@@ -154,3 +154,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn backoffs_are_equal_if_their_settings_are() {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff::exponential(second);
+    assert_eq!(backoff, Backoff::exponential(second).factor(2.0));
+    assert_eq!(Backoff::none(), Backoff::constant(Duration::ZERO));
+    for other in [
+        Backoff::exponential(2 * second),
+        backoff.clone().factor(3.0),
+        backoff.clone().max(second),
+        backoff.clone().jitter(Jitter::None),
+        Backoff::from_factory(move || [second]),
+    ] {
+        assert_ne!(other, backoff);
+        assert_ne!(backoff, other);
+    }
+}
+
+#[test]
+fn a_backoff_from_a_factory_is_equal_to_its_clones() {
+    let factory = || [Duration::ZERO];
+    let backoff = Backoff::from_factory(factory);
+    assert_eq!(backoff.clone(), backoff);
+    assert_ne!(Backoff::from_factory(factory), backoff);
+    assert_ne!(backoff.clone().max(Duration::ZERO), backoff);
+}

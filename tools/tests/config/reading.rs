@@ -93,6 +93,7 @@ fn none_is_no_limit() {
 fn a_backoff_may_be_none_or_constant() {
     let with = |backoff| Policy::default().backoff(backoff);
     assert_reads("backoff = 'none'", &with(Backoff::none()));
+    assert_reads("backoff = 'exponential'", &Policy::default());
     assert_reads(
         "backoff.constant.delay = '1s'",
         &with(Backoff::constant(SECOND)),
@@ -110,6 +111,20 @@ fn a_backoff_may_be_none_or_constant() {
         "backoff.exponential.max = 'none'",
         &with(Backoff::exponential(100 * MS).max(Duration::MAX)),
     );
+}
+
+#[test]
+fn a_backoff_is_named_without_a_table_in_other_formats() {
+    for (text, backoff) in [
+        (r#"{"backoff": "exponential"}"#, Policy::default()),
+        (
+            r#"{"backoff": "none"}"#,
+            Policy::default().backoff(Backoff::none()),
+        ),
+    ] {
+        let policy: Policy = serde_json::from_str(text).unwrap();
+        assert_eq!(policy, backoff);
+    }
 }
 
 #[test]

@@ -35,8 +35,10 @@ fn unknown_fields_are_refused_and_named() {
 
 #[test]
 fn a_constant_needs_its_delay() {
-    let refusal = refusal("backoff.constant.jitter = 'full'");
-    assert!(refusal.contains("missing field `delay`"), "{refusal}");
+    for text in ["backoff.constant.jitter = 'full'", "backoff = 'constant'"] {
+        let refusal = refusal(text);
+        assert!(refusal.contains("missing field `delay`"), "{refusal}");
+    }
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn values_of_other_types_are_refused() {
         ("max_outage = ['1s']", "expected a limit, or \"none\""),
         ("stable_after = 'none'", "\"none\" is not a duration"),
         ("backoff.exponential.factor = '2'", "expected f64"),
-        ("backoff = 3", "wanted string or table"),
+        ("backoff = 3", "expected the name or the table of a backoff"),
     ] {
         let refusal = refusal(text);
         assert!(refusal.contains(reason), "{refusal}");
@@ -90,7 +92,10 @@ fn values_of_other_types_are_refused() {
             r#"{"backoff": {"exponential": {"factor": null}}}"#,
             "expected f64",
         ),
-        (r#"{"backoff": null}"#, "expected value"),
+        (
+            r#"{"backoff": null}"#,
+            "expected the name or the table of a backoff",
+        ),
     ] {
         let refusal = refusal_in_json(text);
         assert!(refusal.contains(reason), "{refusal}");
