@@ -60,6 +60,10 @@
     doc = "- [`TcpConnector`]: the same for TCP, with names, several endpoints and socket options."
 )]
 #![cfg_attr(
+    all(feature = "net", unix),
+    doc = "- [`UnixConnector`]: the same for Unix sockets."
+)]
+#![cfg_attr(
     feature = "rustls",
     doc = "- [`TlsConnector`]: TLS over the connections of another connector."
 )]
@@ -76,7 +80,8 @@
 //! # Features
 //!
 //! - `codec` (on): `ReconnectingFramed`.
-//! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`.
+//! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`; on Unix `UnixConnector` and
+//!   `ReconnectingUnixStream`.
 //! - `session` (off): `ResumableStream`, `ResumableListener`, `Sessions`.
 //! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations such as `"1m 30s"`.
 //! - `metrics` (off): `Metrics`, an observer that records to the `metrics` facade.
@@ -119,6 +124,8 @@ mod transfer;
 
 pub use builder::{Builder, ByteStream};
 pub use connect::{AndThen, AndThenAttempt, Map, MapAttempt, Timeout, TimeoutAttempt};
+#[cfg(all(feature = "net", unix))]
+pub use connect::UnixConnector;
 pub use connect::{Attempt, BoxConnector, Connect, ConnectFn, connect_fn};
 #[cfg(feature = "net")]
 pub use connect::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
@@ -146,3 +153,5 @@ pub use stream::MessageTransport;
 #[cfg(feature = "net")]
 pub use stream::ReconnectingTcpStream;
 pub use stream::{ReconnectingReadHalf, ReconnectingStream, ReconnectingWriteHalf};
+#[cfg(all(feature = "net", unix))]
+pub use stream::ReconnectingUnixStream;

@@ -1,5 +1,8 @@
-//! Unix sockets: a closure is the connector.
-#![cfg(all(unix, feature = "codec"))]
+//! Unix sockets: servers that are started again at their path, and what `UnixConnector` does.
+#![cfg(all(unix, feature = "codec", feature = "net"))]
+
+#[path = "unix/connector.rs"]
+mod connector;
 
 #[path = "support/soon.rs"]
 mod soon;
@@ -11,7 +14,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use reconnecting_stream::{
-    Backoff, Connect, Policy, ReconnectingFramed, ReconnectingStream, Seam, State,
+    Backoff, Policy, ReconnectingFramed, ReconnectingUnixStream, Seam, State, UnixConnector,
 };
 use soon::soon;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
@@ -24,10 +27,6 @@ fn policy() -> Policy {
     Policy::default()
         .backoff(Backoff::constant(Duration::from_millis(2)))
         .max_attempts(None)
-}
-
-fn to(path: PathBuf) -> impl Connect<Io = UnixStream, Future: Send> + Send {
-    move || UnixStream::connect(path.clone())
 }
 
 /// A folder that is deleted when it is dropped.
@@ -74,7 +73,7 @@ async fn both_halves_of_a_stream_continue_when_the_server_is_started_again_at_it
     let folder = Folder::new();
     let path = folder.0.join("socket");
     let mut server = Server::start(&path);
-    let stream = ReconnectingStream::builder(to(path.clone()))
+    let stream = ReconnectingUnixStream::builder(UnixConnector::new(&path))
         .policy(policy())
         .connect()
         .await
@@ -120,7 +119,7 @@ async fn messages_continue_when_the_server_is_started_again_at_its_path() {
     let folder = Folder::new();
     let path = folder.0.join("socket");
     let mut server = Server::start(&path);
-    let mut lines = ReconnectingFramed::builder(to(path.clone()), LinesCodec::new())
+    let mut lines = ReconnectingFramed::builder(UnixConnector::new(&path), LinesCodec::new())
         .policy(policy())
         .seam(Seam::Error)
         .connect()

@@ -16,6 +16,8 @@ mod then;
 mod timeout;
 #[cfg(feature = "rustls")]
 mod tls;
+#[cfg(all(feature = "net", unix))]
+mod unix;
 
 pub use and_then::{AndThen, AndThenAttempt};
 pub use attempt::Attempt;
@@ -30,3 +32,5 @@ pub(crate) use then::{Step, Then};
 pub use timeout::{Timeout, TimeoutAttempt};
 #[cfg(feature = "rustls")]
 pub use tls::{TlsAttempt, TlsConnector};
+#[cfg(all(feature = "net", unix))]
+pub use unix::UnixConnector;

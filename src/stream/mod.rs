@@ -12,4 +12,6 @@ pub use messages::MessageTransport;
 pub use reconnecting_stream::ReconnectingStream;
 #[cfg(feature = "net")]
 pub use reconnecting_stream::ReconnectingTcpStream;
+#[cfg(all(feature = "net", unix))]
+pub use reconnecting_stream::ReconnectingUnixStream;
 pub use split::{ReconnectingReadHalf, ReconnectingWriteHalf};

@@ -103,6 +103,22 @@ pub struct ReconnectingStream<C: Connect> {
 #[cfg(feature = "net")]
 pub type ReconnectingTcpStream = ReconnectingStream<crate::connect::TcpConnector>;
 
+/// A [`ReconnectingStream`] over a Unix socket.
+///
+/// # Examples
+///
+/// ```no_run
+/// use reconnecting_stream::{ReconnectingUnixStream, UnixConnector};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let connector = UnixConnector::new("/run/redis/redis.sock");
+/// let stream = ReconnectingUnixStream::connect(connector).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(all(feature = "net", unix))]
+pub type ReconnectingUnixStream = ReconnectingStream<crate::connect::UnixConnector>;
+
 impl<C: Connect> ReconnectingStream<C> {
     /// Makes the first connection with one attempt, under the default [`Policy`](crate::Policy).
     ///
