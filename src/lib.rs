@@ -68,7 +68,8 @@
     doc = "- [`TlsConnector`]: TLS over the connections of another connector."
 )]
 //! - [`Policy`], [`Backoff`], [`Verdict`]: what counts as a loss, when to retry, when to give up.
-//! - [`Handle`], [`State`], [`Event`]: how to watch and command a stream from other tasks.
+//! - [`Handle`], [`State`], [`Event`], [`Events`]: how to watch and command a stream from other
+//!   tasks.
 //! - [`ConnectionLost`], [`GaveUp`]: the errors inside an [`io::Error`](std::io::Error).
 //!
 //! # Logs
@@ -123,9 +124,9 @@ mod tls_error;
 mod transfer;
 
 pub use builder::{Builder, ByteStream};
-pub use connect::{AndThen, AndThenAttempt, Map, MapAttempt, Timeout, TimeoutAttempt};
 #[cfg(all(feature = "net", unix))]
 pub use connect::UnixConnector;
+pub use connect::{AndThen, AndThenAttempt, Map, MapAttempt, Timeout, TimeoutAttempt};
 pub use connect::{Attempt, BoxConnector, Connect, ConnectFn, connect_fn};
 #[cfg(feature = "net")]
 pub use connect::{Endpoint, EndpointFailure, Keepalive, TcpConnector, Unreachable};
@@ -136,7 +137,7 @@ pub use error::{ConnectionLost, GaveUp, Permanent, ReuniteError};
 pub use framed::{
     ConfirmHandle, FramedBuilder, FramedOptions, OfflineQueue, ReconnectingFramed, Resend,
 };
-pub use link::{Event, Handle, State};
+pub use link::{Event, Events, Handle, MissedEvents, State};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
 pub use policy::{Backoff, Eof, Jitter, Phase, Policy, Verdict};
@@ -152,6 +153,6 @@ pub use session::{ResumableListener, ResumableListenerBuilder};
 pub use stream::MessageTransport;
 #[cfg(feature = "net")]
 pub use stream::ReconnectingTcpStream;
-pub use stream::{ReconnectingReadHalf, ReconnectingStream, ReconnectingWriteHalf};
 #[cfg(all(feature = "net", unix))]
 pub use stream::ReconnectingUnixStream;
+pub use stream::{ReconnectingReadHalf, ReconnectingStream, ReconnectingWriteHalf};

@@ -21,6 +21,14 @@ mod state {
     pub(super) use reconnecting_stream::State;
 }
 
+mod event {
+    pub(super) use reconnecting_stream::Event;
+}
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "../src/link/events.rs"]
+mod events;
+
 #[allow(dead_code)]
 #[path = "../src/link/shared.rs"]
 mod shared;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::events::Events;
 use super::shared::{Command, Shared};
 use super::state::State;
 
@@ -48,6 +49,16 @@ impl Handle {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<State> {
         self.watch().subscribe()
+    }
+
+    /// Returns the events from now on. It is for tasks that need every event;
+    /// [`subscribe`](Self::subscribe) has the latest state alone, and
+    /// [`on_event`](crate::Builder::on_event) also the events before there is a handle.
+    ///
+    /// A stream without subscribers keeps no events. The server's end of a session has none.
+    #[must_use]
+    pub fn subscribe_events(&self) -> Events {
+        self.shared.subscribers.subscribe()
     }
 
     /// Drops the connection and dials again without a delay. A backoff ends now, an attempt that

@@ -20,6 +20,7 @@
 
 mod attempt;
 mod event;
+mod events;
 mod handle;
 #[expect(
     clippy::module_inception,
@@ -38,6 +39,7 @@ mod transition;
 
 pub(crate) use attempt::Panic;
 pub use event::Event;
+pub use events::{Events, MissedEvents};
 pub use handle::Handle;
 pub(crate) use link::{Link, Unavailable};
 pub(crate) use reconnector::Settings;

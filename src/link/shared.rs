@@ -8,6 +8,7 @@ use std::task::{Wake, Waker};
 
 use tokio::sync::watch;
 
+use super::events::Subscribers;
 use super::state::State;
 use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
 
@@ -90,7 +91,6 @@ pub(crate) enum Command {
     Lose(u64, io::Error),
 }
 
-/// The connection that a handle has declared dead, and why.
 type MarkedLost = (u64, io::Error);
 
 /// Shared by the link, its handles, and the waker that timers, attempts and connections get.
@@ -103,6 +103,7 @@ pub(crate) struct Shared {
     marked_lost: Mutex<Option<Box<MarkedLost>>>,
     /// Made for the first handle, because most streams have none.
     state: OnceLock<watch::Sender<State>>,
+    pub(crate) subscribers: Subscribers,
 }
 
 impl Shared {
@@ -157,7 +158,6 @@ impl Shared {
         self.state.get_or_init(|| watch::Sender::new(state()))
     }
 
-    /// Wakes the tasks of all roles.
     pub(crate) fn wake_all(&self) {
         self.wake_all_but(None);
     }
@@ -292,6 +292,7 @@ impl std::ops::Deref for SharedGuard {
 impl Drop for SharedGuard {
     fn drop(&mut self) {
         self.publish(State::Closed);
+        self.subscribers.end();
         self.flags.clear(ANY_WAITING);
         let wakers = std::mem::take(&mut *lock(&self.wakers));
         drop(wakers);

@@ -1,0 +1,148 @@
+//! Events for other tasks.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, Sender};
+
+use super::event::Event;
+
+/// How many events a subscriber can be behind.
+const CAPACITY: usize = 64;
+
+/// The subscribers of one stream. Made for the first of them, because most streams have none.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers(OnceLock<Mutex<Option<Sender<Event>>>>);
+
+impl Subscribers {
+    pub(crate) fn publish(&self, events: &[Event]) {
+        let Some(sender) = self.0.get().and_then(sender) else {
+            return;
+        };
+        for event in events {
+            // An error says that the subscribers are gone.
+            let _ = sender.send(event.clone());
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> Events {
+        let new = || Mutex::new(Some(Sender::new(CAPACITY)));
+        // A sender that is dropped now has no receiver: its events end.
+        let sender = sender(self.0.get_or_init(new)).unwrap_or_else(|| Sender::new(1));
+        Events {
+            receiving: Box::pin(receive(sender.subscribe())),
+        }
+    }
+
+    /// Ends the events of all subscribers, and of those to come.
+    pub(crate) fn end(&self) {
+        let sender = self.0.get_or_init(|| Mutex::new(None));
+        let ended = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It wakes the subscribers, outside of the lock.
+        drop(ended);
+    }
+}
+
+/// Returns the sender; `None` once the events have ended. It is used outside of the lock, because it
+/// wakes tasks.
+fn sender(sender: &Mutex<Option<Sender<Event>>>) -> Option<Sender<Event>> {
+    let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
+    sender.clone()
+}
+
+/// The events of a stream, from [`Handle::subscribe_events`](crate::Handle::subscribe_events).
+///
+/// It gets every event from the subscription on, and ends when the stream is dropped. Up to 64
+/// events wait for it. If there are more, the oldest are dropped, and their number is the next
+/// item. The last event is never dropped.
+#[cfg_attr(feature = "codec", doc = "\n\nIt is a `Stream` as well.")]
+///
+/// # Examples
+///
+/// ```
+/// use reconnecting_stream::{Event, Handle};
+///
+/// async fn log_outages(handle: &Handle) {
+///     let mut events = handle.subscribe_events();
+///     while let Some(event) = events.recv().await {
+///         match event {
+///             Ok(Event::Lost { generation, cause, .. }) => println!("{generation} lost: {cause}"),
+///             Ok(Event::Connected { generation, .. }) => println!("{generation} is there"),
+///             Ok(_) => {}
+///             Err(missed) => println!("{missed}"),
+///         }
+///     }
+/// }
+/// ```
+pub struct Events {
+    receiving: Pin<Box<dyn Future<Output = Received> + Send + Sync>>,
+}
+
+type Received = (Result<Event, RecvError>, Receiver<Event>);
+
+async fn receive(mut receiver: Receiver<Event>) -> Received {
+    (receiver.recv().await, receiver)
+}
+
+impl Events {
+    /// Returns the next event, or how many were dropped before it; `None` once the stream was
+    /// dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event.
+    pub async fn recv(&mut self) -> Option<Result<Event, MissedEvents>> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, MissedEvents>>> {
+        self.receiving
+            .as_mut()
+            .poll(cx)
+            .map(|(received, receiver)| {
+                self.receiving = Box::pin(receive(receiver));
+                match received {
+                    Ok(event) => Some(Ok(event)),
+                    Err(RecvError::Lagged(count)) => Some(Err(MissedEvents { count })),
+                    Err(RecvError::Closed) => None,
+                }
+            })
+    }
+}
+
+#[cfg(feature = "codec")]
+impl futures_core::Stream for Events {
+    type Item = Result<Event, MissedEvents>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_recv(cx)
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+/// Events were dropped, because their subscriber did not receive them in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissedEvents {
+    /// The number of events.
+    pub count: u64,
+}
+
+impl fmt::Display for MissedEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count } = self;
+        write!(f, "the subscriber was too slow for {count} events")
+    }
+}
+
+impl Error for MissedEvents {}
