@@ -41,7 +41,7 @@
 //! # Contents
 //!
 //! - [`docs`]: the book. Start there: which type to use, client libraries, choosing a policy,
-//!   logging in, observing, testing, moving from `stubborn-io`, and a FAQ.
+//!   logging in, observing, testing, moving from other crates, and a FAQ.
 //! - [`ReconnectingStream`] and its [`Builder`]: bytes. [`ReconnectingReadHalf`] and
 //!   [`ReconnectingWriteHalf`]: its halves, for two tasks.
 #![cfg_attr(feature = "codec", doc = "- [`ReconnectingFramed`]: messages.")]

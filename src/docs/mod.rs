@@ -38,16 +38,16 @@ pub mod faq {}
 pub mod framed_over_stream {}
 
 #[cfg(all(feature = "codec", feature = "net"))]
-#[doc = include_str!("from_stubborn_io.md")]
-pub mod from_stubborn_io {}
-
-#[cfg(all(feature = "codec", feature = "net"))]
 #[doc = include_str!("login.md")]
 #[cfg_attr(
     feature = "rustls",
     doc = "[`TlsConnector`](crate::TlsConnector) lists them all."
 )]
 pub mod login {}
+
+#[cfg(all(feature = "codec", feature = "net"))]
+#[doc = include_str!("moving.md")]
+pub mod moving {}
 
 #[cfg(all(feature = "codec", feature = "net"))]
 #[doc = include_str!("observing.md")]
