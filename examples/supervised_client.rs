@@ -5,7 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use reconnecting_stream::{Connect, Event, ReconnectingStream};
+use reconnecting_stream::{Connect, Event, Reconnecting};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -33,30 +33,27 @@ async fn main() -> io::Result<()> {
     let address = listener.local_addr()?;
     tokio::spawn(serve(listener));
 
-    let mut client = ReconnectingStream::builder(move || Client::connect(address))
+    let mut database = Reconnecting::builder(move || Client::connect(address))
         .on_event(|event: &Event| println!("{event:?}"))
         .lazy();
     for number in 1..=5 {
-        let row = query(&mut client, &format!("query {number}")).await?;
-        println!("connection {}: {}", client.generation(), row.trim());
+        let row = query(&mut database, &format!("query {number}")).await?;
+        println!("connection {}: {}", database.generation(), row.trim());
     }
     Ok(())
 }
 
-/// Runs a query, on as many connections as it takes.
-async fn query<C>(client: &mut ReconnectingStream<C>, query: &str) -> io::Result<String>
+/// Runs a query that is safe to repeat, on as many connections as it takes.
+async fn query<C>(database: &mut Reconnecting<C>, query: &str) -> io::Result<String>
 where
     C: Connect<Io = Client>,
 {
     loop {
-        client.connected().await?; // connects, and fails when the stream gives up
-        let Some(connection) = client.get_mut() else {
-            continue;
-        };
-        match connection.query(query).await {
+        let client = database.get().await?; // connects, and fails when the policy gives up
+        match client.query(query).await {
             Ok(row) => return Ok(row),
             // The client is dropped. The next one is made after the backoff.
-            Err(error) => client.mark_lost(error),
+            Err(error) => database.mark_lost(error),
         }
     }
 }

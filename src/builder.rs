@@ -7,7 +7,7 @@ use crate::policy::Policy;
 use crate::seam::Seam;
 
 /// Builds a [`ReconnectingStream`](crate::ReconnectingStream), or with another `Kind` a
-/// `ReconnectingFramed`.
+/// [`Reconnecting`](crate::Reconnecting) client or a `ReconnectingFramed`.
 ///
 /// # Defaults
 ///

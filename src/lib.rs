@@ -53,6 +53,8 @@
     feature = "codec",
     doc = "- [`docs::framed_over_stream`]: a plain `Framed` over a [`ReconnectingStream`]."
 )]
+//! - [`Reconnecting`] and [`SharedReconnecting`]: clients that are no byte streams, for one task and
+//!   for many.
 //! - [`Seam`]: how it is reported to each half of a stream that its connection was replaced.
 //! - [`Connect`], [`connect_fn`], [`Permanent`]: how to make a connection.
 #![cfg_attr(
@@ -112,6 +114,7 @@ mod seam;
 #[cfg(feature = "session")]
 mod session;
 mod stream;
+mod reconnecting;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -147,6 +150,7 @@ pub use session::{
     Accepted, Reason as SessionLostReason, ResumableBuilder, ResumableReadHalf, ResumableStream,
     ResumableWriteHalf, SessionId, SessionLost, SessionOptions, Sessions,
 };
+pub use reconnecting::{Lease, Reconnecting, SharedReconnecting, Supervised};
 #[cfg(all(feature = "session", feature = "net"))]
 pub use session::{ResumableListener, ResumableListenerBuilder};
 #[cfg(feature = "codec")]

@@ -127,6 +127,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "builder", "connect", "error", "link", "policy", "seam", "sync", "transfer",
         ],
     ),
+    (
+        "reconnecting",
+        &["builder", "connect", "link", "sync", "transfer"],
+    ),
     ("metrics", &["link"]),
     ("session", &["connect", "error", "link", "policy", "seam"]),
     ("testing", &[]),

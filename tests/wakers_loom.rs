@@ -57,12 +57,18 @@ mod readiness;
 #[path = "../src/stream/split/half_lock.rs"]
 mod half_lock;
 
+#[allow(dead_code)]
+#[path = "../src/reconnecting/lock.rs"]
+mod lock;
+
 #[path = "wakers_loom/arrivals.rs"]
 mod arrivals;
 #[path = "wakers_loom/confirmations.rs"]
 mod confirmations;
 #[path = "wakers_loom/halves.rs"]
 mod halves;
+#[path = "wakers_loom/tasks.rs"]
+mod tasks;
 #[path = "wakers_loom/timers.rs"]
 mod timers;
 

@@ -69,6 +69,9 @@ pub mod policy {}
 #[doc = include_str!("sessions.md")]
 pub mod sessions {}
 
+#[doc = include_str!("supervised.md")]
+pub mod supervised {}
+
 #[cfg(all(feature = "codec", feature = "net"))]
 #[doc = include_str!("testing.md")]
 #[cfg_attr(

@@ -90,6 +90,10 @@ impl Handle {
         self.shared.command(Command::Close);
     }
 
+    pub(crate) fn command(&self, command: Command) {
+        self.shared.command(command);
+    }
+
     fn watch(&self) -> &watch::Sender<State> {
         self.shared.watch(|| State::Closed)
     }

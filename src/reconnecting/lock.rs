@@ -1,0 +1,177 @@
+//! The lock of a value that many tasks poll.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Arc, PoisonError, TryLockError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+
+/// A value that many tasks poll, one at a time.
+///
+/// No thread waits for the lock: a task that finds another one in a poll returns `Pending`. The value
+/// gets a waker that wakes every waiting task, since each of them can continue when another one is
+/// cancelled. A panic of a poll leaves the lock free, and wakes the others.
+pub(super) struct PollLock<T> {
+    value: Mutex<T>,
+    /// A task has found the lock taken.
+    is_contended: AtomicBool,
+    waiters: Arc<Waiters>,
+}
+
+/// The tasks that wait, by the number of their ticket.
+#[derive(Default)]
+struct Waiters(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    tickets: u64,
+    wakers: BTreeMap<u64, Waker>,
+}
+
+/// The place of one task among those that wait. It is given back when it is dropped.
+pub(super) struct Ticket {
+    waiters: Arc<Waiters>,
+    number: u64,
+}
+
+/// The lock, while it is taken.
+struct Guard<'a, T> {
+    lock: &'a PollLock<T>,
+    /// `None` only within `drop`.
+    value: Option<MutexGuard<'a, T>>,
+    /// The poll has changed nothing that the other tasks wait for.
+    is_pending: bool,
+}
+
+impl<T> PollLock<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self {
+            value: Mutex::new(value),
+            is_contended: AtomicBool::new(false),
+            waiters: Arc::default(),
+        }
+    }
+
+    /// Returns a ticket for a task that polls.
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket {
+            number: self.waiters.next_ticket(),
+            waiters: Arc::clone(&self.waiters),
+        }
+    }
+
+    /// Runs a poll. `Pending` if another task is in one.
+    pub(super) fn poll<R>(
+        &self,
+        ticket: &Ticket,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        ticket.register(cx.waker());
+        let Some(mut guard) = self.try_lock_or_mark() else {
+            return Poll::Pending;
+        };
+        let waker = Waker::from(Arc::clone(&self.waiters));
+        let polled = match &mut guard.value {
+            Some(value) => poll(value, &mut Context::from_waker(&waker)),
+            None => Poll::Pending,
+        };
+        guard.is_pending = polled.is_pending();
+        if polled.is_ready() {
+            ticket.deregister();
+        }
+        polled
+    }
+
+    /// Runs a function on the value, if no task is in a poll.
+    pub(super) fn try_with(&self, with: impl FnOnce(&mut T)) {
+        if let Some(mut guard) = self.try_lock() {
+            if let Some(value) = &mut guard.value {
+                with(value);
+            }
+        }
+    }
+
+    /// Marks a taken lock, and tries again: the task that has it either sees the mark after it has
+    /// freed the lock, or had freed it before.
+    fn try_lock_or_mark(&self) -> Option<Guard<'_, T>> {
+        self.try_lock().or_else(|| {
+            self.is_contended.swap(true, Ordering::AcqRel);
+            self.try_lock()
+        })
+    }
+
+    fn try_lock(&self) -> Option<Guard<'_, T>> {
+        let value = match self.value.try_lock() {
+            Ok(value) => value,
+            // The value is consistent after a panic.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Guard {
+            lock: self,
+            value: Some(value),
+            is_pending: false,
+        })
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        // First free the lock, then wake.
+        drop(self.value.take());
+        // A swap, because a plain load may miss a mark that was made before the lock was freed.
+        let is_contended = self.lock.is_contended.swap(false, Ordering::AcqRel);
+        if is_contended || !self.is_pending {
+            self.lock.waiters.wake_all();
+        }
+    }
+}
+
+impl Ticket {
+    fn register(&self, waker: &Waker) {
+        let waker = waker.clone();
+        let old = self.waiters.queue().wakers.insert(self.number, waker);
+        drop(old);
+    }
+
+    fn deregister(&self) {
+        let old = self.waiters.queue().wakers.remove(&self.number);
+        drop(old);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.deregister();
+    }
+}
+
+impl Waiters {
+    fn next_ticket(&self) -> u64 {
+        let mut queue = self.queue();
+        queue.tickets = queue.tickets.wrapping_add(1);
+        queue.tickets
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_all(&self) {
+        let woken = mem::take(&mut self.queue().wakers);
+        // Outside of the lock: a waker is foreign code.
+        woken.into_values().for_each(Waker::wake);
+    }
+}
+
+impl Wake for Waiters {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}

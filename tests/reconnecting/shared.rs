@@ -1,0 +1,156 @@
+//! One client for many tasks.
+
+use reconnecting_stream::{Lease, SharedReconnecting};
+
+use super::*;
+
+type Shared = SharedReconnecting<Dialer>;
+
+async fn shared(servers: &Servers) -> Shared {
+    builder(servers).connect().await.unwrap().shared()
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_tasks_use_clones_of_one_client() {
+    let servers = Servers::default();
+    let database = builder(&servers).lazy().shared();
+    let gets = futures::future::join_all((0..100).map(|_| database.get())).await;
+    let leases: Vec<Lease<_>> = gets.into_iter().map(Result::unwrap).collect();
+    assert!(
+        leases
+            .iter()
+            .all(|lease| lease.generation() == 1 && *lease.0 == 1)
+    );
+    assert_eq!(leases[0].clones(), 101);
+    assert_eq!(servers.attempts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_many_reports_of_one_client_counts() {
+    let servers = Servers::default();
+    let database = shared(&servers).await;
+    let mut events = database.handle().subscribe_events();
+    let mut leases = Vec::new();
+    for _ in 0..3 {
+        leases.push(database.get().await.unwrap());
+    }
+    let late = leases.pop().unwrap();
+    for lease in leases {
+        lease.mark_lost(broken());
+    }
+    assert_eq!(late.clones(), 1, "the crate has dropped its own");
+    let fresh = database.get().await.unwrap();
+    assert_eq!(fresh.generation(), 2);
+    late.mark_lost(io::Error::other("it was replaced"));
+    assert_eq!(database.get().await.unwrap().generation(), 2);
+    assert_eq!(fresh.clones(), 2);
+    drop(database);
+    drop(fresh);
+    let mut causes = Vec::new();
+    while let Some(event) = events.recv().await {
+        if let Event::Lost { cause, .. } = event.unwrap() {
+            causes.push(cause.to_string());
+        }
+    }
+    assert_eq!(causes, [broken().to_string()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_stops_to_poll_or_is_canceled_holds_up_no_other() {
+    for is_canceled in [false, true] {
+        let servers = Servers::default();
+        servers.answer([
+            Answer::Refuses(ErrorKind::ConnectionRefused),
+            Answer::After(SECOND),
+        ]);
+        let database = builder(&servers).lazy().shared();
+        let task = Task::new();
+        let mut idle = Some(Box::pin(database.get()));
+        let polled = task.poll_future(idle.as_mut().unwrap().as_mut());
+        assert!(polled.is_pending());
+        if is_canceled {
+            idle = None;
+        }
+        let got = timeout(5 * SECOND, database.get()).await;
+        assert_eq!(got.unwrap().unwrap().generation(), 1);
+        if let Some(idle) = idle {
+            assert!(task.is_woken());
+            assert!(matches!(task.poll_future(pin!(idle)), Poll::Ready(Ok(_))));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_tasks_that_wait_get_the_end() {
+    let servers = Servers::default();
+    servers.answer([Answer::Refuses(ErrorKind::ConnectionRefused); 3]);
+    let database = builder(&servers).lazy().shared();
+    let gets = futures::future::join_all((0..10).map(|_| database.get())).await;
+    for error in gets.into_iter().map(Result::unwrap_err) {
+        assert!(gave_up(&error).is_some());
+    }
+    servers.answer([Answer::After(60 * SECOND)]);
+    database.handle().reconnect();
+    let waiting = futures::future::join_all((0..10).map(|_| database.get()));
+    let closing = async {
+        sleep(SECOND).await;
+        database.handle().close();
+    };
+    let (ended, ()) = tokio::join!(waiting, closing);
+    for error in ended.into_iter().map(Result::unwrap_err) {
+        assert_eq!(error.kind(), ErrorKind::NotConnected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_connector_leaves_the_other_tasks_their_client() {
+    let servers = Servers::default();
+    servers.answer([Answer::Panics]);
+    let database = builder(&servers).lazy().shared();
+    let get = || AssertUnwindSafe(timeout(5 * SECOND, database.get())).catch_unwind();
+    let (one, other) = tokio::join!(get(), get());
+    let (mut panics, mut generations) = (0, Vec::new());
+    for got in [one, other] {
+        match got {
+            Ok(got) => generations.push(got.unwrap().unwrap().generation()),
+            Err(_) => panics += 1,
+        }
+    }
+    assert_eq!((panics, generations), (1, vec![1]));
+}
+
+/// Tasks on threads use the client, and each report of a loss is of the client that failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tasks_on_threads_lose_no_wake_up_and_no_fresh_client() {
+    const TASKS: usize = 8;
+    const ROUNDS: u64 = 200;
+    let servers = Servers::default();
+    let policy = Policy::default().backoff(Backoff::none());
+    let builder = Reconnecting::builder(servers.connector());
+    let database = builder.policy(policy.max_attempts(None)).lazy().shared();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|_| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                for round in 1..=ROUNDS {
+                    loop {
+                        let lease = database.get().await.unwrap();
+                        // All tasks find each client dead, except the one of their round.
+                        if lease.generation() >= round {
+                            break;
+                        }
+                        lease.mark_lost(broken());
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(
+        servers.attempts().len() as u64,
+        ROUNDS,
+        "no client was lost twice"
+    );
+}
