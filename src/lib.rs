@@ -66,6 +66,10 @@
     doc = "- [`UnixConnector`]: the same for Unix sockets."
 )]
 #![cfg_attr(
+    feature = "net",
+    doc = "- [`Address`] and [`AddressConnector`]: either of them, or TLS, from a text such as `tcp://host:port`."
+)]
+#![cfg_attr(
     feature = "rustls",
     doc = "- [`TlsConnector`]: TLS over the connections of another connector."
 )]
@@ -110,11 +114,11 @@ mod link;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod policy;
+mod reconnecting;
 mod seam;
 #[cfg(feature = "session")]
 mod session;
 mod stream;
-mod reconnecting;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -129,6 +133,8 @@ mod transfer;
 pub use builder::{Builder, ByteStream};
 #[cfg(all(feature = "net", unix))]
 pub use connect::UnixConnector;
+#[cfg(feature = "net")]
+pub use connect::{Address, AddressConnector, AddressStream, ParseAddressError};
 pub use connect::{AndThen, AndThenAttempt, Map, MapAttempt, Timeout, TimeoutAttempt};
 pub use connect::{Attempt, BoxConnector, Connect, ConnectFn, connect_fn};
 #[cfg(feature = "net")]
@@ -144,13 +150,13 @@ pub use link::{Event, Events, Handle, MissedEvents, State};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
 pub use policy::{Backoff, Eof, Jitter, Phase, Policy, Verdict};
+pub use reconnecting::{Lease, Reconnecting, SharedReconnecting, Supervised};
 pub use seam::Seam;
 #[cfg(feature = "session")]
 pub use session::{
     Accepted, Reason as SessionLostReason, ResumableBuilder, ResumableReadHalf, ResumableStream,
     ResumableWriteHalf, SessionId, SessionLost, SessionOptions, Sessions,
 };
-pub use reconnecting::{Lease, Reconnecting, SharedReconnecting, Supervised};
 #[cfg(all(feature = "session", feature = "net"))]
 pub use session::{ResumableListener, ResumableListenerBuilder};
 #[cfg(feature = "codec")]

@@ -5,6 +5,9 @@
 mod certificates;
 mod support;
 
+#[cfg(feature = "net")]
+#[path = "tls/addresses.rs"]
+mod addresses;
 #[path = "tls/connections.rs"]
 mod connections;
 #[path = "tls/handshakes.rs"]

@@ -1,5 +1,7 @@
 //! Connectors: how to make one connection.
 
+#[cfg(feature = "net")]
+mod address;
 mod and_then;
 mod attempt;
 mod boxed;
@@ -19,6 +21,8 @@ mod tls;
 #[cfg(all(feature = "net", unix))]
 mod unix;
 
+#[cfg(feature = "net")]
+pub use address::{Address, AddressConnector, AddressStream, ParseAddressError};
 pub use and_then::{AndThen, AndThenAttempt};
 pub use attempt::Attempt;
 pub use boxed::BoxConnector;

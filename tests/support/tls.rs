@@ -81,7 +81,11 @@ impl Authority {
 
     /// A server whose certificate it has signed, for these years.
     pub fn server(&self, years: Years) -> ServerConfig {
-        let (certificates, key) = self.issue(NAME, years).into_der();
+        self.server_at(NAME, years)
+    }
+
+    pub fn server_at(&self, name: &str, years: Years) -> ServerConfig {
+        let (certificates, key) = self.issue(name, years).into_der();
         ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()

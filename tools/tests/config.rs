@@ -10,7 +10,7 @@ mod writing;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use reconnecting_stream::{Backoff, Eof, Jitter, Policy};
+use reconnecting_stream::{Address, Backoff, Eof, Jitter, Policy};
 use serde::{Deserialize, Serialize};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -164,3 +164,31 @@ fn the_parts_can_be_read_alone() {
     assert_eq!((parts.eof, parts.jitter), (Eof::Pass, Jitter::Equal));
     assert_eq!(toml::to_string(&parts).unwrap(), text);
 }
+
+#[test]
+fn an_address_is_read_and_written_as_its_text() {
+    #[derive(Debug, Deserialize, Serialize)]
+    struct Service {
+        upstream: Address,
+    }
+    for text in [
+        "tcp://db.example:5432",
+        "tls://[::1]:443",
+        "unix:/run/a.sock",
+    ] {
+        let file = format!("upstream = {text:?}\n");
+        let service: Service = toml::from_str(&file).unwrap();
+        assert_eq!(service.upstream.to_string(), text);
+        assert_eq!(toml::to_string(&service).unwrap(), file);
+        let json = serde_json::to_string(&service).unwrap();
+        let service: Service = serde_json::from_str(&json).unwrap();
+        assert_eq!(service.upstream.to_string(), text);
+    }
+    let refusal = toml::from_str::<Service>("upstream = 'tcp://db.example'").unwrap_err();
+    assert!(refusal.to_string().contains("has no port"), "{refusal}");
+    let refusal = serde_json::from_str::<Service>(r#"{"upstream": 5432}"#).unwrap_err();
+    assert!(
+        refusal.to_string().contains("expected a string"),
+        "{refusal}"
+    );
+}
