@@ -12,6 +12,8 @@ mod addresses;
 mod connections;
 #[path = "tls/handshakes.rs"]
 mod handshakes;
+#[path = "tls/identities.rs"]
+mod identities;
 #[path = "tls/messages.rs"]
 mod messages;
 #[path = "tls/refusals.rs"]

@@ -71,6 +71,17 @@ impl Authority {
             .with_no_client_auth()
     }
 
+    /// A client that trusts it, and has a certificate of its own.
+    pub fn client_with(&self, identity: Identity) -> ClientConfig {
+        let (certificates, key) = identity.into_der();
+        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(certificates, key)
+            .unwrap()
+    }
+
     pub fn client_of(&self, version: &'static SupportedProtocolVersion) -> ClientConfig {
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[version])

@@ -1,21 +1,23 @@
 //! A connector that makes a TLS handshake on each connection of another connector.
 
+mod handshake;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
 
+use self::handshake::{Handshake, StartHandshake};
 use super::attempt::Attempt;
 use super::connect::Connect;
-use super::then::{Step, Then};
-use crate::error::Permanent;
+use super::then::Then;
 use crate::tls_error;
 
 /// Connects with another connector, then makes a TLS handshake.
@@ -29,11 +31,45 @@ use crate::tls_error;
 /// This crate has no cryptography of its own. Enable the feature `ring` or `aws-lc-rs` of the crate
 /// `tokio-rustls`, or use another provider, and set the trusted roots in the configuration.
 ///
+/// # Client certificates and protocols
+///
+/// Both are settings of the [`ClientConfig`]: a client certificate with `with_client_auth_cert` in
+/// place of `with_no_client_auth`, the protocols of ALPN in `alpn_protocols`. Each connection may
+/// have another protocol, because each has another handshake. The stream's
+/// [`get_ref`](crate::ReconnectingStream::get_ref) has that of the current one:
+///
+/// ```
+/// # use reconnecting_stream::{Connect, ReconnectingStream};
+/// # use tokio::net::TcpStream;
+/// # use tokio_rustls::client::TlsStream;
+/// # use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+/// # use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
+/// fn config(
+///     roots: RootCertStore,
+///     certificate: CertificateDer<'static>,
+///     key: PrivateKeyDer<'static>,
+/// ) -> Result<ClientConfig, Error> {
+///     let builder = ClientConfig::builder().with_root_certificates(roots);
+///     let mut config = builder.with_client_auth_cert(vec![certificate], key)?;
+///     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+///     Ok(config)
+/// }
+///
+/// fn protocol<C>(stream: &ReconnectingStream<C>) -> Option<&[u8]>
+/// where
+///     C: Connect<Io = TlsStream<TcpStream>>,
+/// {
+///     stream.get_ref()?.get_ref().1.alpn_protocol()
+/// }
+/// ```
+///
+/// To refuse a server that chose no protocol, check it in [`and_then`](Connect::and_then).
+///
 /// # Permanent and transient errors
 ///
 /// An attempt whose handshake fails is repeated if [`is_transient`](TlsConnector::is_transient)
-/// returns true for the error, and is [`Permanent`] otherwise. [`retry_if`](Self::retry_if) sets
-/// another rule.
+/// returns true for the error, and is [`Permanent`](crate::Permanent) otherwise.
+/// [`retry_if`](Self::retry_if) sets another rule.
 ///
 /// | the handshake failed with | result |
 /// |---|---|
@@ -59,8 +95,9 @@ use crate::tls_error;
 /// # Errors
 ///
 /// An attempt fails with the unchanged error of `connector`, or with one of the handshake. A
-/// permanent error has the kind [`InvalidData`](io::ErrorKind::InvalidData) with a [`Permanent`]
-/// inside, whose source is the [`rustls::Error`]. A transient error has the kind
+/// permanent error has the kind [`InvalidData`](io::ErrorKind::InvalidData) with a
+/// [`Permanent`](crate::Permanent) inside, whose source is the [`rustls::Error`]. A transient error
+/// has the kind
 /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) with the [`rustls::Error`] inside.
 ///
 /// # Cancel safety
@@ -128,7 +165,7 @@ where
     }
 
     /// Sets which handshake errors are transient. An attempt that fails with one is repeated; every
-    /// other error is [`Permanent`].
+    /// other error is [`Permanent`](crate::Permanent).
     ///
     /// # Defaults
     ///
@@ -213,40 +250,6 @@ impl<C> fmt::Debug for TlsConnector<C> {
 #[pin_project]
 pub struct TlsAttempt<C: Connect>(#[pin] Then<C::Future, StartHandshake, Handshake<C::Io>>);
 
-/// The settings of a handshake.
-#[derive(Clone)]
-struct StartHandshake {
-    server_name: ServerName<'static>,
-    tls: tokio_rustls::TlsConnector,
-    is_transient: fn(&rustls::Error) -> bool,
-}
-
-/// A running handshake.
-struct Handshake<Io> {
-    connect: tokio_rustls::Connect<Io>,
-    is_transient: fn(&rustls::Error) -> bool,
-}
-
-impl<Io: AsyncRead + AsyncWrite + Unpin> Step<Io> for StartHandshake {
-    type Future = Handshake<Io>;
-
-    fn start(&mut self, io: Io) -> Self::Future {
-        Handshake {
-            connect: self.tls.connect(self.server_name.clone(), io),
-            is_transient: self.is_transient,
-        }
-    }
-}
-
-impl<Io: AsyncRead + AsyncWrite + Unpin> Future for Handshake<Io> {
-    type Output = io::Result<TlsStream<Io>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(Pin::new(&mut self.connect).poll(cx));
-        Poll::Ready(result.map_err(|error| tls_error(error, self.is_transient)))
-    }
-}
-
 impl<C> Future for TlsAttempt<C>
 where
     C: Connect<Io: AsyncRead + AsyncWrite + Unpin>,
@@ -267,19 +270,5 @@ impl<C: Connect> fmt::Debug for TlsAttempt<C> {
         f.debug_struct("TlsAttempt")
             .field("step", &format_args!("{step}"))
             .finish_non_exhaustive()
-    }
-}
-
-/// Returns the error of the attempt, which shows whether it is permanent.
-fn tls_error(error: io::Error, is_transient: fn(&rustls::Error) -> bool) -> io::Error {
-    let tls_error = error.get_ref().and_then(|error| error.downcast_ref());
-    match tls_error.cloned() {
-        // The error of the connection below.
-        None => error,
-        // Unlike the kind that rustls uses, this one is retried.
-        Some(error) if is_transient(&error) => {
-            io::Error::new(io::ErrorKind::ConnectionAborted, error)
-        }
-        Some(error) => io::Error::new(io::ErrorKind::InvalidData, Permanent::new(error)),
     }
 }
