@@ -88,7 +88,7 @@
 //!
 //! - `codec` (on): `ReconnectingFramed`.
 //! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`; on Unix `UnixConnector` and
-//!   `ReconnectingUnixStream`.
+//!   `ReconnectingUnixStream`. `Address`.
 //! - `session` (off): `ResumableStream`, `ResumableListener`, `Sessions`.
 //! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations such as `"1m 30s"`.
 //! - `metrics` (off): `Metrics`, an observer that records to the `metrics` facade.

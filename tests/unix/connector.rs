@@ -111,7 +111,7 @@ async fn the_buffer_sizes_are_set_on_every_connection() {
     }
 }
 
-#[cfg(any(target_os = "android", target_os = "linux"))]
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_abstract_name_has_no_file() {
     use std::os::linux::net::SocketAddrExt;

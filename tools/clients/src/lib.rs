@@ -10,6 +10,6 @@
 )]
 
 pub mod connector;
-pub mod supervised;
+pub mod policy;
 pub mod tally;
 pub mod tarpc;

@@ -10,7 +10,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper_util::client::legacy::connect::HttpConnector;
 use reconnecting_stream::testing::{Fault, FaultProxy};
 use reconnecting_stream_clients::connector::PolicyConnector;
-use reconnecting_stream_clients::supervised::quick;
+use reconnecting_stream_clients::policy::quick;
 use reconnecting_stream_clients::tally::{Tally, outage, under_faults};
 use reconnecting_stream_tools::program::tell;
 use tonic::client::Grpc;

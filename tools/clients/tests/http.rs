@@ -14,7 +14,7 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use reconnecting_stream::testing::{Fault, FaultProxy};
 use reconnecting_stream_clients::connector::PolicyConnector;
-use reconnecting_stream_clients::supervised::quick;
+use reconnecting_stream_clients::policy::quick;
 use reconnecting_stream_clients::tally::{Tally, outage, under_faults};
 use reconnecting_stream_tools::program::tell;
 use tokio::net::TcpListener;

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use reconnecting_stream::testing::{Fault, FaultProxy};
-use reconnecting_stream::{Connect, Permanent};
-use reconnecting_stream_clients::supervised::{Supervised, quick};
+use reconnecting_stream::{Connect, Permanent, Reconnecting, SharedReconnecting};
+use reconnecting_stream_clients::policy::quick;
 use reconnecting_stream_clients::tally::{Tally, under_faults};
 use reconnecting_stream_tools::program::tell;
 use tokio_postgres::error::SqlState;
@@ -54,7 +54,7 @@ fn is_lost(client: &Client, error: &Error) -> bool {
 /// Executes statements, on as many connections as it takes: for statements that do no harm if they
 /// are executed twice. It is unknown whether those that have failed were executed.
 async fn execute<C, T, Ended>(
-    postgres: &Supervised<C>,
+    postgres: &SharedReconnecting<C>,
     tally: &Tally,
     statements: impl Fn(Arc<Client>) -> Ended,
 ) -> io::Result<T>
@@ -63,12 +63,11 @@ where
     Ended: Future<Output = Result<T, Error>>,
 {
     loop {
-        let (generation, client) = postgres.get().await?;
-        match statements(Arc::clone(&client)).await {
+        let client = postgres.get().await?;
+        match statements(Arc::clone(&*client)).await {
             Ok(rows) => return Ok(rows),
             Err(error) if is_lost(&client, &error) => {
-                let cause = io::Error::other(error);
-                postgres.mark_lost(generation, cause).await;
+                client.mark_lost(io::Error::other(error));
                 tally.repeat();
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -92,8 +91,9 @@ async fn a_supervised_client_of_postgres_gives_each_task_its_own_rows() {
         return;
     };
     let proxy = FaultProxy::start(server.address()).await.unwrap();
-    let postgres = Arc::new(Supervised::new(connector(proxy.addr()), quick()));
-    let (_, client) = postgres.get().await.unwrap();
+    let builder = Reconnecting::builder(connector(proxy.addr())).policy(quick());
+    let postgres = builder.lazy().shared();
+    let client = postgres.get().await.unwrap();
     let create = "CREATE TABLE numbers (number BIGINT PRIMARY KEY, value TEXT NOT NULL)";
     client.batch_execute(create).await.unwrap();
     let fault = async |number| {
@@ -103,9 +103,9 @@ async fn a_supervised_client_of_postgres_gives_each_task_its_own_rows() {
             proxy.inject(Fault::Reset).await;
         }
     };
-    let caller = Arc::clone(&postgres);
+    let caller = postgres.clone();
     let call = move |number, tally: Arc<Tally>| {
-        let postgres = Arc::clone(&caller);
+        let postgres = caller.clone();
         async move {
             let number = i64::try_from(number).unwrap();
             let statements = |client| insert_and_read(client, number);
@@ -114,7 +114,7 @@ async fn a_supervised_client_of_postgres_gives_each_task_its_own_rows() {
         }
     };
     let tally = under_faults(CALLS, RESETS, fault, call).await;
-    let (_, client) = postgres.get().await.unwrap();
+    let client = postgres.get().await.unwrap();
     let count = client.query_one("SELECT count(*) FROM numbers", &[]).await;
     let rows: i64 = count.unwrap().get(0);
     tell(format_args!(

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
-use reconnecting_stream::{Connect, Permanent, ReconnectingStream};
-use reconnecting_stream_clients::supervised::{Supervised, quick};
+use reconnecting_stream::{
+    Connect, Permanent, Reconnecting, ReconnectingStream, SharedReconnecting,
+};
+use reconnecting_stream_clients::policy::quick;
 use reconnecting_stream_clients::tally::{Tally, under_faults};
 use reconnecting_stream_tools::program::{Program, are_installed, free_port, tell};
 use redis::aio::MultiplexedConnection;
@@ -53,17 +55,17 @@ fn refused(error: RedisError) -> io::Error {
 
 /// Executes a command, on as many connections as it takes: for commands that do no harm if they
 /// are executed twice, such as `GET` and `SET`, not `INCR` and `LPUSH`.
-async fn execute<C, T>(redis: &Supervised<C>, command: &Cmd, tally: &Tally) -> io::Result<T>
+async fn execute<C, T>(redis: &SharedReconnecting<C>, command: &Cmd, tally: &Tally) -> io::Result<T>
 where
     C: Connect<Io = MultiplexedConnection>,
     T: FromRedisValue,
 {
     loop {
-        let (generation, mut connection) = redis.get().await?;
-        match command.query_async(&mut connection).await {
+        let mut connection = redis.get().await?;
+        match command.query_async(&mut *connection).await {
             Ok(reply) => return Ok(reply),
             Err(error) if error.is_unrecoverable_error() => {
-                redis.mark_lost(generation, io::Error::other(error)).await;
+                connection.mark_lost(io::Error::other(error));
                 tally.repeat();
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -91,7 +93,8 @@ async fn a_supervised_connection_of_redis_gives_each_task_its_own_replies() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = start(folder.path());
     let proxy = FaultProxy::start(server.address()).await.unwrap();
-    let redis = Arc::new(Supervised::new(connector(proxy.addr()), quick()));
+    let builder = Reconnecting::builder(connector(proxy.addr())).policy(quick());
+    let redis = builder.lazy().shared();
     let fault = async |number| {
         if number == RESETS / 2 {
             server.restart();
@@ -100,7 +103,7 @@ async fn a_supervised_connection_of_redis_gives_each_task_its_own_replies() {
         }
     };
     let call = move |number, tally: Arc<Tally>| {
-        let redis = Arc::clone(&redis);
+        let redis = redis.clone();
         async move {
             execute::<_, ()>(&redis, &set(number), &tally).await?;
             let value: Option<String> = execute(&redis, &get(number), &tally).await?;

@@ -13,7 +13,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use reconnecting_stream::testing::{Fault, FaultProxy};
 use reconnecting_stream::{ResumableListener, ResumableStream, SessionOptions};
-use reconnecting_stream_clients::supervised::quick;
+use reconnecting_stream_clients::policy::quick;
 use reconnecting_stream_clients::tally::{Tally, outage, under_faults};
 use reconnecting_stream_tools::program::tell;
 use tokio::net::TcpStream;

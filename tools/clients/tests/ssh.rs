@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reconnecting_stream::testing::{Fault, FaultProxy};
-use reconnecting_stream::{Connect, Permanent};
-use reconnecting_stream_clients::supervised::{Supervised, quick};
+use reconnecting_stream::{Connect, Permanent, Reconnecting, SharedReconnecting};
+use reconnecting_stream_clients::policy::quick;
 use reconnecting_stream_clients::tally::{Tally, outage, under_faults};
 use reconnecting_stream_tools::program::tell;
 use russh::client::{Config, Handle, Handler, connect};
@@ -70,16 +70,16 @@ fn is_lost(error: &Error) -> bool {
 }
 
 /// Runs a command, in as many sessions as it takes: for commands that do no harm if they run twice.
-async fn run<C>(ssh: &Supervised<C>, command: &str, tally: &Tally) -> io::Result<String>
+async fn run<C>(ssh: &SharedReconnecting<C>, command: &str, tally: &Tally) -> io::Result<String>
 where
     C: Connect<Io = Arc<Handle<Trusts>>>,
 {
     loop {
-        let (generation, session) = ssh.get().await?;
+        let session = ssh.get().await?;
         match run_once(&session, command).await {
             Ok(output) => return Ok(output),
             Err(error) if is_lost(&error) => {
-                ssh.mark_lost(generation, io::Error::other(error)).await;
+                session.mark_lost(io::Error::other(error));
                 tally.repeat();
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -107,16 +107,14 @@ async fn run_once(session: &Handle<Trusts>, command: &str) -> Result<String, Err
 async fn a_supervised_session_of_ssh_gives_each_task_its_own_output() {
     let (address, key) = server::serve(PASSWORD).await.unwrap();
     let proxy = FaultProxy::start(address).await.unwrap();
-    let ssh = Arc::new(Supervised::new(
-        connector(proxy.addr(), key, PASSWORD),
-        quick(),
-    ));
+    let builder = Reconnecting::builder(connector(proxy.addr(), key, PASSWORD)).policy(quick());
+    let ssh = builder.lazy().shared();
     let fault = async |number| match number {
         _ if number == RESETS / 2 => outage(&proxy).await,
         _ => drop(proxy.inject(Fault::Reset).await),
     };
     let call = move |number: u64, tally: Arc<Tally>| {
-        let ssh = Arc::clone(&ssh);
+        let ssh = ssh.clone();
         async move {
             let output = run(&ssh, &format!("echo {number}"), &tally).await?;
             Ok(output == format!("{number}\n"))
@@ -131,7 +129,8 @@ async fn a_supervised_session_of_ssh_gives_each_task_its_own_output() {
 #[tokio::test]
 async fn a_wrong_password_of_ssh_is_not_tried_again() {
     let (address, key) = server::serve(PASSWORD).await.unwrap();
-    let ssh = Supervised::new(connector(address, key, "wrong"), quick());
+    let builder = Reconnecting::builder(connector(address, key, "wrong")).policy(quick());
+    let mut ssh = builder.lazy();
     let refused = ssh.get().await.err().unwrap().to_string();
     assert!(refused.contains("refused the password"), "{refused}");
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, poll};
 use reconnecting_stream::testing::{Fault, FaultProxy};
 use reconnecting_stream::{ReconnectingFramed, Resend};
-use reconnecting_stream_clients::supervised::quick;
+use reconnecting_stream_clients::policy::quick;
 use reconnecting_stream_clients::tally::{Tally, outage, under_faults};
 use reconnecting_stream_clients::tarpc::Transport;
 use reconnecting_stream_tools::program::tell;
