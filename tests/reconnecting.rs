@@ -5,6 +5,7 @@ mod support;
 #[path = "reconnecting/shared.rs"]
 mod shared;
 
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -48,6 +49,8 @@ enum Answer {
     Refuses(ErrorKind),
     RefusesForGood,
     Panics,
+    /// Panics when it is polled again.
+    PanicsLater,
 }
 
 impl Servers {
@@ -84,6 +87,15 @@ impl Connect for Dialer {
                 Some(Answer::Refuses(kind)) => return Err(kind.into()),
                 Some(Answer::RefusesForGood) => return Err(Permanent::new("password").into()),
                 Some(Answer::Panics) => panic!("a bug of the connector"),
+                Some(Answer::PanicsLater) => {
+                    let mut polls = 0;
+                    poll_fn(|_| {
+                        polls += 1;
+                        assert!(polls < 2, "a bug of the connector");
+                        Poll::<()>::Pending
+                    })
+                    .await;
+                }
                 None => {}
             }
             Ok(Client(Arc::new(generation)))

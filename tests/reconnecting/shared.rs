@@ -119,6 +119,68 @@ async fn a_panic_of_the_connector_leaves_the_other_tasks_their_client() {
     assert_eq!((panics, generations), (1, vec![1]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waits_is_woken_though_the_one_that_polled_last_is_gone() {
+    for is_canceled in [false, true] {
+        let servers = Servers::default();
+        servers.answer([Answer::After(SECOND)]);
+        let database = builder(&servers).lazy().shared();
+        let (task, last) = (Task::new(), Task::new());
+        let mut waiting = pin!(database.get());
+        let mut idle = Some(Box::pin(database.get()));
+        for _ in 0..3 {
+            assert!(task.poll_future(waiting.as_mut()).is_pending());
+            let idle = idle.as_mut().unwrap();
+            assert!(last.poll_future(idle.as_mut()).is_pending());
+        }
+        if is_canceled {
+            idle = None;
+        }
+        task.take_wakes();
+        sleep(2 * SECOND).await;
+        assert!(task.is_woken());
+        assert!(task.poll_future(waiting.as_mut()).is_ready());
+        drop(idle);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_poll_of_one_task_wakes_the_others() {
+    let servers = Servers::default();
+    servers.answer([Answer::PanicsLater]);
+    let database = builder(&servers).lazy().shared();
+    let task = Task::new();
+    let mut waiting = pin!(database.get());
+    while servers.attempts().is_empty() {
+        assert!(task.poll_future(waiting.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    task.take_wakes();
+    let panicked = AssertUnwindSafe(database.get()).catch_unwind().await;
+    assert!(panicked.is_err());
+    assert!(
+        task.is_woken(),
+        "there is no timer and no attempt to wake it"
+    );
+    assert_eq!(soon_ready(&task, waiting).await.generation(), 1);
+}
+
+/// Polls a future each time its task is woken, for some seconds.
+async fn soon_ready<F, T>(task: &Task, mut future: std::pin::Pin<&mut F>) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
+    for _ in 0..100 {
+        if task.is_woken() {
+            if let Poll::Ready(ended) = task.poll_future(future.as_mut()) {
+                return ended.unwrap();
+            }
+        }
+        sleep(SECOND / 10).await;
+    }
+    panic!("it waits for ever");
+}
+
 /// Tasks on threads use the client, and each report of a loss is of the client that failed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_on_threads_lose_no_wake_up_and_no_fresh_client() {

@@ -17,6 +17,9 @@ fn poll(lock: &PollLock<AtomicU32>, ticket: &Ticket, waker: &Waker) -> bool {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
+        // An operation that the model checker sees, so that the other task comes after the wake-up
+        // and finds the lock taken.
+        steps.load(Ordering::Relaxed);
         Poll::Pending
     };
     lock.poll(ticket, &Context::from_waker(waker), step)
