@@ -1,5 +1,8 @@
 //! The examples as programs that run by themselves: what they print and their exit status.
 
+#[cfg(all(feature = "testing", unix))]
+#[path = "examples/fault_proxy.rs"]
+mod fault_proxy;
 mod support;
 
 use support::example::example;

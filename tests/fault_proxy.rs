@@ -10,6 +10,8 @@ mod lab;
 mod plans;
 #[path = "fault_proxy/port.rs"]
 mod port;
+#[path = "fault_proxy/shapes.rs"]
+mod shapes;
 #[path = "support/soon.rs"]
 mod soon;
 

@@ -1,42 +1,25 @@
 //! One direction of a relayed connection.
 
+use std::future::pending;
 use std::io::{ErrorKind, Result};
-use std::ops::Range;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-use super::plan::{Direction, Fault, ScheduledFault};
-use super::state::after;
+use super::fault::{Direction, Fault};
+use super::plan::{Plan, ScheduledFault};
+use super::shaper::{Next, Shaper};
 
 /// The maximum length of one read, in bytes.
 const CHUNK: usize = 16 * 1024;
-
-/// The limits on the rate at which bytes are relayed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Throttle {
-    /// The maximum length of one write, in bytes.
-    pub(super) max_write: usize,
-    /// The time between a read and the write of its bytes.
-    pub(super) delay: Duration,
-}
-
-impl Default for Throttle {
-    fn default() -> Self {
-        Self {
-            max_write: CHUNK,
-            delay: Duration::ZERO,
-        }
-    }
-}
 
 /// The result of one step.
 #[derive(Debug)]
 pub(super) enum Step {
     /// So many bytes were written.
     Relayed(u64, Direction),
-    /// The sender closed its side.
+    /// The sender closed its side, and everything before that was relayed.
     Ended(Direction),
     /// The bytes before this fault were relayed.
     Due(Fault),
@@ -46,54 +29,55 @@ pub(super) enum Step {
 pub(super) struct Flow {
     direction: Direction,
     buffer: Box<[u8]>,
-    /// The part of `buffer` that was read and has not been relayed.
-    unsent: Range<usize>,
-    /// When `unsent` may be written.
-    due: Instant,
+    /// What was read and has not been relayed.
+    shaper: Shaper,
     relayed: u64,
     /// The pending faults, the last one first. None is below `relayed`.
     faults: Vec<ScheduledFault>,
 }
 
 impl Flow {
-    pub(super) fn new(direction: Direction, faults: Vec<ScheduledFault>) -> Self {
+    pub(super) fn new(direction: Direction, plan: &Plan) -> Self {
         Self {
             direction,
             buffer: vec![0; CHUNK].into(),
-            unsent: 0..0,
-            due: Instant::now(),
+            shaper: Shaper::new(plan.seed_of(direction), Instant::now()),
             relayed: 0,
-            faults,
+            faults: plan.scheduled(direction),
+        }
+    }
+
+    /// Changes when and in what pieces the later bytes are relayed.
+    pub(super) fn shape(&mut self, fault: Fault) {
+        match fault {
+            Fault::Bandwidth { direction, .. } if direction != self.direction => {}
+            fault => self.shaper.apply(fault),
         }
     }
 
     /// Relays up to one chunk, or returns why there is nothing to relay. Cancel safe: bytes that
-    /// were read stay in `unsent`.
-    pub(super) async fn step(
-        &mut self,
-        from: &TcpStream,
-        to: &TcpStream,
-        throttle: Throttle,
-    ) -> Result<Step> {
-        if let Some(fault) = self.due_fault() {
-            return Ok(Step::Due(fault));
-        }
-        if self.unsent.is_empty() {
-            let read = read(from, &mut self.buffer).await?;
-            if read == 0 {
-                return Ok(Step::Ended(self.direction));
+    /// were read stay in `shaper`.
+    pub(super) async fn step(&mut self, from: &TcpStream, to: &TcpStream) -> Result<Step> {
+        loop {
+            if let Some(fault) = self.due_fault() {
+                return Ok(Step::Due(fault));
             }
-            self.unsent = 0..read;
-            self.due = after(throttle.delay);
+            let next = self.shaper.next(self.room());
+            select! {
+                biased;
+                written = relay(next, to) => {
+                    let Some(written) = written? else {
+                        return Ok(Step::Ended(self.direction));
+                    };
+                    self.shaper.relayed(written, Instant::now());
+                    self.relayed += written as u64;
+                    return Ok(Step::Relayed(written as u64, self.direction));
+                }
+                read = read(from, &mut self.buffer), if self.shaper.has_room() => {
+                    self.shaper.push(&self.buffer[..read?], Instant::now());
+                }
+            }
         }
-        if self.due > Instant::now() {
-            sleep_until(self.due).await;
-        }
-        let len = self.room().min(throttle.max_write).min(self.unsent.len());
-        let written = write(to, &self.buffer[self.unsent.start..][..len]).await?;
-        self.unsent.start += written;
-        self.relayed += written as u64;
-        Ok(Step::Relayed(written as u64, self.direction))
     }
 
     fn due_fault(&mut self) -> Option<Fault> {
@@ -108,6 +92,20 @@ impl Flow {
         let room = self.faults.last().map(|later| later.bytes - self.relayed);
         room.and_then(|room| usize::try_from(room).ok())
             .unwrap_or(usize::MAX)
+    }
+}
+
+/// Writes `next` once it is due, and returns how many bytes, or `None` for the end of the stream.
+async fn relay(next: Option<(Instant, Next<'_>)>, to: &TcpStream) -> Result<Option<usize>> {
+    let Some((due, next)) = next else {
+        return pending().await;
+    };
+    if due > Instant::now() {
+        sleep_until(due).await;
+    }
+    match next {
+        Next::Bytes(bytes) => write(to, bytes).await.map(Some),
+        Next::End => Ok(None),
     }
 }
 

@@ -12,13 +12,31 @@
 //! | [`Fin`](Fault::Fin) | a server that closes: a deploy, an idle limit |
 //! | [`Stall`](Fault::Stall) | a server that hangs; [`resume`](FaultProxy::resume) ends it |
 //! | [`HalfOpen`](Fault::HalfOpen) | a NAT that forgot the flow, a host that lost its power |
-//! | [`OneByteAtATime`](Fault::OneByteAtATime) | code that takes one read for one message |
+//! | [`Timeout`](Fault::Timeout) | a server that hangs until a load balancer closes the connection |
+//! | [`OneByteAtATime`](Fault::OneByteAtATime), [`Slice`](Fault::Slice) | code that takes one read for one message |
 //! | [`Delay`](Fault::Delay) | timeouts that are too short |
+//! | [`Latency`](Fault::Latency) | a distant server: answers are late, and bytes are in flight |
+//! | [`Bandwidth`](Fault::Bandwidth) | a narrow line; writers that fill their buffers |
+//! | [`SlowClose`](Fault::SlowClose) | clients that wait for the end of an answer |
 //! | [`Refuse`](Fault::Refuse) | a restart: the port refuses for a while |
 //!
 //! It is a test tool. Unlike the rest of the crate it spawns tasks, and it keeps its counters
 //! behind locks. Sockets use real time. The proxy works under Tokio's paused clock, but delays,
 //! backoffs and timeouts end before the kernel has answered.
+//!
+//! # TLS
+//!
+//! The proxy relays bytes and knows nothing of TLS. In front of a TLS server it needs no certificate:
+//! the client connects to [`addr`](FaultProxy::addr) and verifies the name of the server, as without
+//! the proxy (`TlsConnector` with that name over a connector to the proxy's address). A fault cuts,
+//! delays or slices records, and the bytes of a plan are those of the handshake and of encrypted
+//! records. A [`Fin`](Fault::Fin) is an end without `close_notify`, which a client must take for a
+//! truncation.
+//!
+//! To count bytes of the application instead, let a TLS terminator stand before the proxy and the
+//! plain server behind it (client, TLS, terminator, proxy, server), or give the client a plain
+//! connection in the test. A fault of the proxy then reaches the client as whatever the terminator
+//! makes of it.
 //!
 //! # Examples
 //!
@@ -80,15 +98,18 @@
 //! ```
 
 mod acceptor;
+mod fault;
 mod flow;
 mod plan;
 mod port;
 mod proxy;
 mod relay;
+mod shaper;
 mod socket;
 mod state;
 mod stats;
 
-pub use plan::{Direction, Fault, Plan};
+pub use fault::{Direction, Fault};
+pub use plan::Plan;
 pub use proxy::FaultProxy;
 pub use stats::Stats;

@@ -1,44 +1,10 @@
-//! Faults, and the plans that say when they happen.
+//! The plans that say which faults happen and when.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// A fault of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Both sides get a reset (RST). On accept, the server never sees the connection.
-    Reset,
-    /// Both sides are closed gracefully (FIN). The kernel answers later data of the client with a
-    /// reset, as after the close of any socket, so a client that is writing may see the reset
-    /// first.
-    Fin,
-    /// Both sides stay open, and nothing is relayed, not even an end of a stream, until
-    /// [`FaultProxy::resume`](super::FaultProxy::resume). On accept, the proxy connects to the
-    /// server only then.
-    Stall,
-    /// The server's side is reset. The client's side stays open, but the proxy neither reads from
-    /// it nor writes to it. The proxy closes that side when the client closes its own. If the
-    /// client has filled the window before, its end can't arrive, and the proxy keeps the socket
-    /// until a `Reset`, a `Fin`, or its own end.
-    HalfOpen,
-    /// Each later byte is sent in a segment of its own.
-    OneByteAtATime,
-    /// Each later read, of at most 16 KiB, is relayed after this delay.
-    Delay(Duration),
-    /// Both sides get a reset, and the port refuses new connections for this long.
-    Refuse(Duration),
-}
-
-/// A direction of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// From the client to the server.
-    ToServer,
-    /// From the server to the client.
-    ToClient,
-}
+use super::fault::{Direction, Fault};
 
 /// The faults of one connection, and when they happen.
 ///
@@ -62,6 +28,8 @@ pub enum Direction {
 pub struct Plan {
     on_accept: Vec<Fault>,
     scheduled: Vec<ScheduledFault>,
+    /// Of the jitter.
+    seed: u64,
 }
 
 /// A fault that happens once so many bytes were relayed.
@@ -79,7 +47,16 @@ impl Plan {
         Self {
             on_accept: Vec::new(),
             scheduled: Vec::new(),
+            seed: 0,
         }
+    }
+
+    /// Sets the seed of the jitter of a [`Latency`](Fault::Latency), 0 by default. With the same
+    /// version of this crate and of `fastrand`, the same seed delays the first read of a direction by
+    /// the same time, the second one, and so on. How many bytes a read returns is up to the kernel.
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
     }
 
     /// Adds a fault that happens when the connection is accepted, before the proxy connects to the
@@ -108,7 +85,8 @@ impl Plan {
     /// accept, the others after up to 64 KiB in either direction, mostly much fewer. One in 8
     /// plans also delays by up to 5 ms, and one in 8 sends single bytes. Some connections stay
     /// silent for ever, so the client needs an [idle timeout](crate::Policy::idle_timeout) or a
-    /// deadline of its own.
+    /// deadline of its own. The other faults are not drawn. Add them with
+    /// [`on_accept`](Self::on_accept). The [seed](Self::seed) of their jitter is set.
     ///
     /// # Examples
     ///
@@ -124,12 +102,13 @@ impl Plan {
     /// ```
     pub fn from_seed(seed: u64, connection: u64) -> Self {
         // The seeds of neighbours differ by an odd number with well mixed bits: 2^64 / golden ratio.
-        let mut rng =
-            Rng::with_seed(seed.wrapping_add(connection.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        let seed = seed.wrapping_add(connection.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut rng = Rng::with_seed(seed);
+        let plan = Self::new().seed(seed);
         let plan = match rng.u8(0..8) {
-            0 => Self::new().on_accept(Fault::Delay(Duration::from_millis(rng.u64(1..=5)))),
-            1 => Self::new().on_accept(Fault::OneByteAtATime),
-            _ => Self::new(),
+            0 => plan.on_accept(Fault::Delay(Duration::from_millis(rng.u64(1..=5)))),
+            1 => plan.on_accept(Fault::OneByteAtATime),
+            _ => plan,
         };
         let fault = match rng.u8(0..16) {
             0..6 => Fault::Reset,
@@ -153,6 +132,14 @@ impl Plan {
 
     pub(super) fn faults_on_accept(&self) -> &[Fault] {
         &self.on_accept
+    }
+
+    /// Returns the seed of the jitter of a direction. The two differ.
+    pub(super) const fn seed_of(&self, direction: Direction) -> u64 {
+        match direction {
+            Direction::ToServer => self.seed,
+            Direction::ToClient => !self.seed,
+        }
     }
 
     /// Returns the faults of a direction, the last one first.
@@ -186,7 +173,9 @@ mod tests {
 
     #[test]
     fn another_seed_and_another_connection_have_another_plan() {
-        let plans = |seed| (0..100).map(move |connection| Plan::from_seed(seed, connection));
+        // Without the seed of the jitter, which always differs.
+        let plan = |seed, connection| Plan::from_seed(seed, connection).seed(0);
+        let plans = |seed| (0..100).map(move |connection| plan(seed, connection));
         assert!(plans(1).zip(plans(2)).filter(|(a, b)| a == b).count() < 10);
         assert!(
             plans(1)
@@ -212,6 +201,7 @@ mod tests {
                     Fault::OneByteAtATime => 4,
                     Fault::Delay(_) => 5,
                     Fault::Refuse(_) => 6,
+                    other => panic!("{other:?} is not drawn"),
                 }] += 1;
             }
         }

@@ -1,7 +1,7 @@
 //! A port that either listens or refuses, and stays reserved in both cases.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
@@ -31,8 +31,9 @@ enum PortState {
 }
 
 impl Port {
-    pub(super) fn open() -> io::Result<Self> {
-        let reserve = bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    /// Binds this address. The port 0 is any free one.
+    pub(super) fn open(addr: SocketAddr) -> io::Result<Self> {
+        let reserve = bind(addr)?;
         let mut port = Self {
             addr: reserve.local_addr()?,
             reserve: Some(reserve),
@@ -116,7 +117,10 @@ impl Port {
 }
 
 fn bind(addr: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
     // Connections in TIME_WAIT would block the bind. On Windows the option would let other sockets
     // take the port.
     socket.set_reuseaddr(cfg!(not(windows)))?;

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
 
 use super::acceptor::Acceptor;
-use super::plan::{Fault, Plan};
+use super::fault::Fault;
+use super::plan::Plan;
 use super::port::Port;
 use super::relay::Command;
 use super::state::ProxyState;
@@ -16,7 +17,8 @@ use super::stats::Stats;
 
 /// A TCP proxy that injects faults. See the [module](super).
 ///
-/// It listens on a free port of the loopback interface, `127.0.0.1`. It spawns a task for itself
+/// It listens on a free port of the loopback interface, `127.0.0.1`, unless [`bind`](Self::bind) names
+/// an address. It spawns a task for itself
 /// and one for each connection; dropping it closes the port, ends the tasks and closes their
 /// sockets, as if its program had been killed.
 ///
@@ -80,7 +82,25 @@ impl FaultProxy {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
-        let port = Port::open()?;
+        Self::bind((Ipv4Addr::LOCALHOST, 0).into(), upstream).await
+    }
+
+    /// Starts a proxy that listens on `listen`, which may be an address that other hosts reach. The
+    /// port 0 is any free one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of binding the address, for example `AddrInUse`.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a Tokio runtime with I/O and time enabled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn bind(listen: SocketAddr, upstream: SocketAddr) -> io::Result<Self> {
+        let port = Port::open(listen)?;
         let addr = port.addr();
         let state = Arc::new(ProxyState::new(upstream, port));
         let acceptor = Acceptor::new(Arc::clone(&state));

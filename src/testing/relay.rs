@@ -1,6 +1,6 @@
 //! The relay of one connection: the sockets of its client and of its server.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,9 +11,11 @@ use tokio::select;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
 
-use super::flow::{Flow, Step, Throttle};
-use super::plan::{Direction, Fault, Plan};
+use super::fault::{Direction, Fault};
+use super::flow::{Flow, Step};
+use super::plan::Plan;
 use super::socket::{close, connect, peer_closed, register_again, reset, shutdown_write};
 use super::state::{ProxyState, after};
 
@@ -42,6 +44,8 @@ enum RelayState {
     Stalled {
         client: TcpStream,
         server: Option<TcpStream>,
+        /// When both sides are closed.
+        until: Option<Instant>,
     },
     HalfOpen {
         client: TcpStream,
@@ -56,12 +60,13 @@ enum RelayEvent {
     Step(io::Result<Step>),
     /// The client closed its side or reset the connection, as far as a poll without a read shows.
     PeerClosed,
+    /// The time of a stall has passed.
+    TimedOut,
     Requested(Option<Request>),
 }
 
 pub(super) struct Relay {
     proxy: Arc<ProxyState>,
-    throttle: Throttle,
     /// `None` before `run` and after the end of the direction.
     up: Option<Flow>,
     down: Option<Flow>,
@@ -75,7 +80,6 @@ impl Relay {
         });
         Self {
             proxy,
-            throttle: Throttle::default(),
             up: None,
             down: None,
         }
@@ -89,7 +93,7 @@ impl Relay {
     ) {
         // Without it the kernel would merge single bytes. An error means that the client is gone.
         let _ = client.set_nodelay(true);
-        let flow = |direction| Some(Flow::new(direction, plan.scheduled(direction)));
+        let flow = |direction| Some(Flow::new(direction, &plan));
         (self.up, self.down) = (flow(Direction::ToServer), flow(Direction::ToClient));
         let mut state = RelayState::connecting(client, self.proxy.upstream);
         for fault in plan.faults_on_accept() {
@@ -111,11 +115,15 @@ impl Relay {
         match state {
             RelayState::Connecting { server, .. } => RelayEvent::Connected(server.await),
             RelayState::Relaying { client, server } => {
-                let up = step(&mut self.up, client, server, self.throttle);
-                let down = step(&mut self.down, server, client, self.throttle);
+                let up = step(&mut self.up, client, server);
+                let down = step(&mut self.down, server, client);
                 RelayEvent::Step(select! { step = up => step, step = down => step })
             }
-            RelayState::Stalled { client, .. } | RelayState::HalfOpen { client } => {
+            RelayState::Stalled { client, until, .. } => select! {
+                () = peer_closed(client) => RelayEvent::PeerClosed,
+                () = reached(*until) => RelayEvent::TimedOut,
+            },
+            RelayState::HalfOpen { client } => {
                 peer_closed(client).await;
                 RelayEvent::PeerClosed
             }
@@ -142,6 +150,7 @@ impl Relay {
             // A reset of one side resets the other side, too.
             (state, RelayEvent::Step(Err(_)) | RelayEvent::PeerClosed) => state.reset(),
             (state, RelayEvent::Requested(None)) => state.reset(),
+            (state, RelayEvent::TimedOut) => state.close(),
             (state, RelayEvent::Requested(Some(Request(command, done)))) => {
                 let next = match command {
                     Command::Inject(fault) => self.inject(fault, state),
@@ -182,16 +191,20 @@ impl Relay {
             (Fault::Fin, state) => state.close(),
             (_, RelayState::HalfOpen { client }) => return RelayState::HalfOpen { client },
             (Fault::HalfOpen, state) => state.drop_server(),
-            (Fault::Stall, RelayState::Stalled { client, server }) => {
-                return RelayState::Stalled { client, server };
-            }
-            (Fault::Stall, state) => state.stall(),
-            (Fault::OneByteAtATime, state) => {
-                self.throttle.max_write = 1;
-                state
-            }
-            (Fault::Delay(delay), state) => {
-                self.throttle.delay = delay;
+            (Fault::Stall, state @ RelayState::Stalled { .. }) => return state,
+            (Fault::Stall, state) => state.stall(None),
+            (Fault::Timeout(time), state) => state.stall(Some(after(time))),
+            (
+                Fault::OneByteAtATime
+                | Fault::Slice(_)
+                | Fault::Delay(_)
+                | Fault::Latency { .. }
+                | Fault::Bandwidth { .. }
+                | Fault::SlowClose(_),
+                state,
+            ) => {
+                let flows = self.up.iter_mut().chain(&mut self.down);
+                flows.for_each(|flow| flow.shape(fault));
                 state
             }
         };
@@ -216,7 +229,7 @@ impl RelayState {
         match self {
             Self::Connecting { client, .. } | Self::HalfOpen { client } => (Some(client), None),
             Self::Relaying { client, server } => (Some(client), Some(server)),
-            Self::Stalled { client, server } => (Some(client), server),
+            Self::Stalled { client, server, .. } => (Some(client), server),
             Self::Ended => (None, None),
         }
     }
@@ -239,13 +252,19 @@ impl RelayState {
         client.map_or(Self::Ended, |client| Self::HalfOpen { client })
     }
 
-    fn stall(self) -> Self {
-        let (client, server) = self.into_sides();
-        client.map_or(Self::Ended, |client| Self::Stalled { client, server })
+    fn stall(self, until: Option<Instant>) -> Self {
+        let (Some(client), server) = self.into_sides() else {
+            return Self::Ended;
+        };
+        Self::Stalled {
+            client,
+            server,
+            until,
+        }
     }
 
     fn resume(self, upstream: SocketAddr) -> Self {
-        let Self::Stalled { client, server } = self else {
+        let Self::Stalled { client, server, .. } = self else {
             return self;
         };
         let Ok(client) = register_again(client) else {
@@ -259,14 +278,16 @@ impl RelayState {
     }
 }
 
-async fn step(
-    flow: &mut Option<Flow>,
-    from: &TcpStream,
-    to: &TcpStream,
-    throttle: Throttle,
-) -> io::Result<Step> {
+async fn step(flow: &mut Option<Flow>, from: &TcpStream, to: &TcpStream) -> io::Result<Step> {
     match flow {
-        Some(flow) => flow.step(from, to, throttle).await,
-        None => std::future::pending().await,
+        Some(flow) => flow.step(from, to).await,
+        None => pending().await,
+    }
+}
+
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }

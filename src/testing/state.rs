@@ -258,7 +258,12 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Returns the instant after this time, or a far one if the clock can't represent it.
 pub(super) fn after(time: Duration) -> Instant {
+    later(Instant::now(), time)
+}
+
+/// Returns the instant this long after `instant`, or a far one if the clock can't represent it.
+pub(super) fn later(instant: Instant, time: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-    let now = Instant::now();
-    now.checked_add(time).unwrap_or_else(|| now + FAR)
+    let far = || instant.checked_add(FAR).unwrap_or(instant);
+    instant.checked_add(time).unwrap_or_else(far)
 }

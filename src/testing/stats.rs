@@ -1,6 +1,6 @@
 //! The counters of a proxy.
 
-use super::plan::{Direction, Fault};
+use super::fault::{Direction, Fault};
 
 /// Counts what a proxy has done, so that a test can assert that its fault has happened.
 ///
@@ -30,6 +30,16 @@ pub struct Stats {
     pub one_byte_at_a_time: u64,
     /// Injected [`Fault::Delay`]s.
     pub delays: u64,
+    /// Injected [`Fault::Timeout`]s.
+    pub timeouts: u64,
+    /// Injected [`Fault::Slice`]s.
+    pub slices: u64,
+    /// Injected [`Fault::Latency`]s.
+    pub latencies: u64,
+    /// Injected [`Fault::Bandwidth`]s.
+    pub bandwidths: u64,
+    /// Injected [`Fault::SlowClose`]s.
+    pub slow_closes: u64,
     /// Injected [`Fault::Refuse`]s, and calls of [`refuse`](super::FaultProxy::refuse).
     pub refusals: u64,
 }
@@ -44,6 +54,11 @@ impl Stats {
             + self.half_opens
             + self.one_byte_at_a_time
             + self.delays
+            + self.timeouts
+            + self.slices
+            + self.latencies
+            + self.bandwidths
+            + self.slow_closes
             + self.refusals
     }
 
@@ -55,6 +70,11 @@ impl Stats {
             Fault::HalfOpen => &mut self.half_opens,
             Fault::OneByteAtATime => &mut self.one_byte_at_a_time,
             Fault::Delay(_) => &mut self.delays,
+            Fault::Timeout(_) => &mut self.timeouts,
+            Fault::Slice(_) => &mut self.slices,
+            Fault::Latency { .. } => &mut self.latencies,
+            Fault::Bandwidth { .. } => &mut self.bandwidths,
+            Fault::SlowClose(_) => &mut self.slow_closes,
             Fault::Refuse(_) => &mut self.refusals,
         } += 1;
     }
