@@ -16,7 +16,7 @@ use tokio_util::codec::Framed;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(address), Some(channel)) = (arguments.next(), arguments.next()) else {
-        return Err("expected an address and a channel".into());
+        return Err("expected an address and a channel, as in `127.0.0.1:6379 news`".into());
     };
     let connector = move || TcpStream::connect(address.clone());
     let mut redis = ReconnectingFramed::builder(connector, Resp2::default())
