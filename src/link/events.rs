@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::broadcast::error::RecvError;
@@ -15,44 +14,29 @@ use super::event::Event;
 /// How many events a subscriber can be behind.
 const CAPACITY: usize = 64;
 
-/// The subscribers of one stream. Made for the first of them, because most streams have none.
-#[derive(Debug, Default)]
-pub(crate) struct Subscribers(OnceLock<Mutex<Option<Sender<Event>>>>);
+/// The subscribers of one stream. The events of all of them end with the last clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscribers(Sender<Event>);
+
+impl Default for Subscribers {
+    fn default() -> Self {
+        Self(Sender::new(CAPACITY))
+    }
+}
 
 impl Subscribers {
     pub(crate) fn publish(&self, events: &[Event]) {
-        let Some(sender) = self.0.get().and_then(sender) else {
-            return;
-        };
         for event in events {
             // An error says that the subscribers are gone.
-            let _ = sender.send(event.clone());
+            let _ = self.0.send(event.clone());
         }
     }
 
     pub(crate) fn subscribe(&self) -> Events {
-        let new = || Mutex::new(Some(Sender::new(CAPACITY)));
-        // A sender that is dropped now has no receiver: its events end.
-        let sender = sender(self.0.get_or_init(new)).unwrap_or_else(|| Sender::new(1));
         Events {
-            receiving: Box::pin(receive(sender.subscribe())),
+            receiving: Box::pin(receive(self.0.subscribe())),
         }
     }
-
-    /// Ends the events of all subscribers, and of those to come.
-    pub(crate) fn end(&self) {
-        let sender = self.0.get_or_init(|| Mutex::new(None));
-        let ended = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // It wakes the subscribers, outside of the lock.
-        drop(ended);
-    }
-}
-
-/// Returns the sender; `None` once the events have ended. It is used outside of the lock, because it
-/// wakes tasks.
-fn sender(sender: &Mutex<Option<Sender<Event>>>) -> Option<Sender<Event>> {
-    let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
-    sender.clone()
 }
 
 /// The events of a stream, from [`Handle::subscribe_events`](crate::Handle::subscribe_events).
@@ -90,6 +74,11 @@ async fn receive(mut receiver: Receiver<Event>) -> Received {
 }
 
 impl Events {
+    /// Returns no events.
+    pub(crate) fn ended() -> Self {
+        Subscribers(Sender::new(1)).subscribe()
+    }
+
     /// Returns the next event, or how many were dropped before it; `None` once the stream was
     /// dropped.
     ///

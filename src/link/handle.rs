@@ -58,7 +58,7 @@ impl Handle {
     /// A stream without subscribers keeps no events. The server's end of a session has none.
     #[must_use]
     pub fn subscribe_events(&self) -> Events {
-        self.shared.subscribers.subscribe()
+        self.shared.subscribe_events()
     }
 
     /// Drops the connection and dials again without a delay. A backoff ends now, an attempt that

@@ -8,7 +8,8 @@ use std::task::{Wake, Waker};
 
 use tokio::sync::watch;
 
-use super::events::Subscribers;
+use super::event::Event;
+use super::events::{Events, Subscribers};
 use super::state::State;
 use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
 
@@ -29,6 +30,8 @@ pub(crate) const IDLE: u32 = 1 << 6;
 pub(crate) const SHUTTING_DOWN: u32 = 1 << 7;
 /// The connection has been shut down.
 pub(crate) const SHUT_DOWN: u32 = 1 << 8;
+/// The link was dropped: there will be no events.
+const NO_EVENTS: u32 = 1 << 12;
 /// The reader's waker is in its slot. The bits of the other roles follow.
 const WAITING: u32 = 1 << 9;
 pub(crate) const WRITER_WAITS: u32 = WAITING << 1;
@@ -99,11 +102,16 @@ pub(crate) struct Shared {
     pub(crate) flags: Flags,
     /// A waker is in its slot from its registration until it is woken or deregistered.
     wakers: Mutex<[Option<Waker>; 3]>,
-    /// Boxed, because it is there rarely.
-    marked_lost: Mutex<Option<Box<MarkedLost>>>,
+    /// Boxed, because most streams need none of it.
+    rare: Mutex<Option<Box<Rare>>>,
     /// Made for the first handle, because most streams have none.
     state: OnceLock<watch::Sender<State>>,
-    pub(crate) subscribers: Subscribers,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    marked_lost: Option<MarkedLost>,
+    subscribers: Option<Subscribers>,
 }
 
 impl Shared {
@@ -114,7 +122,7 @@ impl Shared {
             Command::Reconnect => RECONNECT,
             Command::Lose(generation, cause) => {
                 // Dropped after the lock is released, because an error is foreign code.
-                let _dropped = self.mark_lost(Box::new((generation, cause)));
+                let _dropped = self.mark_lost((generation, cause));
                 MARK_LOST
             }
         };
@@ -123,8 +131,9 @@ impl Shared {
     }
 
     /// Keeps the mark of the latest generation. Returns the other one.
-    fn mark_lost(&self, marked: Box<MarkedLost>) -> Option<Box<MarkedLost>> {
-        let mut pending = lock(&self.marked_lost);
+    fn mark_lost(&self, marked: MarkedLost) -> Option<MarkedLost> {
+        let mut rare = lock(&self.rare);
+        let pending = &mut rare.get_or_insert_default().marked_lost;
         if pending.as_ref().is_some_and(|last| last.0 >= marked.0) {
             return Some(marked);
         }
@@ -137,13 +146,15 @@ impl Shared {
         if pending == 0 {
             return None;
         }
-        let marked_lost = lock(&self.marked_lost).take();
+        let marked_lost = lock(&self.rare)
+            .as_mut()
+            .and_then(|rare| rare.marked_lost.take());
         if pending & CLOSE != 0 {
             Some(Command::Close)
         } else if pending & RECONNECT != 0 {
             Some(Command::Reconnect)
         } else {
-            let (generation, cause) = *marked_lost?;
+            let (generation, cause) = marked_lost?;
             Some(Command::Lose(generation, cause))
         }
     }
@@ -156,6 +167,36 @@ impl Shared {
 
     pub(crate) fn watch(&self, state: impl FnOnce() -> State) -> &watch::Sender<State> {
         self.state.get_or_init(|| watch::Sender::new(state()))
+    }
+
+    /// Returns the events from now on; none once the link was dropped.
+    pub(crate) fn subscribe_events(&self) -> Events {
+        let mut rare = lock(&self.rare);
+        if self.flags.any(NO_EVENTS) {
+            return Events::ended();
+        }
+        let subscribers = &mut rare.get_or_insert_default().subscribers;
+        subscribers.get_or_insert_default().subscribe()
+    }
+
+    pub(crate) fn publish_events(&self, events: &[Event]) {
+        let rare = lock(&self.rare);
+        let subscribers = rare.as_ref().and_then(|rare| rare.subscribers.clone());
+        // Outside of the lock: it wakes tasks.
+        drop(rare);
+        if let Some(subscribers) = subscribers {
+            subscribers.publish(events);
+        }
+    }
+
+    /// Ends the events of all subscribers, and of those to come.
+    fn end_events(&self) {
+        self.flags.set(NO_EVENTS);
+        let mut rare = lock(&self.rare);
+        let ended = rare.as_mut().and_then(|rare| rare.subscribers.take());
+        drop(rare);
+        // Outside of the lock: it wakes tasks.
+        drop(ended);
     }
 
     pub(crate) fn wake_all(&self) {
@@ -292,7 +333,7 @@ impl std::ops::Deref for SharedGuard {
 impl Drop for SharedGuard {
     fn drop(&mut self) {
         self.publish(State::Closed);
-        self.subscribers.end();
+        self.end_events();
         self.flags.clear(ANY_WAITING);
         let wakers = std::mem::take(&mut *lock(&self.wakers));
         drop(wakers);

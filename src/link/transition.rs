@@ -53,7 +53,7 @@ impl<C: Connect> Link<C> {
             self.as_mut().project().state.set(next);
         }));
         self.shared.publish(state);
-        self.shared.subscribers.publish(events);
+        self.shared.publish_events(events);
         self.shared.wake_all_but(polling);
         let reported = self.project().reconnector.reporter.report(events);
         dropped

@@ -9,6 +9,7 @@ use crate::session::protocol::acceptor::{Acceptor, reject_unknown};
 use crate::session::protocol::core::Core;
 use crate::session::protocol::dialer::Answered;
 use crate::session::protocol::error::ProtocolError::{self, StaleConnection};
+use crate::session::protocol::frame::DATA_HEADER;
 use crate::session::protocol::handshake::{Handshake, Resume};
 use crate::session::protocol::proof::{Secret, SessionId};
 
@@ -176,8 +177,9 @@ fn read_into_space(
                 n
             }
             None => {
-                core.handle_input(now, epoch, &input[..1])?;
-                1
+                let n = DATA_HEADER.min(input.len());
+                core.handle_input(now, epoch, &input[..n])?;
+                n
             }
         };
         input = &input[n..];
