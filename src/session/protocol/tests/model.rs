@@ -206,6 +206,7 @@ fn options() -> Options {
 
 fn world(lengths: (u64, u64)) -> World {
     let mut world = World::new(Instant::now(), options(), lengths);
+    world.reads_twice = true;
     world.set_chunk(1);
     world
 }

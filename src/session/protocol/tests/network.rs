@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) dials: u64,
     /// The dialer's process is gone.
     pub(super) has_left: bool,
+    /// Whether everything that arrives is read in both ways. The sweep is too long for it.
+    pub(super) reads_twice: bool,
     /// What is wrong, if anything.
     pub(super) fault: Option<&'static str>,
 }
@@ -75,6 +77,7 @@ impl World {
             wires: Vec::new(),
             dials: 0,
             has_left: false,
+            reads_twice: false,
             fault: None,
         }
     }
