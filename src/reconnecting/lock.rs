@@ -26,7 +26,15 @@ struct Waiters(Mutex<Queue>);
 #[derive(Default)]
 struct Queue {
     tickets: u64,
-    wakers: BTreeMap<u64, Waker>,
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+struct Waiting {
+    waker: Waker,
+    /// It has found the lock taken. Only these tasks are woken when a poll is over that was
+    /// `Pending`: if it woke them all, tasks that run at the same time would wake each other for as
+    /// long as there is no connection.
+    has_collided: bool,
 }
 
 /// The place of one task among those that wait. It is given back when it is dropped.
@@ -69,7 +77,7 @@ impl<T> PollLock<T> {
         poll: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         ticket.register(cx.waker());
-        let Some(mut guard) = self.try_lock_or_mark() else {
+        let Some(mut guard) = self.try_lock_or_mark(ticket) else {
             return Poll::Pending;
         };
         let waker = Waker::from(Arc::clone(&self.waiters));
@@ -95,10 +103,13 @@ impl<T> PollLock<T> {
 
     /// Marks a taken lock, and tries again: the task that has it either sees the mark after it has
     /// freed the lock, or had freed it before.
-    fn try_lock_or_mark(&self) -> Option<Guard<'_, T>> {
+    fn try_lock_or_mark(&self, ticket: &Ticket) -> Option<Guard<'_, T>> {
         self.try_lock().or_else(|| {
+            ticket.mark(true);
             self.is_contended.swap(true, Ordering::AcqRel);
-            self.try_lock()
+            let guard = self.try_lock()?;
+            ticket.mark(false);
+            Some(guard)
         })
     }
 
@@ -123,21 +134,33 @@ impl<T> Drop for Guard<'_, T> {
         drop(self.value.take());
         // A swap, because a plain load may miss a mark that was made before the lock was freed.
         let is_contended = self.lock.is_contended.swap(false, Ordering::AcqRel);
-        if is_contended || !self.is_pending {
+        if !self.is_pending {
             self.lock.waiters.wake_all();
+        } else if is_contended {
+            self.lock.waiters.wake_collided();
         }
     }
 }
 
 impl Ticket {
     fn register(&self, waker: &Waker) {
-        let waker = waker.clone();
-        let old = self.waiters.queue().wakers.insert(self.number, waker);
+        let waiting = Waiting {
+            waker: waker.clone(),
+            has_collided: false,
+        };
+        let old = self.waiters.queue().waiting.insert(self.number, waiting);
         drop(old);
     }
 
+    fn mark(&self, has_collided: bool) {
+        // It is not there if it was woken in the meantime.
+        if let Some(waiting) = self.waiters.queue().waiting.get_mut(&self.number) {
+            waiting.has_collided = has_collided;
+        }
+    }
+
     fn deregister(&self) {
-        let old = self.waiters.queue().wakers.remove(&self.number);
+        let old = self.waiters.queue().waiting.remove(&self.number);
         drop(old);
     }
 }
@@ -160,9 +183,20 @@ impl Waiters {
     }
 
     fn wake_all(&self) {
-        let woken = mem::take(&mut self.queue().wakers);
+        let woken = mem::take(&mut self.queue().waiting);
         // Outside of the lock: a waker is foreign code.
-        woken.into_values().for_each(Waker::wake);
+        woken.into_values().for_each(|task| task.waker.wake());
+    }
+
+    fn wake_collided(&self) {
+        let collided: BTreeMap<_, _> = {
+            let waiting = &mut self.queue().waiting;
+            let all = mem::take(waiting).into_iter();
+            let (collided, others) = all.partition(|(_, task)| task.has_collided);
+            *waiting = others;
+            collided
+        };
+        collided.into_values().for_each(|task| task.waker.wake());
     }
 }
 

@@ -1,5 +1,8 @@
 //! One client for many tasks.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use reconnecting_stream::{Lease, SharedReconnecting};
 
 use super::*;
@@ -215,4 +218,76 @@ async fn tasks_on_threads_lose_no_wake_up_and_no_fresh_client() {
         ROUNDS,
         "no client was lost twice"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tasks_that_wait_at_the_same_time_do_not_wake_each_other_for_ever() {
+    const TASKS: usize = 64;
+    let database = Reconnecting::builder(|| std::future::pending::<io::Result<Client>>())
+        .policy(Policy::default().attempt_timeout(1000 * SECOND))
+        .lazy()
+        .shared();
+    let polls = Arc::new(AtomicUsize::new(0));
+    let tasks = (0..TASKS).map(|_| {
+        let (database, polls) = (database.clone(), Arc::clone(&polls));
+        tokio::spawn(async move {
+            let mut get = pin!(database.get());
+            poll_fn(|cx| {
+                polls.fetch_add(1, Ordering::SeqCst);
+                get.as_mut().poll(cx).map_ok(drop)
+            })
+            .await
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    let mut before = 0;
+    loop {
+        sleep(SECOND / 20).await;
+        let now = polls.load(Ordering::SeqCst);
+        assert!(now < 20_000, "{now} polls");
+        if now >= TASKS && now == before {
+            break;
+        }
+        before = now;
+    }
+    database.handle().close();
+    for task in tasks {
+        assert!(task.await.unwrap().is_err());
+    }
+}
+
+type Get = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_changes_nothing_wakes_only_a_task_that_came_during_it() {
+    // Polled within an attempt, and so within the poll of another task.
+    let during = Arc::new(Mutex::new(None::<(Task, Get)>));
+    let nested = Arc::clone(&during);
+    let connector = move || {
+        let nested = Arc::clone(&nested);
+        poll_fn(move |_| {
+            if let Some((task, get)) = &mut *nested.lock().unwrap() {
+                assert!(task.poll(|cx| get.as_mut().poll(cx)).is_pending());
+            }
+            Poll::<io::Result<Client>>::Pending
+        })
+    };
+    let database = Reconnecting::builder(connector).lazy().shared();
+    let get = || -> Get {
+        let database = database.clone();
+        Box::pin(async move { drop(database.get().await) })
+    };
+    let [first, second, third] = [Task::new(), Task::new(), Task::new()];
+    let (mut waits, mut polls) = (get(), get());
+    // The begin of the attempt wakes it as well.
+    for _ in 0..2 {
+        assert!(first.poll(|cx| waits.as_mut().poll(cx)).is_pending());
+    }
+    assert_eq!(first.take_wakes(), 0);
+    *during.lock().unwrap() = Some((third.clone(), get()));
+    assert!(second.poll(|cx| polls.as_mut().poll(cx)).is_pending());
+    assert_eq!(first.take_wakes(), 0);
+    assert_eq!(second.take_wakes(), 0);
+    assert_eq!(third.take_wakes(), 1);
+    during.lock().unwrap().take();
 }
