@@ -159,9 +159,17 @@ impl Shared {
         }
     }
 
-    pub(crate) fn publish(&self, state: State) {
+    /// Publishes the state and the events to those that have subscribed.
+    pub(crate) fn publish(&self, state: State, events: &[Event]) {
         if let Some(watch) = self.state.get() {
             watch.send_replace(state);
+        }
+        let rare = lock(&self.rare);
+        let subscribers = rare.as_ref().and_then(|rare| rare.subscribers.clone());
+        // Outside of the lock: it wakes tasks.
+        drop(rare);
+        if let Some(subscribers) = subscribers {
+            subscribers.publish(events);
         }
     }
 
@@ -177,16 +185,6 @@ impl Shared {
         }
         let subscribers = &mut rare.get_or_insert_default().subscribers;
         subscribers.get_or_insert_default().subscribe()
-    }
-
-    pub(crate) fn publish_events(&self, events: &[Event]) {
-        let rare = lock(&self.rare);
-        let subscribers = rare.as_ref().and_then(|rare| rare.subscribers.clone());
-        // Outside of the lock: it wakes tasks.
-        drop(rare);
-        if let Some(subscribers) = subscribers {
-            subscribers.publish(events);
-        }
     }
 
     /// Ends the events of all subscribers, and of those to come.
@@ -332,7 +330,7 @@ impl std::ops::Deref for SharedGuard {
 
 impl Drop for SharedGuard {
     fn drop(&mut self) {
-        self.publish(State::Closed);
+        self.publish(State::Closed, &[]);
         self.end_events();
         self.flags.clear(ANY_WAITING);
         let wakers = std::mem::take(&mut *lock(&self.wakers));

@@ -52,8 +52,7 @@ impl<C: Connect> Link<C> {
         let dropped = catch_unwind(AssertUnwindSafe(|| {
             self.as_mut().project().state.set(next);
         }));
-        self.shared.publish(state);
-        self.shared.publish_events(events);
+        self.shared.publish(state, events);
         self.shared.wake_all_but(polling);
         let reported = self.project().reconnector.reporter.report(events);
         dropped

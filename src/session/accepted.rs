@@ -64,7 +64,7 @@ impl AcceptedConnections {
             // The old connection is dropped without waiting for it (R5).
             self.connection = incoming;
             self.generation = self.generation.saturating_add(1);
-            self.shared.publish(self.state());
+            self.shared.publish(self.state(), &[]);
         }
     }
 
@@ -85,7 +85,7 @@ impl AcceptedConnections {
 
     fn drop_connection(&mut self) {
         self.connection = None;
-        self.shared.publish(self.state());
+        self.shared.publish(self.state(), &[]);
     }
 }
 
@@ -140,7 +140,7 @@ impl Connections for AcceptedConnections {
     fn end(&mut self, session: &Session) {
         // Before the connection is dropped, which may panic.
         self.table.remove(session);
-        self.shared.publish(State::Closed);
+        self.shared.publish(State::Closed, &[]);
         self.connection = None;
     }
 }

@@ -223,7 +223,7 @@ async fn tasks_on_threads_lose_no_wake_up_and_no_fresh_client() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_that_wait_at_the_same_time_do_not_wake_each_other_for_ever() {
     const TASKS: usize = 64;
-    let database = Reconnecting::builder(|| std::future::pending::<io::Result<Client>>())
+    let database = Reconnecting::builder(std::future::pending::<io::Result<Client>>)
         .policy(Policy::default().attempt_timeout(1000 * SECOND))
         .lazy()
         .shared();

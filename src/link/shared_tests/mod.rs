@@ -207,11 +207,11 @@ fn a_cause_that_a_reconnect_has_replaced_does_not_come_back() {
 #[test]
 fn a_state_is_published_to_the_handles_that_there_are() {
     let shared = Shared::default();
-    shared.publish(State::GaveUp);
+    shared.publish(State::GaveUp, &[]);
     let watch = shared.watch(|| State::Connecting { attempt: 2 });
     assert_eq!(*watch.borrow(), State::Connecting { attempt: 2 });
     let receiver = watch.subscribe();
-    shared.publish(State::GaveUp);
+    shared.publish(State::GaveUp, &[]);
     assert_eq!(*receiver.borrow(), State::GaveUp);
     let again = shared.watch(|| unreachable!("it is made once"));
     assert_eq!(*again.borrow(), State::GaveUp);
