@@ -53,7 +53,9 @@ async fn no_request_of_one_http2_connection_fails_over_a_session() {
         .unwrap();
     let io = TokioIo::new(stream);
     let handshake = client::handshake(TokioExecutor::new(), io).await;
-    let (sender, connection) = handshake.unwrap();
+    let (last_sender, connection) = handshake.unwrap();
+    // A connection ends by itself when its last sender is dropped.
+    let sender = last_sender.clone();
     let connection = tokio::spawn(connection);
     let fault = async |number| {
         if number == RESETS / 2 {
@@ -84,4 +86,6 @@ async fn no_request_of_one_http2_connection_fails_over_a_session() {
     tally.assert_all_right(CALLS);
     assert!(proxy.stats().resets >= RESETS - 1, "{:?}", proxy.stats());
     assert!(!connection.is_finished());
+    drop(last_sender);
+    connection.await.unwrap().unwrap();
 }
