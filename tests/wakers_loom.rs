@@ -30,6 +30,10 @@ mod event {
 mod events;
 
 #[allow(dead_code)]
+#[path = "../src/link/commands.rs"]
+mod commands;
+
+#[allow(dead_code)]
 #[path = "../src/link/shared.rs"]
 mod shared;
 
@@ -72,7 +76,8 @@ mod tasks;
 #[path = "wakers_loom/timers.rs"]
 mod timers;
 
-use shared::{Command, Registrations, Role, Shared, SharedGuard};
+use commands::Command;
+use shared::{Registrations, Role, Shared, SharedGuard};
 use sync::Ordering;
 
 /// A task: it remembers whether it was woken.

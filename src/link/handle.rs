@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::commands::Command;
 use super::events::Events;
-use super::shared::{Command, Shared};
+use super::shared::Shared;
 use super::state::State;
 
 /// Watches and commands a stream from other tasks.

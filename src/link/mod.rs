@@ -19,6 +19,7 @@
 //! foreign code (the drop of a connection, the observer) continues after all of that.
 
 mod attempt;
+mod commands;
 mod event;
 mod events;
 mod handle;
@@ -38,12 +39,13 @@ mod timers;
 mod transition;
 
 pub(crate) use attempt::Panic;
+pub(crate) use commands::Command;
 pub use event::Event;
 pub use events::{Events, MissedEvents};
 pub use handle::Handle;
 pub(crate) use link::{Link, Unavailable};
 pub(crate) use reconnector::Settings;
-pub(crate) use shared::{Command, Role};
+pub(crate) use shared::Role;
 #[cfg(feature = "session")]
 pub(crate) use shared::{Registrations, SharedGuard};
 pub use state::State;

@@ -1,21 +1,22 @@
-//! What a link shares with its handles, its timers and its connection: commands, flags and wakers.
+//! What a link shares with its handles, its timers and its connection: flags, wakers, and what is
+//! published.
 //!
 //! `tests/wakers_loom.rs` model-checks this file.
 
-use std::io;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 
 use tokio::sync::watch;
 
+use super::commands::MarkedLost;
 use super::event::Event;
 use super::events::{Events, Subscribers};
 use super::state::State;
 use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
 
-const CLOSE: u32 = 1;
-const RECONNECT: u32 = 1 << 1;
-const MARK_LOST: u32 = 1 << 2;
+pub(super) const CLOSE: u32 = 1;
+pub(super) const RECONNECT: u32 = 1 << 1;
+pub(super) const MARK_LOST: u32 = 1 << 2;
 pub(crate) const COMMANDS: u32 = CLOSE | RECONNECT | MARK_LOST;
 /// The last loss was not reported to the reader.
 pub(crate) const READ_LOSS: u32 = 1 << 3;
@@ -85,17 +86,6 @@ impl Role {
     }
 }
 
-/// What a [`Handle`](super::Handle) asks for.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Close,
-    Reconnect,
-    /// The application says that this generation is dead.
-    Lose(u64, io::Error),
-}
-
-type MarkedLost = (u64, io::Error);
-
 /// Shared by the link, its handles, and the waker that timers, attempts and connections get.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -103,62 +93,18 @@ pub(crate) struct Shared {
     /// A waker is in its slot from its registration until it is woken or deregistered.
     wakers: Mutex<[Option<Waker>; 3]>,
     /// Boxed, because most streams need none of it.
-    rare: Mutex<Option<Box<Rare>>>,
+    pub(super) rare: Mutex<Option<Box<Rare>>>,
     /// Made for the first handle, because most streams have none.
     state: OnceLock<watch::Sender<State>>,
 }
 
 #[derive(Debug, Default)]
-struct Rare {
-    marked_lost: Option<MarkedLost>,
+pub(crate) struct Rare {
+    pub(super) marked_lost: Option<MarkedLost>,
     subscribers: Option<Subscribers>,
 }
 
 impl Shared {
-    /// Asks the link, and wakes every task that polls it.
-    pub(crate) fn command(&self, command: Command) {
-        let flag = match command {
-            Command::Close => CLOSE,
-            Command::Reconnect => RECONNECT,
-            Command::Lose(generation, cause) => {
-                // Dropped after the lock is released, because an error is foreign code.
-                let _dropped = self.mark_lost((generation, cause));
-                MARK_LOST
-            }
-        };
-        self.flags.set(flag);
-        self.wake_all();
-    }
-
-    /// Keeps the mark of the latest generation. Returns the other one.
-    fn mark_lost(&self, marked: MarkedLost) -> Option<MarkedLost> {
-        let mut rare = lock(&self.rare);
-        let pending = &mut rare.get_or_insert_default().marked_lost;
-        if pending.as_ref().is_some_and(|last| last.0 >= marked.0) {
-            return Some(marked);
-        }
-        pending.replace(marked)
-    }
-
-    /// Takes the pending command. Closing replaces the others, and a reconnect replaces a loss.
-    pub(crate) fn take_command(&self) -> Option<Command> {
-        let pending = self.flags.clear(COMMANDS);
-        if pending == 0 {
-            return None;
-        }
-        let marked_lost = lock(&self.rare)
-            .as_mut()
-            .and_then(|rare| rare.marked_lost.take());
-        if pending & CLOSE != 0 {
-            Some(Command::Close)
-        } else if pending & RECONNECT != 0 {
-            Some(Command::Reconnect)
-        } else {
-            let (generation, cause) = marked_lost?;
-            Some(Command::Lose(generation, cause))
-        }
-    }
-
     /// Publishes the state and the events to those that have subscribed.
     pub(crate) fn publish(&self, state: State, events: &[Event]) {
         if let Some(watch) = self.state.get() {
@@ -228,7 +174,7 @@ impl Shared {
 }
 
 #[inline]
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

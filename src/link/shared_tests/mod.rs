@@ -6,9 +6,10 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::commands::Command;
 use super::shared::{
-    CHANGED, COMMANDS, Command, Flags, IDLE, READ_LOSS, Registrations, Role, SHUT_DOWN,
-    SHUTTING_DOWN, Shared, SharedGuard, WRITE_LOSS, WRITER_WAITS,
+    CHANGED, COMMANDS, Flags, IDLE, READ_LOSS, Registrations, Role, SHUT_DOWN, SHUTTING_DOWN,
+    Shared, SharedGuard, WRITE_LOSS, WRITER_WAITS,
 };
 use super::state::State;
 use super::test_task::Task;

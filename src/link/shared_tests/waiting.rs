@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Link, ROLES, Task};
 use crate::link::shared::WRITER_WAITS;
-use crate::link::shared::{Command, Role};
+use crate::link::{Command, Role};
 
 #[test]
 fn the_tasks_of_all_other_roles_are_woken_once() {
