@@ -1,5 +1,6 @@
 //! A byte stream over one connection after another.
 
+mod accessors;
 mod builder;
 mod io;
 #[cfg(feature = "codec")]
