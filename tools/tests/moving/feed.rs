@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use reconnecting_stream::Event;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 pub(crate) const TICKS: u32 = 30;
 /// How many ticks a connection gets.
 const EACH: u32 = 3;
 /// How many connections get ticks.
-pub(crate) const CONNECTIONS: u32 = TICKS / EACH;
+const CONNECTIONS: u32 = TICKS / EACH;
 
 /// The delay before each attempt.
 pub(crate) const DELAY: Duration = Duration::from_millis(1);
@@ -35,8 +36,27 @@ impl Observed {
     }
 }
 
+/// Returns an observer that counts.
+pub(crate) fn observer(observed: Observed) -> impl FnMut(&Event) {
+    move |event| match event {
+        Event::Connected { .. } => observed.connected(),
+        Event::Lost { .. } => observed.lost(),
+        _ => {}
+    }
+}
+
+/// What a program over a stream of bytes does: it reads all ticks.
+pub(crate) async fn read(mut stream: impl AsyncRead + Unpin) -> Vec<String> {
+    let (mut ticks, mut tick) = (Vec::new(), [0; 5]);
+    for _ in 0..TICKS {
+        stream.read_exact(&mut tick).await.unwrap();
+        ticks.push(String::from_utf8(tick.to_vec()).unwrap());
+    }
+    ticks
+}
+
 /// Returns a tick, which has 5 bytes.
-pub(crate) fn tick(number: u32) -> String {
+fn tick(number: u32) -> String {
     format!("{number:04}\n")
 }
 

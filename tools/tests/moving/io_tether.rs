@@ -1,11 +1,10 @@
 //! `io-tether` 0.6.2.
 
-use super::feed::{DELAY, Observed, TICKS, check};
+use super::feed::{DELAY, Observed, check, observer, read};
 
 #[tokio::test]
 async fn before() {
     use io_tether::{Action, Context, PinFut, Resolver, Tether};
-    use tokio::io::AsyncReadExt;
 
     struct Feed(Observed);
 
@@ -28,43 +27,28 @@ async fn before() {
     }
 
     check(|address, observed| async move {
-        let mut stream = Tether::connect_tcp(address, Feed(observed)).await.unwrap();
-        let (mut ticks, mut tick) = (Vec::new(), [0; 5]);
-        for _ in 0..TICKS {
-            stream.read_exact(&mut tick).await.unwrap();
-            ticks.push(String::from_utf8(tick.to_vec()).unwrap());
-        }
-        ticks
+        let stream = Tether::connect_tcp(address, Feed(observed)).await.unwrap();
+        read(stream).await
     })
     .await;
 }
 
 #[tokio::test]
 async fn after() {
-    use reconnecting_stream::{Backoff, Event, Policy, ReconnectingTcpStream, TcpConnector};
-    use tokio::io::AsyncReadExt;
+    use reconnecting_stream::{Backoff, Policy, ReconnectingTcpStream, TcpConnector};
 
     check(|address, observed| async move {
         let policy = Policy::default()
             .backoff(Backoff::constant(DELAY))
             .max_attempts(20);
-        let mut stream = ReconnectingTcpStream::builder(TcpConnector::new(address))
+        let stream = ReconnectingTcpStream::builder(TcpConnector::new(address))
             .retry_initial_connect(true)
             .policy(policy)
-            .on_event(move |event: &Event| match event {
-                Event::Connected { .. } => observed.connected(),
-                Event::Lost { .. } => observed.lost(),
-                _ => {}
-            })
+            .on_event(observer(observed))
             .connect()
             .await
             .unwrap();
-        let (mut ticks, mut tick) = (Vec::new(), [0; 5]);
-        for _ in 0..TICKS {
-            stream.read_exact(&mut tick).await.unwrap();
-            ticks.push(String::from_utf8(tick.to_vec()).unwrap());
-        }
-        ticks
+        read(stream).await
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use std::iter::repeat;
 
-use super::feed::{DELAY, TICKS, check};
+use super::feed::{DELAY, TICKS, check, observer};
 
 #[tokio::test]
 async fn before() {
@@ -61,7 +61,7 @@ async fn before() {
 #[tokio::test]
 async fn after() {
     use futures::StreamExt;
-    use reconnecting_stream::{Backoff, Event, Policy, ReconnectingFramed, TcpConnector};
+    use reconnecting_stream::{Backoff, Policy, ReconnectingFramed, TcpConnector};
     use tokio_util::codec::LinesCodec;
 
     check(|address, observed| async move {
@@ -71,11 +71,7 @@ async fn after() {
         let connector = TcpConnector::new(address);
         let lines = ReconnectingFramed::builder(connector, LinesCodec::new())
             .policy(policy)
-            .on_event(move |event: &Event| match event {
-                Event::Connected { .. } => observed.connected(),
-                Event::Lost { .. } => observed.lost(),
-                _ => {}
-            })
+            .on_event(observer(observed))
             .connect()
             .await
             .unwrap()
