@@ -24,6 +24,7 @@
 //! | a read or a write that waits when the connection dies | with [`Seam::Hidden`] continues on the next connection. With the other seams it ends at the seam, and the next one continues |
 //! | a message that the loss cut in two | with [`Seam::Hidden`], the default, **torn**: its tail goes to a peer that never received its head. With [`Seam::Error`] each half gets one error at the seam, so that it can send the message again |
 //! | the order of the bytes of one connection | kept |
+//! | everything else, if both ends use this crate's sessions (`ResumableStream`, feature `session`) | delivered, while both processes live and no outage is longer than the session's time to live |
 //! | wake-ups | never lost: every change wakes the tasks of both halves, also if the half that polled last was dropped |
 //!
 //! A bare stream suits bytes that stand for themselves, such as a log, and protocols whose code
@@ -53,6 +54,14 @@
     feature = "codec",
     doc = "- [`docs::framed_over_stream`]: a plain `Framed` over a [`ReconnectingStream`]."
 )]
+#![cfg_attr(
+    feature = "session",
+    doc = "- [`ResumableStream`] and [`Sessions`]: bytes between two ends of your own, of which none is lost."
+)]
+#![cfg_attr(
+    all(feature = "session", feature = "net"),
+    doc = "  [`ResumableListener`] is the server's end over TCP."
+)]
 //! - [`Reconnecting`] and [`SharedReconnecting`]: clients that are no byte streams, for one task and
 //!   for many.
 //! - [`Seam`]: how it is reported to each half of a stream that its connection was replaced.
@@ -76,6 +85,14 @@
 //! - [`Policy`], [`Backoff`], [`Verdict`]: what counts as a loss, when to retry, when to give up.
 //! - [`Handle`], [`State`], [`Event`], [`Events`]: how to watch and command a stream from other
 //!   tasks.
+#![cfg_attr(
+    feature = "metrics",
+    doc = "- [`Metrics`]: an observer that records to the `metrics` facade."
+)]
+#![cfg_attr(
+    feature = "testing",
+    doc = "- [`testing`]: a proxy that injects faults, for the tests of services."
+)]
 //! - [`ConnectionLost`], [`GaveUp`]: the errors inside an [`io::Error`](std::io::Error).
 //!
 //! # Logs
@@ -86,11 +103,12 @@
 //!
 //! # Features
 //!
-//! - `codec` (on): `ReconnectingFramed`.
+//! - `codec` (on): `ReconnectingFramed` and `MessageTransport`.
 //! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`; on Unix `UnixConnector` and
 //!   `ReconnectingUnixStream`. `Address`.
 //! - `session` (off): `ResumableStream`, `ResumableListener`, `Sessions`.
-//! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations such as `"1m 30s"`.
+//! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations such as `"1m 30s"`, for
+//!   `Address` and for `SessionOptions`.
 //! - `metrics` (off): `Metrics`, an observer that records to the `metrics` facade.
 //! - `rustls` (off): `TlsConnector`, a TLS handshake over any connection. You choose the crypto
 //!   provider.

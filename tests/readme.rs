@@ -2,7 +2,6 @@
 
 use futures::SinkExt;
 use reconnecting_stream::{ReconnectingStream, TcpConnector};
-use tokio::net::TcpStream;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -48,7 +47,6 @@ async fn one_line() -> Result<()> {
 async fn settings() -> Result<()> {
     use std::time::Duration;
     use reconnecting_stream::{Backoff, Event, Policy, ReconnectingStream, Seam, TcpConnector};
-
     let backoff = Backoff::exponential(Duration::from_millis(100)).max(Duration::from_secs(10));
     let policy = Policy::default()
         .backoff(backoff)                       // with full jitter
@@ -69,8 +67,8 @@ async fn settings() -> Result<()> {
 #[rustfmt::skip]
 async fn messages() -> Result<()> {
     use reconnecting_stream::{ReconnectingFramed, Resend};
+    use tokio::net::TcpStream;
     use tokio_util::codec::LinesCodec;
-
     let connector = || TcpStream::connect("127.0.0.1:7000");
     let mut lines = ReconnectingFramed::builder(connector, LinesCodec::new())
         .resend(Resend::Unconfirmed { max_bytes: 64 * 1024 }) // keeps messages until `confirm`
@@ -85,9 +83,10 @@ async fn messages() -> Result<()> {
 #[rustfmt::skip]
 async fn sessions(address: std::net::SocketAddr) -> Result<()> {
     use reconnecting_stream::{ResumableListener, ResumableStream};
-
+    use tokio::net::TcpStream;
     let listener = ResumableListener::bind("0.0.0.0:7000").await?; // the server
+    let session = listener.accept().await?; // one `ResumableStream` for each client
     let stream = ResumableStream::connect(move || TcpStream::connect(address)).await?;
-    drop((listener, stream));
+    drop((session, stream));
     Ok(())
 }
