@@ -15,6 +15,9 @@ use std::time::Duration;
 /// `Connected` until the connection has been up for
 /// [`stable_after`](crate::Policy::stable_after): a connection that dies before that is part of it.
 ///
+/// At the server's end of a session the client makes the connections. There are `Lost`, `Connected`
+/// and `Closed` only.
+///
 /// When an event is reported, [`Handle::state`](crate::Handle::state) is already the state after
 /// it. If the observer panics, the remaining events of the same change are reported before the
 /// panic continues in the task that polled.
@@ -56,9 +59,9 @@ pub enum Event {
     Connected {
         /// Its generation, from 1.
         generation: u64,
-        /// The number of attempts in the outage; 0 for a connection that existed already or was
-        /// made by `connect` without
-        /// [`retry_initial_connect`](crate::Builder::retry_initial_connect).
+        /// The number of attempts in the outage; 0 for a connection that existed already, was made by
+        /// `connect` without [`retry_initial_connect`](crate::Builder::retry_initial_connect), or was
+        /// accepted by a server.
         attempts: u32,
         /// How long the outage has lasted.
         downtime: Duration,

@@ -56,7 +56,7 @@ impl Handle {
     /// [`subscribe`](Self::subscribe) has the latest state alone, and
     /// [`on_event`](crate::Builder::on_event) also the events before there is a handle.
     ///
-    /// A stream without subscribers keeps no events. The server's end of a session has none.
+    /// A stream without subscribers keeps no events.
     #[must_use]
     pub fn subscribe_events(&self) -> Events {
         self.shared.subscribe_events()

@@ -50,3 +50,5 @@ pub(crate) use shared::Role;
 pub(crate) use shared::{Registrations, SharedGuard};
 pub use state::State;
 pub(crate) use transition::AfterLoss;
+#[cfg(feature = "session")]
+pub(crate) use transition::reconnect_requested;

@@ -245,7 +245,7 @@ impl<C: Connect> Link<C> {
 const UNREPORTED_LOSS: u32 = READ_LOSS | WRITE_LOSS | CHANGED;
 
 /// The cause of a loss that the user asked for.
-fn reconnect_requested() -> io::Error {
+pub(crate) fn reconnect_requested() -> io::Error {
     io::Error::new(
         io::ErrorKind::ConnectionAborted,
         "a reconnect was requested",

@@ -1,9 +1,10 @@
 //! The server's end: its connections are those that resume the session.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::driver::Connections;
 use super::protocol::Reason;
@@ -11,7 +12,9 @@ use super::shared::Session;
 use super::table::Table;
 use super::timer::{RoundTime, now};
 use super::transport::Connection;
-use crate::link::{Command, Handle, Registrations, Role, SharedGuard, State};
+use crate::link::{
+    Command, Event, Handle, Registrations, Role, SharedGuard, State, reconnect_requested,
+};
 
 /// The connections of a server's end of a session.
 #[derive(Debug)]
@@ -20,25 +23,27 @@ pub(super) struct AcceptedConnections {
     connection: Option<Connection>,
     /// The number of the current connection, or of the last one.
     generation: u64,
+    /// When the current connection was accepted, or the last one lost.
+    since: Instant,
+    /// The client has a handshake's time to confirm its session on this connection (R13). Otherwise
+    /// the connection is dropped, and the session stays for its time to live: the client may have
+    /// accepted bytes for it.
+    is_limited: bool,
     shared: SharedGuard,
     registrations: Registrations,
-    /// When a connection is dropped whose client has not confirmed its session (R13). The session
-    /// stays for its time to live: the client may have accepted bytes for it.
-    confirmed_until: Option<Instant>,
 }
 
 impl AcceptedConnections {
     pub(super) fn new(table: Arc<Table>, connection: Connection, shared: SharedGuard) -> Self {
-        let mut connections = Self {
+        Self {
             table,
             connection: Some(connection),
             generation: 1,
+            since: now(),
+            is_limited: true,
             shared,
             registrations: Registrations::default(),
-            confirmed_until: None,
-        };
-        connections.limit_confirmation();
-        connections
+        }
     }
 
     pub(super) fn handle(&self) -> Handle {
@@ -56,37 +61,74 @@ impl AcceptedConnections {
 
     /// Replaces the connection by one that has resumed the session.
     fn take_incoming(&mut self, session: &Session) {
-        let incoming = session.take_incoming();
-        if incoming.is_some() {
-            if !session.lock().was_accepted {
-                self.limit_confirmation();
-            }
-            // The old connection is dropped without waiting for it (R5).
-            self.connection = incoming;
-            self.generation = self.generation.saturating_add(1);
-            self.shared.publish(self.state(), &[]);
-        }
+        let Some(incoming) = session.take_incoming() else {
+            return;
+        };
+        self.is_limited = !session.lock().was_accepted;
+        let waited = self.restart_clock();
+        // The old connection is dropped without waiting for it (R5).
+        let is_replacement = self.connection.replace(incoming).is_some();
+        let lost = is_replacement.then(|| lost(self.generation, replaced(), waited));
+        let downtime = match lost {
+            Some(_) => Duration::ZERO,
+            None => waited,
+        };
+        self.generation = self.generation.saturating_add(1);
+        let connected = Event::Connected {
+            generation: self.generation,
+            attempts: 0,
+            downtime,
+        };
+        let events: Vec<_> = lost.into_iter().chain([connected]).collect();
+        self.shared.publish(self.state(), &events);
     }
 
-    /// Gives the client a handshake's time to confirm its session on the current connection.
-    fn limit_confirmation(&mut self) {
-        let limit = self.table.options.handshake_limit();
-        self.confirmed_until = now().checked_add(limit);
-    }
-
-    fn detach(&mut self, session: &Session, now: Instant) {
+    fn detach(&mut self, session: &Session, now: Instant, cause: io::Error) {
         session.update(|inner| {
             if inner.incoming.is_none() {
                 inner.core_mut().detach(now);
             }
         });
-        self.drop_connection();
+        self.drop_connection(cause);
     }
 
-    fn drop_connection(&mut self) {
-        self.connection = None;
-        self.shared.publish(self.state(), &[]);
+    fn drop_connection(&mut self, cause: io::Error) {
+        if self.connection.take().is_some() {
+            self.is_limited = false;
+            let uptime = self.restart_clock();
+            let lost = lost(self.generation, cause, uptime);
+            self.shared.publish(self.state(), &[lost]);
+        }
     }
+
+    /// Returns the time since the last change.
+    fn restart_clock(&mut self) -> Duration {
+        let now = now();
+        now.saturating_duration_since(mem::replace(&mut self.since, now))
+    }
+
+    fn confirmed_until(&self) -> Option<Instant> {
+        let limit = self.table.options.handshake_limit();
+        self.is_limited.then(|| self.since.checked_add(limit))?
+    }
+}
+
+fn lost(generation: u64, cause: io::Error, uptime: Duration) -> Event {
+    Event::Lost {
+        generation,
+        cause: Arc::new(cause),
+        uptime,
+    }
+}
+
+fn replaced() -> io::Error {
+    let reason = "the client has resumed the session on another connection";
+    io::Error::new(io::ErrorKind::ConnectionAborted, reason)
+}
+
+fn unconfirmed() -> io::Error {
+    let reason = "the client has not confirmed the session in time";
+    io::Error::new(io::ErrorKind::TimedOut, reason)
 }
 
 impl Connections for AcceptedConnections {
@@ -96,18 +138,18 @@ impl Connections for AcceptedConnections {
         while let Some(command) = self.shared.take_command() {
             match command {
                 Command::Close => session.abort(Reason::Closed, None),
-                Command::Reconnect => self.detach(session, now.get()),
-                Command::Lose(generation, _) if generation == self.generation => {
-                    self.detach(session, now.get());
+                Command::Reconnect => self.detach(session, now.get(), reconnect_requested()),
+                Command::Lose(generation, cause) if generation == self.generation => {
+                    self.detach(session, now.get(), cause);
                 }
                 Command::Lose(..) => {}
             }
         }
-        if self.confirmed_until.is_some_and(|at| at <= now.get()) {
-            self.confirmed_until = None;
+        if self.confirmed_until().is_some_and(|at| at <= now.get()) {
+            self.is_limited = false;
             let is_provisional = !session.lock().was_accepted;
             if is_provisional {
-                self.detach(session, now.get());
+                self.detach(session, now.get(), unconfirmed());
             }
         }
     }
@@ -129,18 +171,18 @@ impl Connections for AcceptedConnections {
         self.connection.is_some()
     }
 
-    fn lose(&mut self, _cause: io::Error) {
-        self.drop_connection();
+    fn lose(&mut self, cause: io::Error) {
+        self.drop_connection(cause);
     }
 
     fn timeout(&self, _session: &Session) -> Option<Instant> {
-        self.confirmed_until
+        self.confirmed_until()
     }
 
     fn end(&mut self, session: &Session) {
         // Before the connection is dropped, which may panic.
         self.table.remove(session);
-        self.shared.publish(State::Closed, &[]);
+        self.shared.publish(State::Closed, &[Event::Closed {}]);
         self.connection = None;
     }
 }

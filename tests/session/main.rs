@@ -2,6 +2,7 @@
 #![cfg(all(feature = "net", feature = "session"))]
 
 mod endings;
+mod events;
 mod faults;
 mod limits;
 mod listener;

@@ -22,6 +22,8 @@ pub(crate) struct Server {
     sender: mpsc::UnboundedSender<ResumableStream>,
     relays: Arc<Mutex<Vec<JoinHandle<()>>>>,
     refuses: Arc<AtomicBool>,
+    /// Relays do not tell one end that the other one is gone.
+    is_silent: Arc<AtomicBool>,
     /// A relay cuts its connection after so many bytes from the client.
     pub(crate) cut_after: Arc<Mutex<Option<NextCut>>>,
 }
@@ -39,6 +41,7 @@ impl Server {
             sender,
             relays: Arc::default(),
             refuses: Arc::default(),
+            is_silent: Arc::default(),
             cut_after: Arc::default(),
         };
         (server, streams)
@@ -54,7 +57,9 @@ impl Server {
             let (client, near) = duplex(4096);
             let (far, accepted) = duplex(4096);
             let most = server.cut_after.lock().unwrap().as_mut().map(|next| next());
-            let relay = tokio::spawn(relay(near, far, most.unwrap_or(usize::MAX)));
+            let is_silent = Arc::clone(&server.is_silent);
+            let relay = relay(near, far, most.unwrap_or(usize::MAX), is_silent);
+            let relay = tokio::spawn(relay);
             server.relays.lock().unwrap().push(relay);
             let sessions = server.sessions.lock().unwrap().clone();
             tokio::spawn(async move {
@@ -75,6 +80,11 @@ impl Server {
     /// Refuses connections, or accepts them again.
     pub(crate) fn refuse(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    /// From now on an end whose peer is gone does not learn it.
+    pub(crate) fn silence(&self) {
+        self.is_silent.store(true, Ordering::SeqCst);
     }
 
     /// Waits until no session is left.
@@ -109,12 +119,15 @@ pub(crate) fn options() -> SessionOptions {
 }
 
 /// Relays both directions until one ends, or the client has sent so many bytes.
-async fn relay(near: DuplexStream, far: DuplexStream, most: usize) {
+async fn relay(near: DuplexStream, far: DuplexStream, most: usize, is_silent: Arc<AtomicBool>) {
     let ((from_client, to_client), (from_server, to_server)) = (split(near), split(far));
     let up = tokio::spawn(pump(from_client, to_server, most));
     let down = tokio::spawn(pump(from_server, to_client, usize::MAX));
     let guard = Guard([up.abort_handle(), down.abort_handle()]);
     let _ = futures::future::select(up, down).await;
+    if is_silent.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
     drop(guard);
 }
 
