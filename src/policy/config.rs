@@ -131,8 +131,15 @@ impl<'de> Visitor<'de> for NameOrTable {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BackoffConfig, A::Error> {
-        BackoffConfig::deserialize(MapAccessDeserializer::new(map))
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BackoffConfig, A::Error> {
+        let backoff = BackoffConfig::deserialize(MapAccessDeserializer::new(&mut map))?;
+        // The enum takes the first key only.
+        match map.next_key::<String>()? {
+            None => Ok(backoff),
+            Some(second) => Err(de::Error::custom(format_args!(
+                "a backoff of two kinds, one of which is `{second}`"
+            ))),
+        }
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<BackoffConfig, A::Error> {

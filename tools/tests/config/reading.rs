@@ -128,6 +128,16 @@ fn a_backoff_is_named_without_a_table_in_other_formats() {
 }
 
 #[test]
+fn a_backoff_of_two_kinds_is_an_error() {
+    let text = "[backoff]\nexponential = {}\nconstant = { delay = '1s' }";
+    let error = toml::from_str::<Policy>(text).unwrap_err().to_string();
+    assert!(error.contains("a backoff of two kinds"), "{error}");
+    let text = r#"{ "backoff": { "constant": { "delay": "1s" }, "exponential": {} } }"#;
+    let error = serde_json::from_str::<Policy>(text).unwrap_err();
+    assert!(error.to_string().contains("`exponential`"), "{error}");
+}
+
+#[test]
 fn what_the_setters_clamp_is_clamped() {
     let clamped = Policy::default().backoff(Backoff::exponential(MS).factor(1.0));
     for factor in ["nan", "-inf", "-3.0", "0"] {
