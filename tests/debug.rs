@@ -51,7 +51,9 @@ fn the_debug_of_connections_of_messages_and_attempts_has_their_name() {
 #[test]
 fn the_debug_of_a_policy_shows_every_setting() {
     let backoff = Backoff::exponential(Duration::from_millis(20)).factor(3.0);
-    assert_says(&backoff, &["20ms", "3.0", "jitter"]);
+    assert_says(&backoff, &["20ms", "3.0", "max: Some(10s)", "jitter"]);
+    let constant = Backoff::constant(Duration::from_secs(1));
+    assert_says(&constant, &["1s", "max: None"]);
     let own = Backoff::from_factory(std::iter::empty);
     assert_says(&own, &["from a factory"]);
     let policy = Policy::default().backoff(backoff).max_attempts(7);
