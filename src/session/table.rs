@@ -108,7 +108,7 @@ impl Table {
                 return Found::Live(Arc::clone(&entry.session));
             }
         }
-        let answer = match state.tombstones.get_mut(resume.id) {
+        let answer = match state.tombstones.get_mut(resume.id, identity) {
             Some(tombstone) => tombstone.handle_resume(resume),
             None => Err(reject_unknown(resume)),
         };
@@ -198,8 +198,9 @@ impl TableState {
             }
         }
         if let Some(tombstone) = tombstone {
+            let key = (id, entry.identity.as_deref());
             self.tombstones
-                .insert(id, tombstone, now, &options.limits());
+                .insert(key, tombstone, now, &options.limits());
         }
         self.tombstones.remove_old(now);
         Some(entry)

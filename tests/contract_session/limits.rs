@@ -86,26 +86,50 @@ async fn begin_as(
     }
 }
 
+/// The answer to a RESUME of this identity.
+async fn resume_as(
+    sessions: &Sessions,
+    identity: Option<&'static str>,
+    credentials: &Credentials,
+) -> (u8, Option<u8>) {
+    let (mut client, server) = duplex(4096);
+    client.write_all(&credentials.resume(1)).await.unwrap();
+    let sessions = sessions.clone();
+    tokio::spawn(async move {
+        match identity {
+            Some(identity) => sessions.accept_from(server, identity).await,
+            None => sessions.accept(server).await,
+        }
+    });
+    soon(answer(&mut client)).await
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_is_resumed_only_by_the_identity_that_began_it() {
     let sessions = Sessions::new(small());
     let (_stream, credentials) = begin_as(&sessions, "alice").await.unwrap();
-    for identity in [Some("bob"), Some(""), None, Some("alice")] {
-        let (mut client, server) = duplex(4096);
-        client.write_all(&credentials.resume(1)).await.unwrap();
-        let sessions = sessions.clone();
-        tokio::spawn(async move {
-            match identity {
-                Some(identity) => sessions.accept_from(server, identity).await,
-                None => sessions.accept(server).await,
-            }
-        });
-        let expected = match identity {
-            Some("alice") => (4, None),
-            _ => (5, Some(2)),
-        };
-        assert_eq!(soon(answer(&mut client)).await, expected);
+    for identity in [Some("bob"), Some(""), None] {
+        let answer = resume_as(&sessions, identity, &credentials).await;
+        assert_eq!(answer, (5, Some(2)));
     }
+    let answer = resume_as(&sessions, Some("alice"), &credentials).await;
+    assert_eq!(answer, (4, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_a_session_ended_is_said_only_to_the_identity_that_began_it() {
+    let sessions = Sessions::new(small());
+    let (stream, credentials) = begin_as(&sessions, "alice").await.unwrap();
+    stream.handle().close();
+    while !sessions.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for identity in [Some("bob"), Some(""), None] {
+        let answer = resume_as(&sessions, identity, &credentials).await;
+        assert_eq!(answer, (5, Some(2)), "no such session");
+    }
+    let answer = resume_as(&sessions, Some("alice"), &credentials).await;
+    assert_eq!(answer, (5, Some(7)), "closed");
 }
 
 #[tokio::test(start_paused = true)]
