@@ -20,3 +20,4 @@ mod tls;
 #[cfg(feature = "codec")]
 mod transports;
 mod unconfirmed;
+mod waking;
