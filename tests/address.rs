@@ -10,7 +10,7 @@ use reconnecting_stream::{
     Address, AddressConnector, AddressStream, Backoff, Policy, ReconnectingStream,
 };
 use soon::soon;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 fn policy() -> Policy {
@@ -27,9 +27,15 @@ async fn a_tcp_address_is_connected_with_its_options_again_and_again() {
         };
         let port = listener.local_addr().unwrap().port();
         let address: Address = format!("tcp://{host}:{port}").parse().unwrap();
+        let bare = host.trim_matches(['[', ']']);
+        assert_eq!(
+            (address.host(), address.port(), address.is_tls()),
+            (Some(bare), Some(port), false)
+        );
         let connector = AddressConnector::new(address).tcp_options(|tcp| tcp.nodelay(false));
         let builder = ReconnectingStream::builder(connector).policy(policy());
         let mut stream = builder.connect().await.unwrap();
+        assert!(stream.is_write_vectored());
         for generation in 1..=2 {
             let (mut peer, _) = soon(listener.accept()).await.unwrap();
             stream.write_all(b"x").await.unwrap();

@@ -2,13 +2,16 @@
 
 mod support;
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use reconnecting_stream::{
-    Backoff, Builder, Connect, Event, Events, Policy, ReconnectingStream, State,
+    Backoff, Builder, Connect, Event, Events, Handle, Policy, ReconnectingStream, State,
 };
 use support::{Network, Outcome, Task, Wire};
 use tokio::io::AsyncWriteExt;
@@ -118,6 +121,41 @@ async fn a_subscriber_is_woken_for_each_change_and_for_the_end() {
         is_woken(&mut events, &mut || drop(stream.take())),
         "the end"
     );
+}
+
+/// A waker that subscribes, as a task that is run within the wake-up may.
+struct Subscribes {
+    handle: Handle,
+    wakes: AtomicUsize,
+}
+
+impl Wake for Subscribes {
+    fn wake(self: Arc<Self>) {
+        drop(self.handle.subscribe_events());
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_of_a_subscriber_may_subscribe() {
+    let network = Network::new();
+    let mut stream = builder(&network).connect().await.unwrap();
+    let handle = stream.handle();
+    let mut events = handle.subscribe_events();
+    let wakes = AtomicUsize::new(0);
+    let subscribes = Arc::new(Subscribes { handle, wakes });
+    let waker = Waker::from(Arc::clone(&subscribes));
+    let wait = |events: &mut Events| {
+        waiting(events);
+        let polled = pin!(events.recv()).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    };
+    wait(&mut events);
+    stream.reconnect();
+    assert_eq!(subscribes.wakes.load(Ordering::SeqCst), 1);
+    wait(&mut events);
+    drop(stream);
+    assert_eq!(subscribes.wakes.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]

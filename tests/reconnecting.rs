@@ -132,6 +132,7 @@ async fn a_client_is_lent_until_its_loss_is_reported() {
     assert_eq!(*database.get().await.unwrap().0, 2);
     assert_eq!(begin.elapsed(), SECOND, "the policy has a backoff");
     assert_eq!(servers.attempts().len(), 2);
+    assert_eq!(*database.get_mut().unwrap().0, 2);
     assert_eq!(*database.into_inner().unwrap().0, 2);
 }
 

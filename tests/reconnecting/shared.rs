@@ -1,6 +1,7 @@
 //! One client for many tasks.
 
 use std::future::Future;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reconnecting_stream::{Lease, SharedReconnecting};
@@ -56,6 +57,27 @@ async fn the_first_of_many_reports_of_one_client_counts() {
         }
     }
     assert_eq!(causes, [broken().to_string()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_loss_is_reported_is_dropped_before_the_event() {
+    let servers = Servers::default();
+    let client = Arc::new(Mutex::new(Weak::<u64>::new()));
+    let (observed, clones) = (Arc::clone(&client), Arc::new(Mutex::new(Vec::new())));
+    let counts = Arc::clone(&clones);
+    let builder = builder(&servers).on_event(move |event: &Event| {
+        if let Event::Lost { .. } = event {
+            counts
+                .lock()
+                .unwrap()
+                .push(observed.lock().unwrap().strong_count());
+        }
+    });
+    let database = builder.lazy().shared();
+    let lease = database.get().await.unwrap();
+    *client.lock().unwrap() = Arc::downgrade(&lease.0);
+    lease.mark_lost(broken());
+    assert_eq!(*clones.lock().unwrap(), [0]);
 }
 
 #[tokio::test(start_paused = true)]

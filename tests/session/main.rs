@@ -21,3 +21,4 @@ mod tls;
 #[cfg(feature = "codec")]
 mod transports;
 mod unconfirmed;
+mod waking;

@@ -210,6 +210,7 @@ mod tests {
             ("[::1]:5432", Error::MissingScheme),
             ("//db.example:5432", Error::MissingScheme),
             ("://db.example:5432", Error::MissingScheme),
+            ("a b://db.example:80", Error::MissingScheme),
             ("http://db.example:80", Error::UnknownScheme),
             ("redis+tls://db.example:80", Error::UnknownScheme),
             ("tcp:db.example:80", Error::MissingHost),
@@ -221,6 +222,7 @@ mod tests {
             ("tcp://user:secret@db.example:80", Error::UserInfo),
             ("tcp://::1:80", Error::InvalidHost),
             ("tcp://2001:db8::1:80", Error::InvalidHost),
+            ("tcp://db.example:80:81", Error::InvalidHost),
             ("tcp://[::1:80", Error::InvalidHost),
             ("tcp://[]:80", Error::InvalidHost),
             ("tcp://[db.example]:80", Error::InvalidHost),
@@ -267,6 +269,8 @@ mod tests {
             ("unix:/run/a.sock", Error::UnknownScheme),
             #[cfg(not(feature = "rustls"))]
             ("tls://db.example:80", Error::UnknownScheme),
+            #[cfg(not(feature = "rustls"))]
+            ("tls:db.example:80", Error::UnknownScheme),
             #[cfg(feature = "rustls")]
             ("tls://db..example:80", Error::InvalidHost),
         ] {

@@ -119,6 +119,47 @@ fn a_flush_waits_for_the_connection_and_for_no_acknowledgment_and_not_while_deta
 }
 
 #[test]
+fn there_is_something_to_transmit_from_each_act_of_the_application_until_it_is_sent() {
+    type Act = fn(&mut End);
+    let acts: [(&str, Act); 4] = [
+        ("data", |end| assert_eq!(end.core.write(b"abc"), 3)),
+        ("the end", |end| end.core.finish()),
+        ("a reset", |end| {
+            end.core.abort(Reason::PeerReset, Reason::PeerReset);
+        }),
+        // A quarter of it.
+        ("the window", |end| drop(end.read())),
+    ];
+    for (what, act) in acts {
+        let mut end = End::new();
+        end.data(0, &[1; 25]).unwrap();
+        end.frame(Frame::Ping { token: 1 }).unwrap();
+        assert!(!end.core.has_transmit(), "a pong is no act");
+        end.bytes();
+        act(&mut end);
+        assert!(end.core.has_transmit(), "{what}");
+        end.bytes();
+        assert!(!end.core.has_transmit(), "{what} was sent");
+        act(&mut end);
+        end.core.detach(end.now);
+        assert!(!end.core.has_transmit(), "there is no connection");
+    }
+}
+
+#[test]
+fn there_is_something_to_transmit_until_the_acceptor_has_said_that_the_session_is_complete() {
+    let mut end = End::with(Role::Acceptor, options());
+    end.core.finish();
+    end.bytes();
+    end.ack(1).unwrap();
+    assert!(!end.core.has_transmit());
+    end.frame(Frame::Fin { offset: 0 }).unwrap();
+    assert!(end.core.has_transmit());
+    end.bytes();
+    assert!(!end.core.has_transmit());
+}
+
+#[test]
 fn what_was_written_is_sent_in_frames_of_the_longest_payload() {
     let mut end = End::with(
         Role::Dialer,
