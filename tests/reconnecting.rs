@@ -4,6 +4,8 @@ mod support;
 
 #[path = "reconnecting/shared.rs"]
 mod shared;
+#[path = "reconnecting/waking.rs"]
+mod waking;
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
