@@ -38,10 +38,14 @@ impl GaveUp {
 
 impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attempts = match self.attempts {
+            1 => "1 attempt".to_owned(),
+            n => format!("{n} attempts"),
+        };
         write!(
             f,
-            "gave up after {} attempts in {:.1?}: {}",
-            self.attempts, self.outage, self.last_error
+            "gave up after {attempts} in {:.1?}: {}",
+            self.outage, self.last_error
         )
     }
 }

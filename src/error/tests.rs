@@ -117,6 +117,13 @@ fn giving_up_keeps_the_kind_of_the_last_error() {
         error.to_string(),
         "gave up after 7 attempts in 1.5s: connection refused"
     );
+    let once = GaveUp {
+        attempts: 1,
+        outage: Duration::from_millis(2),
+        last_error: Arc::new(refused()),
+    };
+    let text = "gave up after 1 attempt in 2.0ms: connection refused";
+    assert_eq!(once.to_string(), text);
     assert!(error.get_ref().unwrap().source().is_some());
 }
 
