@@ -22,7 +22,9 @@ use super::stream::ResumableStream;
 ///
 /// A task accepts the connections, so a client resumes its session also while nothing waits in
 /// [`accept`](Self::accept). It runs until the listener is dropped; from then on no session can be
-/// resumed.
+/// resumed. A listener that is dropped after [`Sessions::shutdown`] was called keeps its port until the
+/// last session has ended, so that a loop that ends with the error of `accept` takes nothing from the
+/// sessions that are left.
 ///
 /// # Examples
 ///
@@ -118,7 +120,7 @@ impl ResumableListener {
                 return Poll::Ready(Ok(stream));
             }
             let is_shut_down = shut_down.as_mut().poll(cx);
-            is_shut_down.map(|()| Err(ErrorKind::NotConnected.into()))
+            is_shut_down.map(|()| Err(was_shut_down()))
         })
         .await
     }
@@ -185,11 +187,33 @@ impl ResumableListenerBuilder {
 /// The longest wait after an error of `accept`.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Accepts connections. Each handshake is a task.
+fn was_shut_down() -> io::Error {
+    io::Error::new(ErrorKind::NotConnected, "the sessions were shut down")
+}
+
+/// Accepts connections until the listener is dropped and there is no session.
 async fn run(
     listener: TcpListener,
     sessions: Sessions,
     sender: mpsc::UnboundedSender<ResumableStream>,
+) {
+    let mut end = pin!(async {
+        sender.closed().await;
+        sessions.drained().await;
+    });
+    let mut accepting = pin!(accept_all(listener, &sessions, &sender));
+    poll_fn(|cx| match end.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => accepting.as_mut().poll(cx),
+    })
+    .await;
+}
+
+/// Accepts connections. Each handshake is a task.
+async fn accept_all(
+    listener: TcpListener,
+    sessions: &Sessions,
+    sender: &mpsc::UnboundedSender<ResumableStream>,
 ) {
     let mut wait = Duration::ZERO;
     loop {
@@ -231,7 +255,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 impl Drop for ResumableListener {
     fn drop(&mut self) {
-        self.task.abort();
+        // Otherwise the task ends with the last session.
+        if !self.sessions.is_shut_down() {
+            self.task.abort();
+        }
     }
 }
 

@@ -132,7 +132,7 @@ impl Sessions {
 
     /// Refuses new sessions from now on, waits until the others have ended, and after `deadline` ends
     /// those that are left as [`Closed`](super::Reason::Closed). Until then their clients may resume
-    /// them.
+    /// them, also if their `ResumableListener` is dropped meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -143,6 +143,18 @@ impl Sessions {
             self.table.abort_all(|_| true);
             self.table.drained().await;
         }
+    }
+
+    /// Completes when there are no sessions.
+    #[cfg(feature = "net")]
+    pub(super) async fn drained(&self) {
+        self.table.drained().await;
+    }
+
+    /// Returns whether [`shutdown`](Self::shutdown) was called.
+    #[cfg(feature = "net")]
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.table.refuses_new()
     }
 
     /// Completes once [`shutdown`](Self::shutdown) was called.

@@ -158,6 +158,11 @@ impl Table {
         self.wait_until(|state| state.live.is_empty()).await;
     }
 
+    #[cfg(feature = "net")]
+    pub(super) fn refuses_new(&self) -> bool {
+        self.lock().refuses_new
+    }
+
     /// Completes when new sessions are refused.
     #[cfg(feature = "net")]
     pub(super) async fn shut_down(&self) {
