@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use reconnecting_stream::{ResumableStream, SessionLost, SessionLostReason};
+use reconnecting_stream::{Accepted, ResumableStream, SessionLost, SessionLostReason, Sessions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
-use crate::support::{Network, cut, pair, pair_that_has_begun, reason, settle, small, soon};
+use crate::support::{
+    Network, accepting, cut, pair, pair_that_has_begun, reason, settle, small, soon,
+};
+use crate::wire::{ACK, RESET, welcomed};
 
 /// Checks that what had arrived is read first, and then the loss, and never an end.
 async fn check_lost(stream: &mut ResumableStream, expected: SessionLostReason) {
@@ -87,6 +91,37 @@ async fn a_drop_after_a_shutdown_delivers_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bytes_for_an_application_that_is_gone_reset_the_peer_without_a_delay() {
+    // A long payload is read where it is kept, and a short one is not.
+    for len in [3, 8 * 1024] {
+        let sessions = Sessions::new(small());
+        let (mut client, accept) = accepting(&sessions);
+        welcomed(&mut client).await;
+        client.write_all(&ACK).await.unwrap();
+        let Accepted::New(mut stream) = soon(accept).await.unwrap().unwrap() else {
+            panic!("it has not begun");
+        };
+        let shutdown = tokio::spawn(async move { stream.shutdown().await.map(|()| stream) });
+        settle().await;
+        let mut end_received = ACK;
+        end_received[10] = 1;
+        client.write_all(&end_received).await.unwrap();
+        drop(soon(shutdown).await.unwrap().unwrap());
+
+        let began = Instant::now();
+        let [high, low] = u16::try_from(8 + len).unwrap().to_be_bytes();
+        client.write_all(&[0x10, high, low]).await.unwrap();
+        client.write_all(&[0; 8]).await.unwrap();
+        settle().await;
+        client.write_all(&vec![1; len]).await.unwrap();
+        let mut frames = Vec::new();
+        soon(client.read_to_end(&mut frames)).await.unwrap();
+        assert!(frames.ends_with(&RESET), "{len}: {frames:?}");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_gives_both_ends_the_loss_behind_what_had_arrived() {
     for client_closes in [true, false] {
         let (mut client, mut server, network) = pair_that_has_begun().await;
@@ -138,7 +173,7 @@ async fn pair_of(network: &Network) -> (ResumableStream, ResumableStream, ()) {
     let client = ResumableStream::builder(connector).options(small());
     let client = client.connect().await.unwrap();
     match accept.await.unwrap().unwrap() {
-        reconnecting_stream::Accepted::New(server) => (client, server, ()),
+        Accepted::New(server) => (client, server, ()),
         accepted => panic!("{accepted:?}"),
     }
 }
@@ -161,16 +196,15 @@ async fn a_server_that_shuts_down_waits_for_sessions_that_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flush_is_ready_after_the_end_if_the_peer_takes_no_more() {
-    let sessions = reconnecting_stream::Sessions::new(small());
+    let sessions = Sessions::new(small());
     let (mut client, server) = tokio::io::duplex(64);
     let accept = tokio::spawn({
         let sessions = sessions.clone();
         async move { sessions.accept(server).await }
     });
-    crate::wire::welcomed(&mut client).await;
-    client.write_all(&crate::wire::ACK).await.unwrap();
-    let reconnecting_stream::Accepted::New(mut stream) = soon(accept).await.unwrap().unwrap()
-    else {
+    welcomed(&mut client).await;
+    client.write_all(&ACK).await.unwrap();
+    let Accepted::New(mut stream) = soon(accept).await.unwrap().unwrap() else {
         panic!("not a new session")
     };
     let shutdown = tokio::time::timeout(Duration::from_millis(50), stream.shutdown());
@@ -183,7 +217,7 @@ async fn a_flush_is_ready_after_the_end_if_the_peer_takes_no_more() {
             .unwrap();
         settle().await;
     }
-    let mut ack = crate::wire::ACK;
+    let mut ack = ACK;
     ack[10] = 1;
     client.write_all(&ack).await.unwrap();
     client

@@ -1,10 +1,10 @@
-//! Peers that make little progress.
+//! Peers that make little progress, and ends that have more to do than one round of the driver does.
 
 use std::time::Duration;
 
-use reconnecting_stream::{Accepted, Backoff, Policy, Sessions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::sleep;
+use reconnecting_stream::{Accepted, Backoff, Policy, ResumableStream, SessionOptions, Sessions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::{Instant, sleep};
 
 use crate::support::{Network, accepting, byte, small, soon};
 use crate::wire::{ACK, welcomed};
@@ -66,4 +66,57 @@ async fn a_peer_that_sends_each_byte_in_a_frame_of_its_own_is_read() {
     );
     drop((sending.await.unwrap().unwrap(), stream));
     drain.abort();
+}
+
+/// Begins a session, over a connection that has room for everything. Returns the peer's end of the
+/// connection, which permits 16 MiB, and the session.
+async fn with_room(options: SessionOptions) -> (DuplexStream, ResumableStream) {
+    let sessions = Sessions::new(options);
+    let (mut client, server) = duplex(4 << 20);
+    let accept = tokio::spawn(async move { sessions.accept(server).await });
+    welcomed(&mut client).await;
+    let mut ack = ACK;
+    ack[11..].copy_from_slice(&(16_u64 << 20).to_be_bytes());
+    client.write_all(&ack).await.unwrap();
+    let Accepted::New(stream) = soon(accept).await.unwrap().unwrap() else {
+        panic!("it has not begun");
+    };
+    (client, stream)
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_that_was_written_is_sent_without_a_timer_to_a_peer_that_is_silent() {
+    let options = SessionOptions::new().send_buffer(4 << 20);
+    let (mut client, mut stream) = with_room(options).await;
+    let began = Instant::now();
+    stream.write_all(&vec![1; 3 << 20]).await.unwrap();
+    soon(client.read_exact(&mut vec![0; 3 << 20]))
+        .await
+        .unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_that_has_arrived_is_received_without_a_timer_or_an_application_that_reads() {
+    const LEN: u64 = 56 * 1024;
+    const FRAMES: u64 = 16;
+    let options = SessionOptions::new().ack_after(1);
+    let (mut client, _stream) = with_room(options).await;
+    let mut frames = Vec::new();
+    for n in 0..FRAMES {
+        frames.push(0x10);
+        frames.extend_from_slice(&u16::try_from(8 + LEN).unwrap().to_be_bytes());
+        frames.extend_from_slice(&(n * LEN).to_be_bytes());
+        frames.resize(frames.len() + 56 * 1024, 1);
+    }
+    let began = Instant::now();
+    client.write_all(&frames).await.unwrap();
+    let mut received = 0;
+    while received < FRAMES * LEN {
+        let mut ack = [0; 19];
+        soon(client.read_exact(&mut ack)).await.unwrap();
+        assert_eq!(ack[..3], ACK[..3]);
+        received = u64::from_be_bytes(ack[3..11].try_into().unwrap());
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }

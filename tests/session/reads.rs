@@ -13,7 +13,7 @@ use crate::support::{Server, options, pattern, quick};
 
 #[derive(Clone, Copy, Debug)]
 enum Reading {
-    /// Up to so many bytes, one more with each read.
+    /// One byte, and of a long payload up to so many, one more with each read.
     Pieces,
     /// A long read fails.
     Fails,
@@ -63,7 +63,8 @@ impl AsyncRead for Reader {
         let is_payload = !matches!(buf.remaining(), 4_096 | 65_536);
         self.reads += usize::from(is_payload);
         let most = match self.reading {
-            Reading::Pieces => self.reads % 5_000 + 1,
+            Reading::Pieces if is_payload => self.reads % 5_000 + 1,
+            Reading::Pieces => 1,
             _ if is_payload && self.reads % 10 == 0 => return self.poll_fault(cx, buf),
             _ => buf.remaining(),
         };
@@ -93,12 +94,14 @@ impl AsyncWrite for Reader {
     }
 }
 
-/// Reads 2 MB, and returns how many faults there were.
-async fn read_all(reading: Reading) -> usize {
+/// Reads 2 MB, and returns how many faults and how many connections there were.
+async fn read_all(reading: Reading) -> (usize, usize) {
     let (server, mut streams) = Server::new(options());
     let faults = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&faults);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let (counted, dialed) = (Arc::clone(&faults), Arc::clone(&connections));
     let connector = move || {
+        dialed.fetch_add(1, Ordering::SeqCst);
         let (connecting, faults) = (server.connect(), Arc::clone(&counted));
         async move {
             let io = connecting.await?;
@@ -126,12 +129,13 @@ async fn read_all(reading: Reading) -> usize {
     };
     let ((), received) = tokio::join!(sending, receiving);
     assert!(received == bytes, "{reading:?}");
-    faults.load(Ordering::SeqCst)
+    let count = |counted: &AtomicUsize| counted.load(Ordering::SeqCst);
+    (count(&faults), count(&connections))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_long_payload_arrives_whole_in_pieces_of_any_length() {
-    assert_eq!(read_all(Reading::Pieces).await, 0);
+    assert_eq!(read_all(Reading::Pieces).await, (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +147,12 @@ async fn a_fault_in_the_middle_of_a_long_payload_loses_nothing() {
         Reading::Waits,
     ];
     for reading in faults {
-        let count = read_all(reading).await;
-        assert!(count > 2, "{reading:?}: {count} faults");
+        let (faults, connections) = read_all(reading).await;
+        assert!(faults > 2, "{reading:?}: {faults} faults");
+        let ended = match reading {
+            Reading::Pieces | Reading::Waits => 0,
+            Reading::Fails | Reading::Panics | Reading::Elsewhere => faults,
+        };
+        assert_eq!(connections, 1 + ended, "{reading:?}");
     }
 }
