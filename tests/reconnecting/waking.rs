@@ -174,3 +174,13 @@ async fn a_poll_that_changes_nothing_wakes_only_a_task_that_came_during_it() {
     assert_eq!(third.take_wakes(), 1);
     during.lock().unwrap().take();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_gets_its_client_is_not_woken() {
+    let servers = Servers::default();
+    let database = builder(&servers).connect().await.unwrap().shared();
+    let task = Task::new();
+    let mut get = pin!(database.get());
+    assert!(task.poll_future(get.as_mut()).is_ready());
+    assert_eq!(task.take_wakes(), 0);
+}

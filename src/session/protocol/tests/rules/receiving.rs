@@ -105,3 +105,14 @@ fn r3_data_beyond_the_window_ends_the_connection() {
     end.data(0, &[7; 100]).unwrap();
     assert!(end.data(100, &[7]).is_err());
 }
+
+#[test]
+fn an_acknowledgment_of_a_single_byte_goes_with_data_and_stops_its_timer() {
+    let mut end = End::new();
+    end.data(0, b"a").unwrap();
+    end.core.write(b"b");
+    let expected = [&[ack(1, 100)][..], &data(0, b"b")].concat();
+    assert_eq!(end.frames(), expected);
+    assert!(end.timeout());
+    assert_eq!(end.frames(), [Owned::Frame(Frame::Ping { token: 0 })]);
+}
