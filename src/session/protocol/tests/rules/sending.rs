@@ -99,6 +99,17 @@ fn r5_input_of_a_connection_that_was_replaced_changes_nothing() {
 }
 
 #[test]
+fn r5_a_connection_that_was_replaced_is_not_read_into_the_payload_of_the_next() {
+    let mut end = End::new();
+    end.core.detach(end.now);
+    end.core.attach(end.now, 2, (0, 100), &[]).unwrap();
+    let header = encode(Frame::Data { offset: 0, len: 3 });
+    end.core.handle_input(end.now, 2, &header).unwrap();
+    assert_eq!(end.core.space(EPOCH), None);
+    assert_eq!(end.core.space(2).map(|space| space.len()), Some(3));
+}
+
+#[test]
 fn a_flush_waits_for_the_connection_and_for_no_acknowledgment_and_not_while_detached() {
     let mut end = End::new();
     assert!(end.core.is_flushed());
