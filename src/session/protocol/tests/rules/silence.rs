@@ -83,3 +83,18 @@ fn r13_a_session_is_confirmed_by_the_first_frame_of_the_peer() {
     end.ack(0).unwrap();
     assert!(end.core.is_confirmed());
 }
+
+#[test]
+fn r11_bytes_that_are_read_into_the_buffer_are_life() {
+    let mut end = End::new();
+    end.arrive(&encode(Frame::Data { offset: 0, len: 3 }))
+        .unwrap();
+    end.now += Duration::from_secs(10);
+    assert!(end.core.space(EPOCH).is_some());
+    end.core.on_read(end.now, 1);
+    let silent_from = end.now;
+    assert!(end.timeout());
+    assert_eq!(end.frames(), [ack(1, 100)]);
+    let ping_at = silent_from + options().ping_after;
+    assert_eq!(end.core.poll_timeout(), Some(ping_at));
+}
