@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Result};
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -139,7 +140,8 @@ impl<C: Connect> Lease<C> {
     /// Reports that this client is lost, with this cause. It is dropped, and the next one is made
     /// after the backoff. Does nothing if it was replaced already, or reported by another task.
     ///
-    /// The clones that other tasks have stay until they are dropped.
+    /// The clones that other tasks have stay until they are dropped. A panic of this clone's drop
+    /// continues after the report.
     pub fn mark_lost(self, cause: io::Error)
     where
         C::Io: Unpin,
@@ -149,12 +151,16 @@ impl<C: Connect> Lease<C> {
             generation,
             owner,
         } = self;
-        drop(client);
+        // Before the report, so that it is gone when the loss is told. Its drop is foreign code.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(client)));
         owner.handle.command(Command::Lose(generation, cause));
         // If a task is in a poll, it executes the command.
         owner.transfer.try_with(|transfer| {
             let _ = Pin::new(transfer).execute_command(None, &mut NothingToRead);
         });
+        if let Err(panic) = dropped {
+            resume_unwind(panic);
+        }
     }
 }
 

@@ -141,3 +141,32 @@ async fn a_panic_of_the_connector_leaves_the_other_tasks_their_client() {
     }
     assert_eq!((panics, generations), (1, vec![1]));
 }
+
+/// What a task gets of it panics when it is dropped.
+struct Fragile {
+    is_clone: bool,
+}
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        Self { is_clone: true }
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert!(!self.is_clone, "a drop that panics");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_is_reported_though_the_drop_of_the_client_panics() {
+    let connector = || async { io::Result::Ok(Fragile { is_clone: false }) };
+    let database = Reconnecting::builder(connector).lazy().shared();
+    let lease = database.get().await.unwrap();
+    let report = AssertUnwindSafe(|| lease.mark_lost(ErrorKind::BrokenPipe.into()));
+    std::panic::catch_unwind(report).unwrap_err();
+    let next = database.get().await.unwrap();
+    assert_eq!(next.generation(), 2);
+    std::mem::forget(next);
+}
