@@ -1,6 +1,5 @@
 //! The code of the README compiles, word for word.
 
-use futures::SinkExt;
 use reconnecting_stream::{ReconnectingStream, TcpConnector};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -58,7 +57,7 @@ async fn settings() -> Result<()> {
         .on_event(|event: &Event| eprintln!("{event:?}"))
         .connect() // or `.lazy()`, or `.wrap(socket)`
         .await?;
-    let handle = stream.handle(); // observes, reconnects or closes the stream from another task
+    let handle = stream.handle(); // for other tasks: `subscribe_events`, `reconnect`, `close`
     drop(handle);
     Ok(())
 }
@@ -66,27 +65,28 @@ async fn settings() -> Result<()> {
 #[expect(dead_code)]
 #[rustfmt::skip]
 async fn messages() -> Result<()> {
-    use reconnecting_stream::{ReconnectingFramed, Resend};
-    use tokio::net::TcpStream;
+    use futures::{SinkExt, StreamExt};
+    use reconnecting_stream::{ReconnectingFramed, Resend, TcpConnector};
     use tokio_util::codec::LinesCodec;
-    let connector = || TcpStream::connect("127.0.0.1:7000");
-    let mut lines = ReconnectingFramed::builder(connector, LinesCodec::new())
-        .resend(Resend::Unconfirmed { max_bytes: 64 * 1024 }) // keeps messages until `confirm`
+    let mut lines = ReconnectingFramed::builder(TcpConnector::new("127.0.0.1:7000"), LinesCodec::new())
+        .resend(Resend::Unconfirmed { max_bytes: 64 * 1024 }) // a sender waits while so much is kept
         .connect()
         .await?;
-    lines.send("a line").await?;
+    lines.send("a request").await?;
+    if let Some(Ok(_reply)) = lines.next().await {
+        lines.confirm(1); // the oldest message is not kept any more
+    }
     Ok(())
 }
 
 #[cfg(feature = "session")]
 #[expect(dead_code)]
 #[rustfmt::skip]
-async fn sessions(address: std::net::SocketAddr) -> Result<()> {
-    use reconnecting_stream::{ResumableListener, ResumableStream};
-    use tokio::net::TcpStream;
+async fn sessions() -> Result<()> {
+    use reconnecting_stream::{ResumableListener, ResumableStream, TcpConnector};
     let listener = ResumableListener::bind("0.0.0.0:7000").await?; // the server
     let session = listener.accept().await?; // one `ResumableStream` for each client
-    let stream = ResumableStream::connect(move || TcpStream::connect(address)).await?;
+    let stream = ResumableStream::connect(TcpConnector::new("server.example:7000")).await?; // a client
     drop((session, stream));
     Ok(())
 }
