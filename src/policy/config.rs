@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::value::{EnumAccessDeserializer, MapAccessDeserializer};
+use serde::de::value::EnumAccessDeserializer;
 use serde::de::{
     self, Deserialize, Deserializer, EnumAccess, IntoDeserializer, MapAccess, Visitor,
 };
@@ -126,14 +126,20 @@ impl<'de> Visitor<'de> for NameOrTable {
     fn visit_str<E: de::Error>(self, name: &str) -> Result<BackoffConfig, E> {
         match name {
             "exponential" => Ok(BackoffConfig::Exponential(Exponential::default())),
-            "constant" => Err(E::missing_field("delay")),
+            "constant" => Err(E::custom(
+                "missing field `delay`: a constant backoff is a table",
+            )),
             name => BackoffConfig::deserialize(name.into_deserializer()),
         }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BackoffConfig, A::Error> {
-        let backoff = BackoffConfig::deserialize(MapAccessDeserializer::new(&mut map))?;
-        // The enum takes the first key only.
+        let kind = map.next_key::<String>()?;
+        let backoff = match kind.as_deref() {
+            Some("exponential") => BackoffConfig::Exponential(map.next_value()?),
+            Some("constant") => BackoffConfig::Constant(map.next_value()?),
+            other => return Err(no_kind(other)),
+        };
         match map.next_key::<String>()? {
             None => Ok(backoff),
             Some(second) => Err(de::Error::custom(format_args!(
@@ -145,6 +151,14 @@ impl<'de> Visitor<'de> for NameOrTable {
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<BackoffConfig, A::Error> {
         BackoffConfig::deserialize(EnumAccessDeserializer::new(data))
     }
+}
+
+/// The error of a table that does not begin with the kind of its backoff.
+fn no_kind<E: de::Error>(key: Option<&str>) -> E {
+    let unknown = key.map_or_else(String::new, |key| format!("unknown variant `{key}`, "));
+    E::custom(format_args!(
+        "{unknown}expected the table `exponential` or `constant` in that of the backoff"
+    ))
 }
 
 /// The fields of an exponential backoff.

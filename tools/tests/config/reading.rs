@@ -128,10 +128,16 @@ fn a_backoff_is_named_without_a_table_in_other_formats() {
 }
 
 #[test]
-fn a_backoff_of_two_kinds_is_an_error() {
+fn a_backoff_of_two_kinds_or_of_none_is_an_error() {
     let text = "[backoff]\nexponential = {}\nconstant = { delay = '1s' }";
     let error = toml::from_str::<Policy>(text).unwrap_err().to_string();
     assert!(error.contains("a backoff of two kinds"), "{error}");
+    let text = "[backoff]\nkind = 'exponential'\nbase = '100ms'";
+    let error = toml::from_str::<Policy>(text).unwrap_err().to_string();
+    let expected = "expected the table `exponential` or `constant`";
+    assert!(error.contains(expected), "{error}");
+    let error = toml::from_str::<Policy>("[backoff]").unwrap_err();
+    assert!(error.to_string().contains(expected), "{error}");
     let text = r#"{ "backoff": { "constant": { "delay": "1s" }, "exponential": {} } }"#;
     let error = serde_json::from_str::<Policy>(text).unwrap_err();
     assert!(error.to_string().contains("`exponential`"), "{error}");
