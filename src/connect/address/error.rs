@@ -33,7 +33,12 @@ impl fmt::Display for ParseAddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::MissingScheme => "the address has no scheme, such as tcp://",
-            Self::UnknownScheme => "the scheme of the address is unknown or not enabled",
+            Self::UnknownScheme if cfg!(feature = "rustls") => {
+                "the scheme of the address is not tcp, tls or, on Unix, unix"
+            }
+            Self::UnknownScheme => {
+                "the scheme of the address is not tcp or, on Unix, unix; tls needs the feature rustls"
+            }
             Self::UserInfo => "the address has a user or a password, which has no effect here",
             Self::MissingHost => "the address has no host",
             Self::InvalidHost => {
