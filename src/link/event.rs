@@ -76,7 +76,8 @@ pub enum Event {
         /// What the last attempt failed with, or the cause of the loss.
         last_error: Arc<io::Error>,
     },
-    /// The stream was closed. No connection will follow.
+    /// The stream was closed. No connection will follow. A stream that is dropped reports nothing,
+    /// not even a [`close`](crate::Handle::close) after its last poll.
     #[non_exhaustive]
     Closed {},
 }
