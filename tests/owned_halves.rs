@@ -1,5 +1,7 @@
 //! The owned halves of a stream: what they share, and what one does to the other.
 
+#[path = "owned_halves/nested.rs"]
+mod nested;
 mod support;
 
 use std::io::{self, ErrorKind};
@@ -15,7 +17,7 @@ use reconnecting_stream::{
 };
 use support::{Network, Outcome, Task, Wire, lost};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,25 @@ async fn both_halves_may_wait_for_a_connection() {
     for error in [reader.connected().await, writer.connected().await] {
         assert_eq!(error.unwrap_err().kind(), ErrorKind::NotConnected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_half_that_waits_for_a_connection_is_woken() {
+    let network = Network::new();
+    network.otherwise(Outcome::AcceptsAfter(SECOND));
+    let (mut reader, mut writer) = stream(&network, Seam::Hidden).await.into_split();
+    network.peer(1).reset();
+    assert!(timeout(SECOND / 2, reader.read_u8()).await.is_err());
+    let [reading, writing] = [Task::new(), Task::new()];
+    let (mut read, mut written) = (pin!(reader.connected()), pin!(writer.connected()));
+    assert!(reading.poll_future(read.as_mut()).is_pending());
+    assert!(writing.poll_future(written.as_mut()).is_pending());
+    reading.take_wakes();
+    sleep(SECOND).await;
+    assert!(
+        reading.is_woken() && writing.is_woken(),
+        "the backoff is over"
+    );
 }
 
 #[tokio::test(start_paused = true)]

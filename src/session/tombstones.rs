@@ -75,3 +75,95 @@ impl Tombstones {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::protocol::{Acceptor, Hello, Options, Reason, Secret};
+    use super::*;
+
+    const LIFETIME: Duration = Duration::from_secs(5);
+
+    fn id(number: u8) -> SessionId {
+        SessionId([number; 16])
+    }
+
+    fn limits(tombstone_lifetime: Duration) -> Limits {
+        Limits {
+            handshakes: 1,
+            sessions: 1,
+            sessions_per_identity: 1,
+            memory: 1,
+            tombstone_lifetime,
+        }
+    }
+
+    fn tombstone(id: SessionId, now: Instant) -> Tombstone {
+        let hello = Hello {
+            limit: 1,
+            metadata: Vec::new(),
+        };
+        let credentials = (id, Secret([0; 32]));
+        let mut acceptor = Acceptor::new(now, Options::default(), &hello, credentials);
+        acceptor.core.abort(Reason::Closed, Reason::Closed);
+        acceptor.tombstone().unwrap()
+    }
+
+    /// Tombstones of these sessions, which have no identity.
+    fn of(ids: std::ops::RangeInclusive<u8>, now: Instant) -> Tombstones {
+        let mut tombstones = Tombstones::default();
+        for id in ids.map(id) {
+            tombstones.insert((id, None), tombstone(id, now), now, &limits(LIFETIME));
+        }
+        tombstones
+    }
+
+    #[test]
+    fn a_tombstone_is_there_until_its_lifetime_is_over() {
+        let now = Instant::now();
+        let mut tombstones = of(1..=2, now);
+        let later = now + LIFETIME;
+        let third = (id(3), None);
+        tombstones.insert(third, tombstone(id(3), now), later, &limits(LIFETIME));
+        tombstones.remove_old(later - Duration::from_nanos(1));
+        assert!(
+            [1, 2, 3]
+                .iter()
+                .all(|n| tombstones.get_mut(id(*n), None).is_some())
+        );
+        tombstones.remove_old(later);
+        assert!(tombstones.get_mut(id(1), None).is_none());
+        assert!(tombstones.get_mut(id(2), None).is_none());
+        assert!(tombstones.get_mut(id(3), None).is_some());
+        tombstones.remove_old(later + LIFETIME);
+        assert_eq!(tombstones.by_id.capacity(), 0, "no memory is kept");
+        assert_eq!(tombstones.expiries.capacity(), 0);
+    }
+
+    #[test]
+    fn there_are_eight_for_each_session_and_the_oldest_makes_room() {
+        let mut tombstones = of(1..=8, Instant::now());
+        assert!(tombstones.get_mut(id(1), None).is_some());
+        let mut more = of(1..=9, Instant::now());
+        assert!(more.get_mut(id(1), None).is_none());
+        assert!(more.get_mut(id(2), None).is_some());
+        assert_eq!((more.by_id.len(), more.expiries.len()), (8, 8));
+    }
+
+    #[test]
+    fn a_tombstone_is_only_for_the_identity_that_began_its_session() {
+        let now = Instant::now();
+        let mut tombstones = Tombstones::default();
+        let limits = limits(LIFETIME);
+        for (number, identity) in [(1, None), (2, Some(&b"me"[..]))] {
+            let tombstone = tombstone(id(number), now);
+            tombstones.insert((id(number), identity), tombstone, now, &limits);
+        }
+        assert!(tombstones.get_mut(id(1), None).is_some());
+        assert!(tombstones.get_mut(id(1), Some(b"me")).is_none());
+        assert!(tombstones.get_mut(id(2), Some(b"me")).is_some());
+        assert!(tombstones.get_mut(id(2), Some(b"you")).is_none());
+        assert!(tombstones.get_mut(id(2), None).is_none());
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use super::*;
 
@@ -183,4 +184,51 @@ async fn a_task_that_gets_its_client_is_not_woken() {
     let mut get = pin!(database.get());
     assert!(task.poll_future(get.as_mut()).is_ready());
     assert_eq!(task.take_wakes(), 0);
+}
+
+/// A task that is polled within its wake-up.
+struct Inline(Mutex<Get>);
+
+impl Inline {
+    fn is_pending(&self, waker: &Waker) -> bool {
+        let mut get = self.0.lock().unwrap();
+        let cx = &mut Context::from_waker(waker);
+        get.as_mut().poll(cx).is_pending()
+    }
+}
+
+impl Wake for Inline {
+    fn wake(self: Arc<Self>) {
+        assert!(self.is_pending(Waker::noop()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_woken_once_the_lock_is_free() {
+    // Polled within an attempt, and so within the poll of another task.
+    let during = Arc::new(Mutex::new(None::<Arc<Inline>>));
+    let polls = Arc::new(AtomicUsize::new(0));
+    let (nested, counted) = (Arc::clone(&during), Arc::clone(&polls));
+    let connector = move || {
+        let (nested, counted) = (Arc::clone(&nested), Arc::clone(&counted));
+        poll_fn(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let nested = nested.lock().unwrap().take();
+            if let Some(inline) = nested {
+                assert!(inline.is_pending(&Waker::from(Arc::clone(&inline))));
+            }
+            Poll::<io::Result<Client>>::Pending
+        })
+    };
+    let database = Reconnecting::builder(connector).lazy().shared();
+    let get = || -> Get {
+        let database = database.clone();
+        Box::pin(async move { drop(database.get().await) })
+    };
+    let (task, mut waiting) = (Task::new(), get());
+    assert!(task.poll(|cx| waiting.as_mut().poll(cx)).is_pending());
+    let before = polls.load(Ordering::SeqCst);
+    *during.lock().unwrap() = Some(Arc::new(Inline(Mutex::new(get()))));
+    assert!(task.poll(|cx| waiting.as_mut().poll(cx)).is_pending());
+    assert_eq!(polls.load(Ordering::SeqCst), before + 2);
 }

@@ -4,6 +4,7 @@
 mod endings;
 mod events;
 mod faults;
+mod halves;
 mod limits;
 mod listener;
 mod losses;

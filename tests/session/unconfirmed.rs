@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use reconnecting_stream::{ResumableStream, SessionOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::time::{sleep, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Server, options, quick};
 
@@ -21,6 +22,19 @@ async fn relay_handshake(mut near: DuplexStream, mut far: DuplexStream, passes_a
         near.write_all(&bytes[..n]).await.unwrap();
     }
     sleep(Duration::from_millis(5)).await;
+}
+
+/// A connection to a server that passes the handshake on, and nothing else. Returns how long the
+/// server has kept it.
+async fn hold_behind_handshake(mut near: DuplexStream, mut far: DuplexStream) -> Duration {
+    let began = Instant::now();
+    let mut bytes = [0; 1024];
+    let n = near.read(&mut bytes).await.unwrap();
+    far.write_all(&bytes[..n]).await.unwrap();
+    let n = far.read(&mut bytes).await.unwrap();
+    near.write_all(&bytes[..n]).await.unwrap();
+    while far.read(&mut bytes).await.unwrap() > 0 {}
+    began.elapsed()
 }
 
 /// A connection to a server that ends behind its handshake.
@@ -63,6 +77,33 @@ async fn what_was_written_before_the_server_had_a_frame_survives_a_long_outage()
     sleep(Duration::from_secs(200)).await;
     assert!(streams.try_recv().is_err());
     assert_eq!(server.sessions.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_does_not_confirm_its_session_ends_after_a_handshakes_time() {
+    // By then its peer is not silent yet: that takes 25 s.
+    for cut_before in [0, 1] {
+        let (server, _streams) = Server::new(options());
+        let (sender, mut kept) = mpsc::unbounded_channel();
+        let (attempts, network) = (AtomicUsize::new(0), server.clone());
+        let connector = move || {
+            let attempt = attempts.fetch_add(1, Ordering::SeqCst);
+            let (server, sender) = (network.clone(), sender.clone());
+            async move {
+                if attempt < cut_before {
+                    return cut_behind_handshake(&server, true).await;
+                }
+                let far = server.connect().await?;
+                let (client, near) = duplex(4096);
+                tokio::spawn(async move { sender.send(hold_behind_handshake(near, far).await) });
+                Ok(client)
+            }
+        };
+        let client = ResumableStream::builder(connector).policy(quick());
+        let _client = client.connect().await.unwrap();
+        let kept = kept.recv().await.unwrap();
+        assert!((10..11).contains(&kept.as_secs()), "{kept:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

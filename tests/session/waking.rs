@@ -1,10 +1,12 @@
 //! What wakes the driver. The timers of a session wake it as well, but later: none of these steps takes
 //! time, which is paused.
 
+use std::io;
 use std::time::Duration;
 
-use reconnecting_stream::SessionLostReason;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use reconnecting_stream::{Accepted, ResumableStream, SessionLostReason, Sessions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, duplex};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Server, options, pattern, reason};
@@ -45,4 +47,33 @@ async fn each_act_of_an_application_is_sent_without_a_timer() {
     let error = client.read(&mut [0]).await.unwrap_err();
     assert_eq!(reason(&error), SessionLostReason::PeerReset);
     assert_eq!(began.elapsed(), Duration::ZERO, "a drop");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_buffers_is_flushed_without_a_timer() {
+    let sessions = Sessions::new(options());
+    let (sender, mut accepted) = mpsc::unbounded_channel();
+    let connector = move || {
+        // A flush does not fit into the pipe.
+        let (near, far) = duplex(64);
+        let (sessions, sender) = (sessions.clone(), sender.clone());
+        tokio::spawn(async move { sender.send(sessions.accept(BufStream::new(far)).await) });
+        std::future::ready(io::Result::Ok(BufStream::new(near)))
+    };
+    let began = Instant::now();
+    let mut client = ResumableStream::connect(connector).await.unwrap();
+    let Accepted::New(mut stream) = accepted.recv().await.unwrap().unwrap() else {
+        panic!("a session begins")
+    };
+    let bytes = pattern(0..100_000);
+    let writing = async { client.write_all(&bytes).await.unwrap() };
+    let mut read = vec![0; bytes.len()];
+    let reading = async { stream.read_exact(&mut read).await.unwrap() };
+    tokio::join!(writing, reading);
+    assert!(read == bytes);
+    stream.write_all(b"answer").await.unwrap();
+    client.read_exact(&mut [0; 6]).await.unwrap();
+    let (ended, answered) = tokio::join!(client.shutdown(), stream.shutdown());
+    ended.and(answered).unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }

@@ -48,17 +48,27 @@ fn check(polls: u32, poll: HalfPoll) {
             })
         });
         let ended = threads.map(|thread| thread.join().unwrap());
-        for (half, task, waker, missing) in ended {
-            if missing > 0 {
+        for (half, task, waker, missing) in &ended {
+            if *missing > 0 {
                 assert!(task.take_woken(), "a half was left waiting");
-                for _ in 0..missing {
-                    assert!(!poll(&lock, half, &waker), "the lock is taken");
+                for _ in 0..*missing {
+                    assert!(!poll(&lock, *half, waker), "the lock is taken");
                 }
             }
         }
+        // A half that is not waiting has no waker in the lock.
+        for (half, task, ..) in &ended {
+            task.take_woken();
+            let other = match half {
+                Half::Read => Half::Write,
+                Half::Write => Half::Read,
+            };
+            assert!(!poll(&lock, other, Waker::noop()), "the lock is taken");
+            assert!(!task.take_woken(), "a half was woken that does not wait");
+        }
         let lock = Arc::into_inner(lock).unwrap();
         let counted = lock.into_inner().load(Ordering::Relaxed);
-        assert_eq!(counted, 2 * polls);
+        assert_eq!(counted, 2 * polls + 2);
     });
 }
 
