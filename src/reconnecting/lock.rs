@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
 
 /// A value that many tasks poll, one at a time.
 ///
@@ -13,11 +14,24 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 /// gets a waker that wakes every waiting task, since each of them can continue when another one is
 /// cancelled. A panic of a poll leaves the lock free, and wakes the others.
 pub(super) struct PollLock<T> {
-    value: Mutex<T>,
-    /// A task has found the lock taken.
-    is_contended: AtomicBool,
+    locked: Mutex<Locked<T>>,
+    /// Executes what was requested.
+    execute: fn(&mut T),
+    /// Whether a task has found the lock taken, and the number of requests.
+    marks: AtomicU32,
     waiters: Arc<Waiters>,
 }
+
+/// What is under the lock.
+struct Locked<T> {
+    value: T,
+    /// The number of requests when the last one was executed.
+    executed: u32,
+}
+
+const CONTENDED: u32 = 1;
+/// One request in the marks. Their number may wrap around.
+const REQUEST: u32 = 2;
 
 /// The tasks that wait, by the number of their ticket.
 #[derive(Default)]
@@ -47,16 +61,18 @@ pub(super) struct Ticket {
 struct Guard<'a, T> {
     lock: &'a PollLock<T>,
     /// `None` only within `drop`.
-    value: Option<MutexGuard<'a, T>>,
+    locked: Option<MutexGuard<'a, Locked<T>>>,
     /// The poll has changed nothing that the other tasks wait for.
     is_pending: bool,
 }
 
 impl<T> PollLock<T> {
-    pub(super) fn new(value: T) -> Self {
+    /// `execute` does what was [requested](Self::request).
+    pub(super) fn new(value: T, execute: fn(&mut T)) -> Self {
         Self {
-            value: Mutex::new(value),
-            is_contended: AtomicBool::new(false),
+            locked: Mutex::new(Locked { value, executed: 0 }),
+            execute,
+            marks: AtomicU32::new(0),
             waiters: Arc::default(),
         }
     }
@@ -81,8 +97,8 @@ impl<T> PollLock<T> {
             return Poll::Pending;
         };
         let waker = Waker::from(Arc::clone(&self.waiters));
-        let polled = match &mut guard.value {
-            Some(value) => poll(value, &mut Context::from_waker(&waker)),
+        let polled = match &mut guard.locked {
+            Some(locked) => poll(&mut locked.value, &mut Context::from_waker(&waker)),
             None => Poll::Pending,
         };
         guard.is_pending = polled.is_pending();
@@ -92,12 +108,25 @@ impl<T> PollLock<T> {
         polled
     }
 
-    /// Runs a function on the value, if no task is in a poll.
-    pub(super) fn try_with(&self, with: impl FnOnce(&mut T)) {
-        if let Some(mut guard) = self.try_lock() {
-            if let Some(value) = &mut guard.value {
-                with(value);
+    /// Executes what was requested, now or when the task that has the lock has freed it.
+    pub(super) fn request(&self) {
+        self.marks.fetch_add(REQUEST, Ordering::AcqRel);
+        self.execute_requests();
+    }
+
+    /// Executes what was requested, unless another task has the lock, which calls this when it has
+    /// freed it.
+    fn execute_requests(&self) {
+        let Some(mut guard) = self.try_lock() else {
+            return;
+        };
+        let requests = self.marks.load(Ordering::Acquire) & !CONTENDED;
+        match &mut guard.locked {
+            Some(locked) if locked.executed != requests => {
+                locked.executed = requests;
+                (self.execute)(&mut locked.value);
             }
+            _ => guard.is_pending = true,
         }
     }
 
@@ -106,7 +135,7 @@ impl<T> PollLock<T> {
     fn try_lock_or_mark(&self, ticket: &Ticket) -> Option<Guard<'_, T>> {
         self.try_lock().or_else(|| {
             ticket.mark(true);
-            self.is_contended.swap(true, Ordering::AcqRel);
+            self.marks.fetch_or(CONTENDED, Ordering::AcqRel);
             let guard = self.try_lock()?;
             ticket.mark(false);
             Some(guard)
@@ -114,15 +143,15 @@ impl<T> PollLock<T> {
     }
 
     fn try_lock(&self) -> Option<Guard<'_, T>> {
-        let value = match self.value.try_lock() {
-            Ok(value) => value,
+        let locked = match self.locked.try_lock() {
+            Ok(locked) => locked,
             // The value is consistent after a panic.
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
         Some(Guard {
             lock: self,
-            value: Some(value),
+            locked: Some(locked),
             is_pending: false,
         })
     }
@@ -131,13 +160,19 @@ impl<T> PollLock<T> {
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
         // First free the lock, then wake.
-        drop(self.value.take());
-        // A swap, because a plain load may miss a mark that was made before the lock was freed.
-        let is_contended = self.lock.is_contended.swap(false, Ordering::AcqRel);
+        let locked = self.locked.take();
+        let executed = locked.as_ref().map(|locked| locked.executed);
+        drop(locked);
+        // Not a plain load, which may miss a mark that was made before the lock was freed.
+        let marks = self.lock.marks.fetch_and(!CONTENDED, Ordering::AcqRel);
         if !self.is_pending {
             self.lock.waiters.wake_all();
-        } else if is_contended {
+        } else if marks & CONTENDED != 0 {
             self.lock.waiters.wake_collided();
+        }
+        // It may panic. After a panic the next one that frees the lock executes them.
+        if executed != Some(marks & !CONTENDED) && !thread::panicking() {
+            self.lock.execute_requests();
         }
     }
 }

@@ -78,7 +78,9 @@ where
     pub(super) fn new(transfer: Transfer<C>) -> Self {
         Self {
             handle: transfer.handle(),
-            transfer: Arc::new(PollLock::new(transfer)),
+            transfer: Arc::new(PollLock::new(transfer, |transfer| {
+                let _ = Pin::new(transfer).execute_command(None, &mut NothingToRead);
+            })),
         }
     }
 
@@ -154,10 +156,7 @@ impl<C: Connect> Lease<C> {
         // Before the report, so that it is gone when the loss is told. Its drop is foreign code.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(client)));
         owner.handle.command(Command::Lose(generation, cause));
-        // If a task is in a poll, it executes the command.
-        owner.transfer.try_with(|transfer| {
-            let _ = Pin::new(transfer).execute_command(None, &mut NothingToRead);
-        });
+        owner.transfer.request();
         if let Err(panic) = dropped {
             resume_unwind(panic);
         }

@@ -170,3 +170,31 @@ async fn a_loss_is_reported_though_the_drop_of_the_client_panics() {
     assert_eq!(next.generation(), 2);
     std::mem::forget(next);
 }
+
+/// Runs when a client is cloned, which is within a poll.
+type OnClone = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+struct Cloned(OnClone);
+
+impl Clone for Cloned {
+    fn clone(&self) -> Self {
+        let on_clone = self.0.lock().unwrap().take();
+        on_clone.into_iter().for_each(|on_clone| on_clone());
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_is_reported_while_another_task_polls_is_executed_after_it() {
+    let on_clone = OnClone::default();
+    let connector = {
+        let on_clone = Arc::clone(&on_clone);
+        move || std::future::ready(io::Result::Ok(Cloned(Arc::clone(&on_clone))))
+    };
+    let database = Reconnecting::builder(connector).lazy().shared();
+    let lease = database.get().await.unwrap();
+    let report = move || lease.mark_lost(ErrorKind::BrokenPipe.into());
+    *on_clone.lock().unwrap() = Some(Box::new(report));
+    assert_eq!(database.get().await.unwrap().generation(), 1);
+    assert!(matches!(database.state(), State::Backoff { .. }));
+}

@@ -36,7 +36,7 @@ type TaskPoll = fn(&PollLock<AtomicU32>, &Ticket, &Waker) -> bool;
 /// Two tasks poll, each as often as it is woken. The one that `stops` does not poll again.
 fn check(stops: bool, poll: TaskPoll) {
     loom::model(move || {
-        let lock = Arc::new(PollLock::new(AtomicU32::new(0)));
+        let lock = Arc::new(PollLock::new(AtomicU32::new(0), |_| {}));
         let other = Arc::clone(&lock);
         let stopped = thread::spawn(move || {
             let (task, waker) = Task::new();
@@ -71,4 +71,30 @@ fn a_task_continues_though_the_one_that_polled_before_stopped() {
 #[should_panic(expected = "a task was left waiting")]
 fn control_a_task_that_registers_another_one_is_left_waiting() {
     check(true, poll_for_another_task);
+}
+
+/// Polls once, and returns how many requests were executed before it.
+fn executed(lock: &PollLock<AtomicU32>) -> u32 {
+    let count = |executed: &mut AtomicU32, _: &mut Context<'_>| {
+        Poll::Ready(executed.load(Ordering::Relaxed))
+    };
+    match lock.poll(&lock.ticket(), &Context::from_waker(Waker::noop()), count) {
+        Poll::Ready(executed) => executed,
+        Poll::Pending => 0,
+    }
+}
+
+#[test]
+fn a_request_that_meets_a_poll_is_executed_when_both_are_over() {
+    loom::model(|| {
+        let execute = |executed: &mut AtomicU32| {
+            executed.fetch_add(1, Ordering::Relaxed);
+        };
+        let lock = Arc::new(PollLock::new(AtomicU32::new(0), execute));
+        let other = Arc::clone(&lock);
+        let request = thread::spawn(move || other.request());
+        executed(&lock);
+        request.join().unwrap();
+        assert!(executed(&lock) > 0, "a request was left");
+    });
 }
