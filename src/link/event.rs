@@ -77,7 +77,8 @@ pub enum Event {
         last_error: Arc<io::Error>,
     },
     /// The stream was closed. No connection will follow. A stream that is dropped reports nothing,
-    /// not even a [`close`](crate::Handle::close) after its last poll.
+    /// not even a [`close`](crate::Handle::close) after its last poll. A session reports it when it
+    /// has ended, unless its policy has given up.
     #[non_exhaustive]
     Closed {},
 }

@@ -41,7 +41,8 @@ impl Subscribers {
 
 /// The events of a stream, from [`Handle::subscribe_events`](crate::Handle::subscribe_events).
 ///
-/// It gets every event from the subscription on, and ends when the stream is dropped. Up to 64
+/// It gets every event from the subscription on, and ends when the stream is dropped, or a session
+/// has ended. Up to 64
 /// events wait for it. If there are more, the oldest are dropped, and their number is the next
 /// item. The last event is never dropped.
 #[cfg_attr(feature = "codec", doc = "\n\nIt is a `Stream` as well.")]

@@ -130,7 +130,10 @@ impl Shared {
             return Events::ended();
         }
         let subscribers = &mut rare.get_or_insert_default().subscribers;
-        subscribers.get_or_insert_default().subscribe()
+        let subscribers = subscribers.get_or_insert_default().clone();
+        // Outside of the lock: the channel has a lock of its own, under which it drops events.
+        drop(rare);
+        subscribers.subscribe()
     }
 
     /// Ends the events of all subscribers, and of those to come.

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::driver::Connections;
 use super::protocol::Reason;
+use super::report;
 use super::shared::Session;
 use super::table::Table;
 use super::timer::{RoundTime, now};
@@ -67,7 +69,8 @@ impl AcceptedConnections {
         self.is_limited = !session.lock().was_accepted;
         let waited = self.restart_clock();
         // The old connection is dropped without waiting for it (R5).
-        let is_replacement = self.connection.replace(incoming).is_some();
+        let is_replacement = self.take_connection();
+        self.connection = Some(incoming);
         let lost = is_replacement.then(|| lost(self.generation, replaced(), waited));
         let downtime = match lost {
             Some(_) => Duration::ZERO,
@@ -93,12 +96,25 @@ impl AcceptedConnections {
     }
 
     fn drop_connection(&mut self, cause: io::Error) {
-        if self.connection.take().is_some() {
+        if self.take_connection() {
             self.is_limited = false;
             let uptime = self.restart_clock();
             let lost = lost(self.generation, cause, uptime);
             self.shared.publish(self.state(), &[lost]);
         }
+    }
+
+    /// Drops the connection. Returns whether there was one.
+    ///
+    /// A connection is foreign code. A panic of its drop takes nothing from the session.
+    fn take_connection(&mut self) -> bool {
+        let Some(connection) = self.connection.take() else {
+            return false;
+        };
+        if catch_unwind(AssertUnwindSafe(|| drop(connection))).is_err() {
+            report::panicked();
+        }
+        true
     }
 
     /// Returns the time since the last change.
@@ -171,8 +187,10 @@ impl Connections for AcceptedConnections {
         self.connection.is_some()
     }
 
-    fn lose(&mut self, cause: io::Error) {
-        self.drop_connection(cause);
+    fn lose(&mut self, session: &Session, cause: io::Error) {
+        // A connection that was replaced fails as well.
+        let is_replaced = session.lock().incoming.is_some();
+        self.drop_connection(if is_replaced { replaced() } else { cause });
     }
 
     fn timeout(&self, _session: &Session) -> Option<Instant> {

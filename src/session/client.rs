@@ -150,7 +150,7 @@ impl Connections for Dialing {
         self.link.get_ref().is_some()
     }
 
-    fn lose(&mut self, cause: io::Error) {
+    fn lose(&mut self, _session: &Session, cause: io::Error) {
         self.link
             .as_mut()
             .lose(Some(Role::Read), cause, AfterLoss::Retry);

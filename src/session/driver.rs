@@ -46,7 +46,7 @@ pub(super) trait Connections: Send + Unpin {
     fn has_connection(&self) -> bool;
 
     /// Drops the connection, because of this error.
-    fn lose(&mut self, cause: io::Error);
+    fn lose(&mut self, session: &Session, cause: io::Error);
 
     /// When the driver has to come back for its own reasons.
     fn timeout(&self, session: &Session) -> Option<Instant>;
@@ -146,7 +146,7 @@ impl<C: Connections> Driver<C> {
 
     /// Ends the connection after a panic of foreign code. The session stays.
     fn on_panic(&mut self) {
-        tracing::error!(target: report::TARGET, "a connection, a connector or an observer panicked");
+        report::panicked();
         if self.connections.has_connection() {
             let cause = io::Error::other("the connection panicked");
             // The observer may panic again.
@@ -183,7 +183,7 @@ impl<C: Connections> Driver<C> {
             return Round::End;
         }
         report::lost(&cause);
-        self.connections.lose(cause);
+        self.connections.lose(&self.session, cause);
         Round::Again
     }
 

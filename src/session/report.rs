@@ -3,7 +3,7 @@
 use std::io;
 
 use tracing::span::Span;
-use tracing::{Level, debug, info, warn};
+use tracing::{Level, debug, error, info, warn};
 
 use super::protocol::Outcome;
 use super::shared::Session;
@@ -34,6 +34,10 @@ pub(super) fn attached(span: &Span, session: &Session) -> u64 {
 
 pub(super) fn lost(cause: &io::Error) {
     info!(target: TARGET, %cause, "detached");
+}
+
+pub(super) fn panicked() {
+    error!(target: TARGET, "a connection, a connector or an observer panicked");
 }
 
 /// The session has ended. Returns how.

@@ -1,13 +1,18 @@
 //! The events of a server's end.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reconnecting_stream::{Event, Events, ResumableStream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use reconnecting_stream::{Accepted, Event, Events, ResumableStream, Sessions};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::support::{Server, options};
+use crate::support::{Server, options, quick};
 
 /// Returns the next event in words.
 async fn next(events: &mut Events) -> String {
@@ -96,4 +101,72 @@ async fn a_connection_that_takes_the_place_of_a_live_one_is_a_loss_and_a_connect
     let connected = next(&mut events).await;
     assert_eq!(connected, "2 there after 0 attempts and 0ns");
     exchange(&mut client, &mut accepted).await.unwrap();
+}
+
+/// A connection whose drop panics.
+struct Fragile(DuplexStream);
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "of a drop, as the test wants it");
+    }
+}
+
+impl AsyncRead for Fragile {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Fragile {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_drop_panics_is_lost_like_any_other() {
+    let sessions = Sessions::new(options());
+    let (sender, mut streams) = mpsc::unbounded_channel();
+    let connector = move || {
+        let (client, io) = duplex(4096);
+        let (sessions, sender) = (sessions.clone(), sender.clone());
+        tokio::spawn(async move {
+            if let Ok(Accepted::New(stream)) = sessions.accept(Fragile(io)).await {
+                let _ = sender.send(stream);
+            }
+        });
+        std::future::ready(io::Result::Ok(client))
+    };
+    let client = ResumableStream::builder(connector).policy(quick());
+    let mut client = client.connect().await.unwrap();
+    let mut accepted = streams.recv().await.unwrap();
+    exchange(&mut client, &mut accepted).await.unwrap();
+    let mut events = accepted.handle().subscribe_events();
+    for generation in 1..4 {
+        client.handle().reconnect();
+        let lost = next(&mut events).await;
+        assert!(lost.starts_with(&format!("{generation} lost")), "{lost}");
+        let connected = next(&mut events).await;
+        let expected = format!("{} there", generation + 1);
+        assert!(connected.starts_with(&expected), "{connected}");
+        exchange(&mut client, &mut accepted).await.unwrap();
+    }
+    drop((client, accepted));
 }
