@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use sync_wrapper::SyncWrapper;
 
-use super::schedule::Schedule;
-
 /// The delays before the attempts of an outage.
 ///
 /// # Defaults
@@ -40,7 +38,7 @@ pub struct Backoff {
     pub(super) jitter: Jitter,
 }
 
-pub(super) type Delays = Box<dyn Iterator<Item = Duration> + Send>;
+type Delays = Box<dyn Iterator<Item = Duration> + Send>;
 
 #[derive(Clone)]
 enum Base {
@@ -204,47 +202,60 @@ impl Backoff {
     }
 }
 
-/// Two backoffs are equal if their settings are. Backoffs from a factory are equal if one is a clone
-/// of the other, or both are clones of a third.
-impl PartialEq for Backoff {
-    fn eq(&self, other: &Self) -> bool {
-        let Self { base, max, jitter } = self;
-        *base == other.base && *max == other.max && *jitter == other.jitter
-    }
+/// The shortest delay of full jitter.
+const MIN_FULL_JITTER: Duration = Duration::from_millis(10);
+
+/// The position of an outage in the delays of its [`Backoff`].
+pub(super) enum Schedule {
+    Exponential { next: Duration, factor: f64 },
+    Iterated(SyncWrapper<Delays>),
 }
 
-impl PartialEq for Base {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Exponential { initial, factor },
-                Self::Exponential {
-                    initial: other_initial,
-                    factor: other_factor,
-                },
-            ) => initial == other_initial && factor == other_factor,
-            (Self::Factory(factory), Self::Factory(other)) => Arc::ptr_eq(factory, other),
-            (Self::Exponential { .. }, Self::Factory(_))
-            | (Self::Factory(_), Self::Exponential { .. }) => false,
-        }
-    }
-}
-
-impl fmt::Debug for Backoff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("Backoff");
-        match &self.base {
-            Base::Exponential { initial, factor } => {
-                out.field("initial", initial).field("factor", factor)
+impl Schedule {
+    /// Returns the next delay, or `None` once the iterator has ended. `random` is in `[0, 1)`.
+    pub(super) fn next(&mut self, backoff: &Backoff, random: f64) -> Option<Duration> {
+        let longest = match self {
+            Self::Exponential { next, factor } => {
+                let longest = (*next).min(backoff.max);
+                *next = saturating_mul(longest, *factor);
+                longest
             }
-            Base::Factory(_) => out.field("delays", &"from a factory"),
+            Self::Iterated(delays) => delays.get_mut().next()?.min(backoff.max),
         };
-        let max = Some(self.max).filter(|&max| max != Duration::MAX);
-        out.field("max", &max)
-            .field("jitter", &self.jitter)
-            .finish()
+        Some(backoff.jitter.spread(longest, random))
+    }
+}
+
+impl Jitter {
+    /// Returns a delay in the range of this jitter, which ends at `longest`.
+    fn spread(self, longest: Duration, random: f64) -> Duration {
+        let shortest = match self {
+            Self::None => longest,
+            Self::Full => MIN_FULL_JITTER.min(longest),
+            Self::Equal => longest / 2,
+        };
+        let span = saturating_mul(longest - shortest, random.clamp(0.0, 1.0));
+        shortest.saturating_add(span).min(longest)
+    }
+}
+
+/// Multiplies a duration by a factor that is neither negative nor NaN.
+fn saturating_mul(duration: Duration, factor: f64) -> Duration {
+    if duration.is_zero() {
+        return duration;
+    }
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exponential { next, .. } => f.debug_tuple("Exponential").field(next).finish(),
+            Self::Iterated(_) => f.debug_tuple("Iterated").finish_non_exhaustive(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests;
+mod traits;

@@ -13,7 +13,6 @@ mod outage;
     reason = "the type is named after the folder"
 )]
 mod policy;
-mod schedule;
 mod verdict;
 
 pub use backoff::{Backoff, Jitter};

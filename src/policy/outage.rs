@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::backoff::Schedule;
 use super::policy::Policy;
-use super::schedule::Schedule;
 
 /// The downtime after which a warning is logged.
 const LONG_OUTAGE: Duration = Duration::from_secs(30);
