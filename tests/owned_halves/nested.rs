@@ -70,18 +70,18 @@ fn nested() -> (Arc<Mutex<NestedHook>>, Reader, Writer) {
 /// Returns whether the operation was done.
 type Operation = fn(Pin<&mut Writer>, &mut Context<'_>) -> bool;
 
-fn is_ok<T>(polled: Poll<io::Result<T>>) -> bool {
-    polled.map(|result| result.is_ok()) == Poll::Ready(true)
+fn is_ok<T>(polled: &Poll<io::Result<T>>) -> bool {
+    matches!(polled, Poll::Ready(Ok(_)))
 }
 
 const OPERATIONS: [(&str, Operation); 5] = [
-    ("write", |writer, cx| is_ok(writer.poll_write(cx, b"x"))),
+    ("write", |writer, cx| is_ok(&writer.poll_write(cx, b"x"))),
     ("write_vectored", |writer, cx| {
-        is_ok(writer.poll_write_vectored(cx, &[IoSlice::new(b"x"), IoSlice::new(b"y")]))
+        is_ok(&writer.poll_write_vectored(cx, &[IoSlice::new(b"x"), IoSlice::new(b"y")]))
     }),
     ("is_write_vectored", |writer, _| writer.is_write_vectored()),
-    ("flush", |writer, cx| is_ok(writer.poll_flush(cx))),
-    ("shutdown", |writer, cx| is_ok(writer.poll_shutdown(cx))),
+    ("flush", |writer, cx| is_ok(&writer.poll_flush(cx))),
+    ("shutdown", |writer, cx| is_ok(&writer.poll_shutdown(cx))),
 ];
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +103,7 @@ async fn a_reader_that_is_polled_in_an_operation_of_the_writer_is_woken_after_it
 
         *hook.lock().unwrap() = Box::new(|_| {});
         let mut reader = reader.lock().unwrap();
-        assert!(is_ok(poll_read(&task, &mut *reader, &mut [0; 4])));
+        assert!(is_ok(&poll_read(&task, &mut *reader, &mut [0; 4])));
     }
 }
 
@@ -116,7 +116,7 @@ struct Inline {
 impl Inline {
     fn write(&self, waker: &Waker) -> bool {
         let mut writer = self.writer.lock().unwrap();
-        is_ok(Pin::new(&mut *writer).poll_write(&mut Context::from_waker(waker), b"x"))
+        is_ok(&Pin::new(&mut *writer).poll_write(&mut Context::from_waker(waker), b"x"))
     }
 }
 
@@ -141,6 +141,6 @@ async fn a_half_is_woken_once_the_lock_is_free() {
             assert!(!in_hook.write(&waker), "a thread would wait for itself");
         }
     });
-    assert!(is_ok(poll_read(&Task::new(), &mut reader, &mut [0; 4])));
+    assert!(is_ok(&poll_read(&Task::new(), &mut reader, &mut [0; 4])));
     assert!(inline.has_written.load(Ordering::SeqCst));
 }

@@ -232,3 +232,28 @@ async fn a_task_is_woken_once_the_lock_is_free() {
     assert!(task.poll(|cx| waiting.as_mut().poll(cx)).is_pending());
     assert_eq!(polls.load(Ordering::SeqCst), before + 2);
 }
+
+/// A task that does nothing when it is woken.
+struct Idle;
+
+impl Wake for Idle {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_that_is_dropped_leaves_no_waker() {
+    let connector = std::future::pending::<io::Result<Client>>;
+    let database = Reconnecting::builder(connector).lazy().shared();
+    let idle = Arc::new(Idle);
+    let waker = Waker::from(Arc::clone(&idle));
+    let mut get = Box::pin(database.get());
+    // The begin of the attempt wakes it.
+    for _ in 0..2 {
+        let cx = &mut Context::from_waker(&waker);
+        assert!(get.as_mut().poll(cx).is_pending());
+    }
+    drop(waker);
+    assert_eq!(Arc::strong_count(&idle), 2);
+    drop(get);
+    assert_eq!(Arc::strong_count(&idle), 1);
+}

@@ -1,10 +1,12 @@
 //! How a session ends: with every byte, or with an error at both ends.
 
+use std::io;
 use std::time::Duration;
 
 use reconnecting_stream::SessionLostReason::{Closed, Expired, PeerReset, Rejected};
-use reconnecting_stream::{SessionLost, SessionOptions, Sessions, State};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use reconnecting_stream::{ResumableStream, SessionLost, SessionOptions, Sessions, State};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, duplex, split};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::support::{Server, options, pattern, reason};
@@ -141,4 +143,37 @@ async fn a_reader_gets_the_end_only_behind_every_byte() {
     }
     sleep(Duration::from_secs(2)).await;
     assert_eq!(server.sessions.lock().unwrap().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_has_ended_keeps_its_connection_for_a_second_or_until_the_peer_closes_it() {
+    let (server, mut streams) = Server::new(options());
+    let (sender, mut kept) = mpsc::unbounded_channel();
+    let network = server.clone();
+    let connector = move || {
+        let (connecting, sender) = (network.connect(), sender.clone());
+        async move {
+            let (client, near) = duplex(4096);
+            let (mut from_client, mut to_client) = split(near);
+            let (mut from_server, mut to_server) = split(connecting.await?);
+            tokio::spawn(async move {
+                let up = copy(&mut from_client, &mut to_server);
+                let down = copy(&mut from_server, &mut to_client);
+                let _ = tokio::join!(up, down);
+                // The client has sent its end. A connection that is dropped takes no byte.
+                for _ in 0..2 {
+                    sleep(Duration::from_millis(600)).await;
+                    let _ = sender.send(to_client.write_all(b"x").await.is_ok());
+                }
+            });
+            io::Result::Ok(client)
+        }
+    };
+    let mut client = ResumableStream::connect(connector).await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    let mut stream = streams.recv().await.unwrap();
+    let (ended, answered) = tokio::join!(client.shutdown(), stream.shutdown());
+    ended.and(answered).unwrap();
+    assert_eq!(kept.recv().await, Some(true));
+    assert_eq!(kept.recv().await, Some(false));
 }

@@ -1,6 +1,7 @@
 //! Sessions: `ResumableStream`, `ResumableListener`, `Sessions`.
 #![cfg(all(feature = "net", feature = "session"))]
 
+mod blocked;
 mod endings;
 mod events;
 mod faults;

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use reconnecting_stream::{Accepted, ResumableStream, SessionLostReason, Sessions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, duplex};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
@@ -49,23 +49,29 @@ async fn each_act_of_an_application_is_sent_without_a_timer() {
     assert_eq!(began.elapsed(), Duration::ZERO, "a drop");
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_a_connection_buffers_is_flushed_without_a_timer() {
+/// Begins a session whose connections are the two ends of these pipes.
+async fn pair<I>(pipe: fn() -> (I, I)) -> (ResumableStream, ResumableStream)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let sessions = Sessions::new(options());
     let (sender, mut accepted) = mpsc::unbounded_channel();
     let connector = move || {
-        // A flush does not fit into the pipe.
-        let (near, far) = duplex(64);
-        let (sessions, sender) = (sessions.clone(), sender.clone());
-        tokio::spawn(async move { sender.send(sessions.accept(BufStream::new(far)).await) });
-        std::future::ready(io::Result::Ok(BufStream::new(near)))
+        let ((near, far), sender) = (pipe(), sender.clone());
+        let sessions = sessions.clone();
+        tokio::spawn(async move { sender.send(sessions.accept(far).await) });
+        std::future::ready(io::Result::Ok(near))
     };
-    let began = Instant::now();
-    let mut client = ResumableStream::connect(connector).await.unwrap();
-    let Accepted::New(mut stream) = accepted.recv().await.unwrap().unwrap() else {
-        panic!("a session begins")
-    };
-    let bytes = pattern(0..100_000);
+    let client = ResumableStream::connect(connector).await.unwrap();
+    match accepted.recv().await.unwrap().unwrap() {
+        Accepted::New(stream) => (client, stream),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sends much to the server's end and a little to the client's, and shuts both down.
+async fn converse((mut client, mut stream): (ResumableStream, ResumableStream)) {
+    let bytes = pattern(0..1 << 20);
     let writing = async { client.write_all(&bytes).await.unwrap() };
     let mut read = vec![0; bytes.len()];
     let reading = async { stream.read_exact(&mut read).await.unwrap() };
@@ -75,5 +81,24 @@ async fn what_a_connection_buffers_is_flushed_without_a_timer() {
     client.read_exact(&mut [0; 6]).await.unwrap();
     let (ended, answered) = tokio::join!(client.shutdown(), stream.shutdown());
     ended.and(answered).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_buffers_is_flushed_without_a_timer() {
+    let began = Instant::now();
+    // A flush does not fit into the pipe.
+    let pipe = || {
+        let (near, far) = duplex(64);
+        (BufStream::new(near), BufStream::new(far))
+    };
+    converse(pair(pipe).await).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_has_more_to_read_or_to_write_continues_without_a_timer() {
+    let began = Instant::now();
+    // More than a driver moves before it lets others run.
+    converse(pair(|| duplex(2 << 20)).await).await;
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
