@@ -158,6 +158,48 @@ async fn a_waker_of_a_subscriber_may_subscribe() {
     assert_eq!(subscribes.wakes.load(Ordering::SeqCst), 2);
 }
 
+/// An error that subscribes when it is dropped.
+#[derive(Debug)]
+struct SubscribesLast(Handle);
+
+impl std::fmt::Display for SubscribesLast {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("subscribes last")
+    }
+}
+
+impl std::error::Error for SubscribesLast {}
+
+impl Drop for SubscribesLast {
+    fn drop(&mut self) {
+        drop(self.0.subscribe_events());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cause_that_is_dropped_may_subscribe() {
+    for is_received in [false, true] {
+        // It keeps no cause, as the scripted network does.
+        let connector = || async { std::io::Result::Ok(tokio::io::duplex(64).0) };
+        let builder =
+            ReconnectingStream::builder(connector).policy(Policy::default().max_attempts(None));
+        let mut stream = builder.connect().await.unwrap();
+        let handle = stream.handle();
+        let mut events = handle.subscribe_events();
+        // More than there is room for.
+        for _ in 0..80 {
+            let cause = SubscribesLast(handle.clone());
+            stream.mark_lost(std::io::Error::other(cause));
+            stream.connected().await.unwrap();
+            if is_received {
+                assert_eq!(waiting(&mut events).0.len(), 3);
+            }
+        }
+        drop(events);
+        stream.reconnect();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_observer_takes_no_event_from_a_subscriber() {
     let network = Network::new();

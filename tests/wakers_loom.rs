@@ -17,6 +17,11 @@ mod sync {
     pub(super) use loom::sync::{Mutex, MutexGuard};
 }
 
+/// What `src/link/mod.rs` is for the others.
+mod link {
+    pub(super) use super::shared::wake_each;
+}
+
 mod state {
     pub(super) use reconnecting_stream::State;
 }

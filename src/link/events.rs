@@ -1,41 +1,86 @@
 //! Events for other tasks.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 
 use super::event::Event;
+use super::shared::{NO_EVENTS, Shared, lock};
+use crate::sync::Mutex;
 
 /// How many events a subscriber can be behind.
 const CAPACITY: usize = 64;
 
 /// The subscribers of one stream. The events of all of them end with the last clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Subscribers(Sender<Event>);
+pub(crate) struct Subscribers {
+    sender: Sender<Event>,
+    /// Clones of the events in the channel, which drops its own under its locks: the error of a lost
+    /// connection is foreign code, so the last clone is dropped without a lock.
+    kept: Arc<Mutex<VecDeque<Event>>>,
+}
 
 impl Default for Subscribers {
     fn default() -> Self {
-        Self(Sender::new(CAPACITY))
+        Self {
+            sender: Sender::new(CAPACITY),
+            kept: Arc::default(),
+        }
     }
 }
 
 impl Subscribers {
     pub(crate) fn publish(&self, events: &[Event]) {
         for event in events {
+            lock(&self.kept).push_back(event.clone());
             // An error says that the subscribers are gone.
-            let _ = self.0.send(event.clone());
+            let _ = self.sender.send(event.clone());
+            let _dropped = self.pop_replaced();
         }
+    }
+
+    /// Takes the event that the last one has replaced in the channel.
+    fn pop_replaced(&self) -> Option<Event> {
+        let mut kept = lock(&self.kept);
+        (kept.len() > CAPACITY).then(|| kept.pop_front())?
     }
 
     pub(crate) fn subscribe(&self) -> Events {
         Events {
-            receiving: Box::pin(receive(self.0.subscribe())),
+            receiving: Box::pin(receive(self.sender.subscribe())),
         }
+    }
+}
+
+impl Shared {
+    /// Returns the events from now on; none once the link was dropped.
+    pub(crate) fn subscribe_events(&self) -> Events {
+        let mut rare = lock(&self.rare);
+        if self.flags.any(NO_EVENTS) {
+            return Events::ended();
+        }
+        let subscribers = &mut rare.get_or_insert_default().subscribers;
+        let subscribers = subscribers.get_or_insert_default().clone();
+        // Outside of the lock: the channel has a lock of its own.
+        drop(rare);
+        subscribers.subscribe()
+    }
+
+    /// Ends the events of all subscribers, and of those to come.
+    pub(super) fn end_events(&self) {
+        self.flags.set(NO_EVENTS);
+        let mut rare = lock(&self.rare);
+        let ended = rare.as_mut().and_then(|rare| rare.subscribers.take());
+        drop(rare);
+        // Outside of the lock: it wakes tasks.
+        drop(ended);
     }
 }
 
@@ -77,7 +122,7 @@ async fn receive(mut receiver: Receiver<Event>) -> Received {
 impl Events {
     /// Returns no events.
     pub(crate) fn ended() -> Self {
-        Subscribers(Sender::new(1)).subscribe()
+        Subscribers::default().subscribe()
     }
 
     /// Returns the next event, or how many were dropped before it; `None` once the stream was

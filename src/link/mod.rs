@@ -45,9 +45,9 @@ pub use events::{Events, MissedEvents};
 pub use handle::Handle;
 pub(crate) use link::{Link, Unavailable};
 pub(crate) use reconnector::Settings;
-pub(crate) use shared::Role;
 #[cfg(feature = "session")]
 pub(crate) use shared::{Registrations, SharedGuard};
+pub(crate) use shared::{Role, wake_each};
 pub use state::State;
 pub(crate) use transition::AfterLoss;
 #[cfg(feature = "session")]

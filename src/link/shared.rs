@@ -3,6 +3,7 @@
 //!
 //! `tests/wakers_loom.rs` model-checks this file.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 
 use super::commands::MarkedLost;
 use super::event::Event;
-use super::events::{Events, Subscribers};
+use super::events::Subscribers;
 use super::state::State;
 use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
 
@@ -32,7 +33,7 @@ pub(crate) const SHUTTING_DOWN: u32 = 1 << 7;
 /// The connection has been shut down.
 pub(crate) const SHUT_DOWN: u32 = 1 << 8;
 /// The link was dropped: there will be no events.
-const NO_EVENTS: u32 = 1 << 12;
+pub(super) const NO_EVENTS: u32 = 1 << 12;
 /// The reader's waker is in its slot. The bits of the other roles follow.
 const WAITING: u32 = 1 << 9;
 pub(crate) const WRITER_WAITS: u32 = WAITING << 1;
@@ -101,7 +102,7 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
     pub(super) marked_lost: Option<MarkedLost>,
-    subscribers: Option<Subscribers>,
+    pub(super) subscribers: Option<Subscribers>,
 }
 
 impl Shared {
@@ -123,29 +124,6 @@ impl Shared {
         self.state.get_or_init(|| watch::Sender::new(state()))
     }
 
-    /// Returns the events from now on; none once the link was dropped.
-    pub(crate) fn subscribe_events(&self) -> Events {
-        let mut rare = lock(&self.rare);
-        if self.flags.any(NO_EVENTS) {
-            return Events::ended();
-        }
-        let subscribers = &mut rare.get_or_insert_default().subscribers;
-        let subscribers = subscribers.get_or_insert_default().clone();
-        // Outside of the lock: the channel has a lock of its own, under which it drops events.
-        drop(rare);
-        subscribers.subscribe()
-    }
-
-    /// Ends the events of all subscribers, and of those to come.
-    fn end_events(&self) {
-        self.flags.set(NO_EVENTS);
-        let mut rare = lock(&self.rare);
-        let ended = rare.as_mut().and_then(|rare| rare.subscribers.take());
-        drop(rare);
-        // Outside of the lock: it wakes tasks.
-        drop(ended);
-    }
-
     pub(crate) fn wake_all(&self) {
         self.wake_all_but(None);
     }
@@ -156,10 +134,13 @@ impl Shared {
         let woken = {
             let mut wakers = lock(&self.wakers);
             let waiting = self.flags.clear(ANY_WAITING & !kept);
+            if waiting == 0 {
+                return;
+            }
             Role::ALL.map(|role| wakers[role as usize].take_if(|_| waiting & role.waiting() != 0))
         };
         // Outside of the lock: a waker is foreign code.
-        woken.into_iter().flatten().for_each(Waker::wake);
+        wake_each(woken.into_iter().flatten());
     }
 
     /// Removes the waker of a role that does not wait any more.
@@ -179,6 +160,25 @@ impl Shared {
 #[inline]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes tasks, without a lock. A waker that panics leaves none of the others waiting: its panic
+/// continues after them.
+pub(crate) fn wake_each(wakers: impl Iterator<Item = Waker>) {
+    let mut remaining = Remaining(wakers);
+    remaining.0.by_ref().for_each(Waker::wake);
+}
+
+/// The tasks that are not woken yet.
+struct Remaining<I: Iterator<Item = Waker>>(I);
+
+impl<I: Iterator<Item = Waker>> Drop for Remaining<I> {
+    fn drop(&mut self) {
+        for waker in self.0.by_ref() {
+            // A second panic while the first one unwinds would abort the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+    }
 }
 
 /// Wakes every task that polls the link.

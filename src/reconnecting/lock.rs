@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
+use crate::link::wake_each;
 use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering};
 
 /// A value that many tasks poll, one at a time.
@@ -220,7 +221,7 @@ impl Waiters {
     fn wake_all(&self) {
         let woken = mem::take(&mut self.queue().waiting);
         // Outside of the lock: a waker is foreign code.
-        woken.into_values().for_each(|task| task.waker.wake());
+        wake_each(woken.into_values().map(|task| task.waker));
     }
 
     fn wake_collided(&self) {
@@ -231,7 +232,7 @@ impl Waiters {
             *waiting = others;
             collided
         };
-        collided.into_values().for_each(|task| task.waker.wake());
+        wake_each(collided.into_values().map(|task| task.waker));
     }
 }
 

@@ -174,9 +174,7 @@ fn resume(
         };
         (attached, inner.take_driver())
     });
-    if let Some(driver) = driver {
-        driver.wake();
-    }
+    drop(driver);
     match attached {
         // A connection that this one replaces is dropped here, without the lock.
         Ok(_replaced) => Outcome::Attached(session),

@@ -11,7 +11,7 @@ use tokio::task::coop::poll_proceed;
 use super::counts;
 use super::protocol::SessionId;
 use super::shared::{Inner, Session};
-use super::waiting::WaitsFor;
+use super::waiting::{WaitsFor, Woken};
 use crate::link::Handle;
 
 /// A reference of the application to its session. When the last one is dropped, the session ends.
@@ -169,14 +169,13 @@ impl Clone for Application {
 
 impl Drop for Application {
     fn drop(&mut self) {
-        let driver = self.session.update(|inner| {
+        let _driver = self.session.update(|inner| {
             if !inner.remove_owner() {
-                return None;
+                return Woken::default();
             }
             inner.on_dropped();
             inner.take_driver()
         });
-        wake(driver);
     }
 }
 

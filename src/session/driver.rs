@@ -259,15 +259,17 @@ impl<C: Connections> Future for Driver<C> {
 /// Ends the session also if the runtime drops the driver: the application must not wait for it.
 impl<C: Connections> Drop for Driver<C> {
     fn drop(&mut self) {
-        let dropped = self.session.update(|inner| {
-            inner.abort(Reason::Closed, None);
-            inner.is_over = true;
-            // Releases what was kept to be sent: the application may keep the stream for long.
-            inner.core_mut().detach(now());
-            inner.incoming.take()
-        });
-        // A connection and an observer are foreign code, and a panic while another one unwinds would
-        // end the process.
+        // Wakers, a connection and an observer are foreign code, and a panic while another one unwinds
+        // would end the process.
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            self.session.update(|inner| {
+                inner.abort(Reason::Closed, None);
+                inner.is_over = true;
+                // Releases what was kept to be sent: the application may keep the stream for long.
+                inner.core_mut().detach(now());
+                inner.incoming.take()
+            })
+        }));
         let _ = catch_unwind(AssertUnwindSafe(|| {
             drop(dropped);
             self.connections.end(&self.session);

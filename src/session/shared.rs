@@ -12,7 +12,7 @@ use super::error::SessionLost;
 use super::protocol::{Acceptor, Core, Dialer, Outcome, Reason, SessionId};
 use super::rate::Rate;
 use super::transport::Connection;
-use super::waiting::{WaitsFor, Woken};
+use super::waiting::WaitsFor;
 use crate::link::Handle;
 
 /// One session: its protocol core, and who waits for it.
@@ -115,7 +115,7 @@ impl Session {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `f` under the lock, then wakes the tasks of the application that can go on.
+    /// Runs `f` under the lock, then wakes the tasks that can go on.
     pub(super) fn update<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.lock();
         let before = inner.progress();
@@ -123,10 +123,10 @@ impl Session {
         let is_awaited = inner.watchers > 0 && inner.progress() != before;
         let woken = inner.take_ready();
         drop(inner);
-        woken.wake();
         if is_awaited {
             self.changed.notify_waiters();
         }
+        drop(woken);
         result
     }
 
@@ -150,11 +150,10 @@ impl Session {
 
     /// Ends the session for a reason of this end, and wakes all tasks that wait.
     pub(super) fn abort(&self, reason: Reason, source: Option<Arc<io::Error>>) {
-        let driver = self.update(|inner| {
+        let _driver = self.update(|inner| {
             inner.abort(reason, source);
             inner.take_driver()
         });
-        Woken([driver, None]).wake();
     }
 
     /// Sets the handle of the session, before there is an application.
@@ -169,12 +168,9 @@ impl Session {
 
     /// Wakes all tasks that wait, after a change under a lock that allowed no foreign code.
     pub(super) fn wake_all(&self) {
-        let (driver, woken) = {
-            let mut inner = self.lock();
-            (inner.take_driver(), inner.take_ready())
-        };
-        woken.wake();
-        Woken([driver, None]).wake();
+        let mut inner = self.lock();
+        let _woken = (inner.take_driver(), inner.take_ready());
+        drop(inner);
         self.changed.notify_waiters();
     }
 }
@@ -247,9 +243,5 @@ impl Inner {
             is_attached,
             self.has_ended(),
         )
-    }
-
-    pub(super) fn take_driver(&mut self) -> Option<Waker> {
-        self.driver.take()
     }
 }

@@ -1,8 +1,11 @@
 //! The tasks that wait for a session: a reader, a writer and the driver.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Waker};
+use std::thread;
 
 use super::shared::{Inner, Session};
+use crate::link::wake_each;
 
 /// What a writer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,14 +15,22 @@ pub(super) enum WaitsFor {
     Shutdown,
 }
 
-/// The tasks to wake once the lock is released, because a waker is foreign code.
+/// Tasks to wake once the lock is released, because a waker is foreign code. They are woken when this
+/// is dropped, so also when the waker of another task panics.
 #[must_use]
 #[derive(Debug, Default)]
 pub(super) struct Woken(pub(super) [Option<Waker>; 2]);
 
-impl Woken {
-    pub(super) fn wake(self) {
-        self.0.into_iter().flatten().for_each(Waker::wake);
+impl Drop for Woken {
+    fn drop(&mut self) {
+        let wakers = self.0.iter_mut().filter_map(Option::take);
+        let woken = catch_unwind(AssertUnwindSafe(|| wake_each(wakers)));
+        if let Err(panic) = woken {
+            // A second panic while the first one unwinds would abort the process.
+            if !thread::panicking() {
+                resume_unwind(panic);
+            }
+        }
     }
 }
 
@@ -125,6 +136,11 @@ impl Inner {
             Some(driver) if driver.will_wake(cx.waker()) => None,
             Some(_) | None => self.driver.replace(cx.waker().clone()),
         }
+    }
+
+    /// Takes the driver's waker if it waits.
+    pub(super) fn take_driver(&mut self) -> Woken {
+        Woken([self.driver.take(), None])
     }
 
     /// Takes the driver's waker if it waits, and now has bytes to write.

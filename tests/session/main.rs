@@ -17,6 +17,9 @@ mod options;
 mod panics;
 mod reads;
 mod support;
+#[allow(dead_code, missing_docs, unreachable_pub)]
+#[path = "../support/task.rs"]
+mod task;
 #[cfg(feature = "rustls")]
 #[path = "../support/tls.rs"]
 mod tls;

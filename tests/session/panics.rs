@@ -1,13 +1,16 @@
 //! Foreign code that panics.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use reconnecting_stream::{Event, ResumableStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use crate::support::{Server, options, pattern, quick};
+use crate::task::Task;
 
 /// A connection whose n-th read or write does something else.
 struct Faulty {
@@ -110,5 +113,47 @@ async fn a_connector_and_an_observer_that_panic_delay_the_session_and_do_not_end
         server.cut();
         client.write_all(b"x").await.unwrap();
         assert_eq!(accepted.read_u8().await.unwrap(), b'x');
+    }
+}
+
+/// A task whose executor panics.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("of a waker, as the test wants it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_panics_leaves_no_other_task_of_a_session_waiting() {
+    let panics = Waker::from(Arc::new(Panics));
+    let bytes = pattern(0..1 << 20);
+    for reader_panics in [true, false] {
+        let (server, mut streams) = Server::new(options());
+        let (client, accepted) = server.begin(&mut streams).await;
+        let (mut reader, mut writer) = accepted.into_split();
+        let (waiting, other) = (Task::new(), Task::new());
+        let mut read =
+            |cx: &mut Context<'_>| Pin::new(&mut reader).poll_read(cx, &mut ReadBuf::new(&mut [0]));
+        let mut write = |cx: &mut Context<'_>| Pin::new(&mut writer).poll_write(cx, &bytes);
+        let cx = &mut Context::from_waker(&panics);
+        if reader_panics {
+            assert!(read(cx).is_pending());
+            while waiting.poll(&mut write).is_ready() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        } else {
+            assert!(waiting.poll(&mut read).is_pending());
+            while write(cx).is_ready() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        let mut acknowledged = pin!(writer.acknowledged());
+        assert!(other.poll_future(acknowledged.as_mut()).is_pending());
+        drop(client);
+        server.drained().await;
+        assert!(waiting.is_woken() && other.is_woken());
+        assert!(acknowledged.await.is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! Which tasks are registered, and which are woken.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 use super::{Link, ROLES, Task};
 use crate::link::shared::WRITER_WAITS;
@@ -137,4 +139,29 @@ fn the_writer_has_a_flag_while_it_waits() {
     assert!(link.guard.flags.any(WRITER_WAITS));
     link.guard.wake_all();
     assert!(!link.guard.flags.any(WRITER_WAITS));
+}
+
+/// A task whose executor panics.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("of a waker, as the test wants it");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_leaves_no_other_task_waiting() {
+    let panics = Waker::from(Arc::new(Panics));
+    for faulty in [&ROLES[..1], &ROLES[1..2], &ROLES[2..], &ROLES[..2], &ROLES] {
+        let mut link = Link::waiting();
+        for &role in faulty {
+            let (shared, registrations) = (&link.guard, &mut link.registrations);
+            assert!(!registrations.register_and_check(shared, role, &panics, || false));
+        }
+        let woken = catch_unwind(AssertUnwindSafe(|| link.guard.wake_all()));
+        assert!(woken.is_err(), "the panic is not hidden");
+        let expected = ROLES.map(|role| usize::from(!faulty.contains(&role)));
+        assert_eq!(link.wakes(), expected);
+    }
 }
