@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reconnecting_stream::{Accepted, ResumableStream, SessionLostReason, SessionOptions, Sessions};
+use reconnecting_stream::{
+    Accepted, ResumableStream, SessionLostReason, SessionOptions, Sessions, State,
+};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };
@@ -40,7 +42,11 @@ async fn a_peer_that_floods_does_not_keep_a_session_that_has_ended() {
     let mut first = hello();
     first.extend_from_slice(&ACK);
     first.extend_from_slice(&RESET);
-    let flood = Flood { first, then: &PONG };
+    let flood = Flood {
+        first,
+        then: &PONG,
+        reads: usize::MAX,
+    };
     let accepted = soon(sessions.accept(flood)).await.unwrap();
     let Accepted::New(mut stream) = accepted else {
         panic!("{accepted:?}")
@@ -52,6 +58,32 @@ async fn a_peer_that_floods_does_not_keep_a_session_that_has_ended() {
         settle().await;
     }
     assert_eq!(sessions.len(), 0);
+}
+
+#[tokio::test]
+async fn a_peer_that_floods_leaves_the_thread_to_other_sessions() {
+    let sessions = Sessions::new(small());
+    let mut first = hello();
+    first.extend_from_slice(&ACK);
+    let flood = Flood {
+        first,
+        then: &PONG,
+        reads: 1_000_000,
+    };
+    let Accepted::New(flooded) = sessions.accept(flood).await.unwrap() else {
+        panic!("it began no session")
+    };
+    let (mut stream, mut client, _) = begin(&sessions).await;
+    for n in 0..10_u8 {
+        client
+            .write_all(&[0x10, 0, 9, 0, 0, 0, 0, 0, 0, 0, n, n])
+            .await
+            .unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), n);
+    }
+    let state = flooded.state();
+    let is_over = !matches!(state, State::Connected { .. });
+    assert!(!is_over, "the flood was read at once: {state:?}");
 }
 
 #[tokio::test(start_paused = true)]

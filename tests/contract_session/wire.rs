@@ -68,10 +68,12 @@ pub async fn answer(io: &mut DuplexStream) -> (u8, Option<u8>) {
     (head[0], (head[0] == 5).then(|| body[1]))
 }
 
-/// A peer that sends the same bytes for ever, and takes everything.
+/// A peer that sends the same bytes again and again, and takes everything.
 pub struct Flood {
     pub first: Vec<u8>,
     pub then: &'static [u8],
+    /// How many reads there are until its end.
+    pub reads: usize,
 }
 
 impl AsyncRead for Flood {
@@ -80,6 +82,10 @@ impl AsyncRead for Flood {
         _: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        let Some(reads) = self.reads.checked_sub(1) else {
+            return Poll::Ready(Ok(()));
+        };
+        self.reads = reads;
         if self.first.is_empty() {
             self.first = self.then.repeat(100);
         }
