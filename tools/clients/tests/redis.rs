@@ -20,6 +20,9 @@ use tokio::net::TcpStream;
 const CALLS: u64 = 4_000;
 const RESETS: u64 = 40;
 const MS: Duration = Duration::from_millis(1);
+/// A call can be left in the channel of a client that ends, and then waits as long as a clone of the
+/// client exists.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Starts a redis that has written a command to disk when it replies.
 fn start(folder: &std::path::Path) -> Program {
@@ -41,6 +44,7 @@ fn connector(address: SocketAddr) -> impl Connect<Io = MultiplexedConnection, Fu
             .map_err(refused)?;
         let ping = cmd("PING").query_async::<()>(&mut connection).await;
         ping.map_err(refused)?;
+        connection.set_response_timeout(RESPONSE_TIMEOUT);
         Ok(connection)
     }
 }
@@ -64,7 +68,7 @@ where
         let mut connection = redis.get().await?;
         match command.query_async(&mut *connection).await {
             Ok(reply) => return Ok(reply),
-            Err(error) if error.is_unrecoverable_error() => {
+            Err(error) if error.is_unrecoverable_error() || error.is_timeout() => {
                 connection.mark_lost(io::Error::other(error));
                 tally.repeat();
             }

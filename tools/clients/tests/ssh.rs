@@ -16,10 +16,13 @@ use reconnecting_stream_tools::program::tell;
 use russh::client::{Config, Handle, Handler, connect};
 use russh::keys::PublicKey;
 use russh::{ChannelMsg, Error};
+use tokio::time::timeout;
 
 const CALLS: u64 = 2_000;
 const RESETS: u64 = 40;
 const PASSWORD: &str = "secret";
+/// A message can be left in the channel of a session that ends.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Trusts one key.
 struct Trusts(PublicKey);
@@ -76,7 +79,8 @@ where
 {
     loop {
         let session = ssh.get().await?;
-        match run_once(&session, command).await {
+        let ran = timeout(COMMAND_TIMEOUT, run_once(&session, command)).await;
+        match ran.unwrap_or(Err(Error::ConnectionTimeout)) {
             Ok(output) => return Ok(output),
             Err(error) if is_lost(&error) => {
                 session.mark_lost(io::Error::other(error));
