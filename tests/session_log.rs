@@ -1,7 +1,7 @@
 //! What a session logs. By itself, since the log is global to a process.
 #![cfg(all(feature = "net", feature = "session"))]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -22,8 +22,8 @@ struct Log(Arc<Mutex<Written>>);
 
 #[derive(Default)]
 struct Written {
-    /// The value that the field `id` of each span had last.
-    ids: Vec<Option<String>>,
+    /// The value that the field `id` of each span had last, by the number of the span.
+    ids: BTreeMap<u64, Option<String>>,
     entered: Vec<u64>,
     /// The number of a span, and a line.
     lines: Vec<(u64, String)>,
@@ -33,15 +33,13 @@ impl Log {
     /// Returns the lines in the spans of this session, each span by itself.
     fn of(&self, id: SessionId) -> Vec<Vec<String>> {
         let written = self.0.lock().unwrap();
-        let mut spans = HashMap::<u64, Vec<String>>::new();
+        let mut spans = BTreeMap::<u64, Vec<String>>::new();
         for (span, line) in &written.lines {
-            if written.ids[*span as usize - 1] == Some(id.to_string()) {
+            if written.ids[span] == Some(id.to_string()) {
                 spans.entry(*span).or_default().push(line.clone());
             }
         }
-        let mut spans: Vec<_> = spans.into_iter().collect();
-        spans.sort();
-        spans.into_iter().map(|(_, lines)| lines).collect()
+        spans.into_values().collect()
     }
 }
 
@@ -71,15 +69,16 @@ impl Subscriber for Log {
         let mut fields = Fields::default();
         span.record(&mut fields);
         let ids = &mut self.0.lock().unwrap().ids;
-        ids.push(fields.take("id"));
-        Id::from_u64(ids.len() as u64)
+        let span = ids.len() as u64 + 1;
+        ids.insert(span, fields.take("id"));
+        Id::from_u64(span)
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
         let mut fields = Fields::default();
         values.record(&mut fields);
         let ids = &mut self.0.lock().unwrap().ids;
-        ids[span.into_u64() as usize - 1] = fields.take("id");
+        ids.insert(span.into_u64(), fields.take("id"));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -172,7 +171,8 @@ async fn each_end_of_a_session_logs_its_connections_and_its_end_in_a_span_with_i
     client.write_all(b"four").await.unwrap();
     server.read_exact(&mut [0; 4]).await.unwrap();
     let (client_end, server_end) = tokio::join!(client.shutdown(), server.shutdown());
-    (client_end.unwrap(), server_end.unwrap());
+    client_end.unwrap();
+    server_end.unwrap();
     drop((client, server));
     tokio::time::sleep(Duration::from_secs(10)).await;
     let lost = "INFO detached cause=unexpected end of file";

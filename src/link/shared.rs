@@ -184,11 +184,11 @@ impl<I: Iterator<Item = Waker>> Drop for Remaining<I> {
 /// Wakes every task that polls the link.
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
-        self.wake_all();
+        self.wake_all_but(None);
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_all();
+        self.wake_all_but(None);
     }
 }
 

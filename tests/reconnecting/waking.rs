@@ -281,7 +281,8 @@ async fn a_waker_that_panics_leaves_no_other_task_waiting() {
     let cx = &mut Context::from_waker(&panics);
     assert!(gets[1].as_mut().poll(cx).is_pending());
     assert!(last.poll_future(gets[2].as_mut()).is_pending());
-    (first.take_wakes(), last.take_wakes());
+    first.take_wakes();
+    last.take_wakes();
     let closed = std::panic::catch_unwind(AssertUnwindSafe(|| database.handle().close()));
     assert!(closed.is_err(), "the panic is not hidden");
     assert!(first.is_woken() && last.is_woken());

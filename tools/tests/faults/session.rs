@@ -46,10 +46,11 @@ impl Cell {
         format!("session: {} x {operation:?} x {halves:?}", self.name)
     }
 
-    /// On a busy machine a connection may be lost before it has come to its fault.
+    /// On a busy machine a connection may be lost before it has come to its fault. Then its timers are
+    /// made longer.
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        for _ in 0..10 {
-            let (report, injected) = self.try_once().await?;
+        for tries in 0..10 {
+            let (report, injected) = self.try_once(1 << (tries / 2)).await?;
             // Slow connections are not replaced, and after a late loss little is left for another one.
             let is_last = report.losses == 0 || self.name.contains("late");
             if injected >= FAULTY || is_last && injected > 0 {
@@ -59,15 +60,15 @@ impl Cell {
         Err("the fault does not happen".into())
     }
 
-    /// Returns how many faults have happened, too.
-    async fn try_once(&self) -> Result<(Report, u64), Failure> {
-        let listener = ResumableListener::builder().options(options());
+    /// Returns how many faults have happened, too. The timers of connections are so many times longer.
+    async fn try_once(&self, longer: u32) -> Result<(Report, u64), Failure> {
+        let listener = ResumableListener::builder().options(options(longer));
         let listener = listener.bind("127.0.0.1:0").await.map_err(failure)?;
         let proxy = FaultProxy::start(listener.local_addr().map_err(failure)?);
         let proxy = proxy.await.map_err(failure)?;
         proxy.script((0..FAULTY).map(|_| self.plan.clone()));
         let events = Arc::new(EventCounts::default());
-        let client = connect(proxy.addr(), &events);
+        let client = connect(proxy.addr(), &events, longer);
         let handle = client.handle();
         let (to_server, to_client) = self.lengths();
         let served = async {
@@ -129,23 +130,23 @@ impl Cell {
 }
 
 /// Dead connections are found within a fraction of a second.
-fn options() -> SessionOptions {
+fn options(longer: u32) -> SessionOptions {
     SessionOptions::new()
-        .ping_after(40 * MS)
-        .dead_after(80 * MS)
+        .ping_after(40 * longer * MS)
+        .dead_after(80 * longer * MS)
         // A server keeps a session that is not confirmed for so long.
         .handshake_timeout(Duration::from_secs(10))
         .max_resumes_per_second(u32::MAX)
 }
 
-fn connect(address: SocketAddr, events: &Arc<EventCounts>) -> ResumableStream {
+fn connect(address: SocketAddr, events: &Arc<EventCounts>, longer: u32) -> ResumableStream {
     let policy = Policy::default()
         .backoff(Backoff::constant(2 * MS))
-        .attempt_timeout(300 * MS)
+        .attempt_timeout(300 * longer * MS)
         .max_attempts(None);
     ResumableStream::builder(move || TcpStream::connect(address))
         .policy(policy)
-        .options(options())
+        .options(options(longer))
         .on_event(events.observer())
         .lazy()
 }

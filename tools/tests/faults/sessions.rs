@@ -65,7 +65,11 @@ fn plans(operation: Operation) -> Vec<(&'static str, Plan)> {
         at("half-open in the hello", Place::Hello, Fault::HalfOpen),
         at("half-open in the welcome", Place::Welcome, Fault::HalfOpen),
         at("half-open in a frame", Place::Frame, Fault::HalfOpen),
-        at("one byte at a time", Place::Late, Fault::OneByteAtATime),
+        at(
+            "late, one byte at a time",
+            Place::Late,
+            Fault::OneByteAtATime,
+        ),
         at("delay", Place::Accept, Fault::Delay(3 * MS)),
         at("refuse", Place::Hello, Fault::Refuse(10 * MS)),
         at("refuse in a frame", Place::Frame, Fault::Refuse(10 * MS)),
@@ -108,7 +112,7 @@ fn every_fault_is_survived_by_sessions_without_a_lost_byte_on_both_runtimes() {
 #[tokio::test]
 async fn the_same_faults_end_or_stop_a_plain_connection() {
     for (name, plan) in plans(Operation::Write) {
-        let is_slow_only = ["one byte at a time", "delay"].contains(&name);
+        let is_slow_only = ["late, one byte at a time", "delay"].contains(&name);
         let ended = timeout(500 * MS, control(plan)).await;
         let is_unharmed = matches!(ended, Ok(Ok(())));
         assert!(is_slow_only || !is_unharmed, "{name}");
