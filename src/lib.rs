@@ -106,7 +106,7 @@
 //! - `codec` (on): `ReconnectingFramed` and `MessageTransport`.
 //! - `net` (on): `TcpConnector` and `ReconnectingTcpStream`; on Unix `UnixConnector` and
 //!   `ReconnectingUnixStream`. `Address`.
-//! - `session` (off): `ResumableStream`, `ResumableListener`, `Sessions`.
+//! - `session` (off): `ResumableStream`, `Sessions`, and with `net` `ResumableListener`.
 //! - `serde` (off): `Serialize` and `Deserialize` for [`Policy`], with durations such as `"1m 30s"`, for
 //!   `Address` and for `SessionOptions`.
 //! - `metrics` (off): `Metrics`, an observer that records to the `metrics` facade.

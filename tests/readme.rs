@@ -74,7 +74,7 @@ async fn messages() -> Result<()> {
         .await?;
     lines.send("a request").await?;
     if let Some(Ok(_reply)) = lines.next().await {
-        lines.confirm(1); // the oldest message is not kept any more
+        lines.confirm_replies(1); // the message that it replies to is not kept any more
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ where
     /// were fully written to an earlier connection are not affected: [`Resend`] decides about those.
     ///
     /// A flush does not report the dropped messages: it succeeds when nothing is left to write. A
-    /// close does.
+    /// close reports those that are dropped while it runs.
     pub fn keep_unsent(mut self, keep: bool) -> Self {
         self.kind.options.keeps_unsent = keep;
         self
@@ -126,7 +126,8 @@ where
     /// # Errors
     ///
     /// The error of the one attempt, or [`TimedOut`](io::ErrorKind::TimedOut); with
-    /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp).
+    /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp), or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///

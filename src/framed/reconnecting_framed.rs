@@ -53,8 +53,8 @@ pub(super) type FramedTransfer<C, U> = Transfer<FramedConnector<C, U>>;
 /// fresh one during an outage, and sent again as it is. So each message has to stand for itself,
 /// and the copy that is sent again carries no mark of that (the DUP flag of MQTT); the decoder may
 /// have state. A message without bytes is complete immediately. A message that the codec can't decode ends the connection, because
-/// the start of the next message is unknown. The reader gets the codec's error, then the items of
-/// the next connection.
+/// the start of the next message is unknown. The reader gets the codec's error, then
+/// what the seam reports, then the items of the next connection.
 ///
 /// # Cancel safety
 ///
@@ -166,8 +166,9 @@ where
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](io::ErrorKind::NotConnected) if the stream
-    /// was closed.
+    /// [`GaveUp`](crate::GaveUp), [`NotConnected`](io::ErrorKind::NotConnected) if the stream was
+    /// closed, or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///
@@ -192,8 +193,9 @@ where
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the stream was
-    /// closed with messages to send.
+    /// [`GaveUp`](crate::GaveUp), [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the stream was
+    /// closed with messages to send, or an error that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///

@@ -14,8 +14,8 @@ pub enum Resend {
     /// anything new: at least once, no gap, no reordering. A message that is only fed leaves with
     /// the next flush, or when there is no room for another.
     Unconfirmed {
-        /// The window: how many bytes are kept, encoded, before the sink is full. One message may
-        /// exceed it. Only a confirmation makes room, so the peer's replies have to be read
+        /// The window: how many bytes are kept, encoded, before the sink is full; 0 counts as 1. One
+        /// message may exceed it. Only a confirmation makes room, so the peer's replies have to be read
         /// meanwhile: a task that sends more than this before it reads waits forever.
         max_bytes: usize,
     },

@@ -14,7 +14,8 @@ use super::state::State;
 /// Watches and commands a stream from other tasks.
 ///
 /// A stream makes progress only when it is polled. A command wakes the tasks that wait for the
-/// stream, and takes effect when one of them polls. Once the stream is dropped, commands do nothing.
+/// stream, and takes effect when one of them polls. A session has a task of its own, which executes
+/// them immediately. Once the stream is dropped, commands do nothing.
 ///
 /// # Examples
 ///
@@ -63,7 +64,8 @@ impl Handle {
     }
 
     /// Drops the connection and dials again without a delay. A backoff ends now, an attempt that
-    /// is due or running continues, and a stream that gave up starts again.
+    /// is due or running continues, and a stream that gave up starts again. After a shutdown or a
+    /// close it does nothing.
     ///
     /// For a connection that turned out to be bad use [`mark_lost`](Self::mark_lost), which keeps
     /// to the backoff.
@@ -86,7 +88,7 @@ impl Handle {
 
     /// Closes the stream: reads return the end of the stream, writes
     /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). A backoff or a running attempt is
-    /// canceled.
+    /// canceled. Both ends of a session get its `SessionLost`.
     pub fn close(&self) {
         self.shared.command(Command::Close);
     }

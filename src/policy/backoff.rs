@@ -56,7 +56,8 @@ enum Base {
 pub enum Jitter {
     /// No random part. The delay is used as it is.
     None,
-    /// A uniform value between 10 ms and the delay. This gives the shortest queue at the server.
+    /// A uniform value between 10 ms and the delay. Clients that begin at the same time
+    /// are spread from the first attempt on.
     Full,
     /// A uniform value between half of the delay and the delay.
     Equal,

@@ -18,7 +18,7 @@ use super::verdict::{Phase, Verdict};
 ///
 /// | setting | default | why |
 /// |---|---|---|
-/// | [`backoff`](Self::backoff) | exponential, 100 ms to 10 s, factor 2, full jitter | after an outage of 60 s, 10,000 clients make at most about 200 connections in 100 ms; without jitter they make all of them in the same 100 ms |
+/// | [`backoff`](Self::backoff) | exponential, 100 ms to 10 s, factor 2, full jitter | after an outage of 60 s, 10,000 clients make at most 238 connections in 100 ms; without jitter they make all of them in the same 100 ms |
 /// | [`attempt_timeout`](Self::attempt_timeout) | 10 s | the system's own, about two minutes on Linux (`tcp(7)`, `tcp_syn_retries`), is longer than most callers wait |
 /// | [`max_attempts`](Self::max_attempts) | 100 | about eight minutes of backoff; after that an operator should know |
 /// | [`max_outage`](Self::max_outage) | none | |

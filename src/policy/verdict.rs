@@ -57,8 +57,10 @@ impl Verdict {
     /// have no kind of their own. Every other error is [`Surface`](Self::Surface).
     ///
     /// With the feature `rustls` a connection is also lost by any error with a `rustls::Error`
-    /// inside, because TLS can't continue after it. If that error is a refusal by the peer, such as
-    /// a TLS 1.3 server's refusal of the client certificate, it is [`Permanent`](Self::Permanent).
+    /// inside, because TLS can't continue after it. If another handshake would meet the same
+    /// error, it is [`Permanent`](Self::Permanent): a certificate that is not trusted, a TLS 1.3
+    /// server's refusal of the client's one, and every other error that is not
+    /// [transient](crate::TlsConnector::is_transient).
     ///
     /// An attempt is repeated after every error except `InvalidInput`, `InvalidData` and
     /// `Unsupported`, and `PermissionDenied` before the first connection.

@@ -122,8 +122,9 @@ impl<C: Connect> Reconnecting<C> {
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](io::ErrorKind::NotConnected) after
-    /// [`Handle::close`].
+    /// [`GaveUp`](crate::GaveUp), [`NotConnected`](io::ErrorKind::NotConnected) after
+    /// [`Handle::close`], or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///

@@ -88,8 +88,9 @@ where
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](io::ErrorKind::NotConnected) after
-    /// [`Handle::close`].
+    /// [`GaveUp`](crate::GaveUp), [`NotConnected`](io::ErrorKind::NotConnected) after
+    /// [`Handle::close`], or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///

@@ -122,8 +122,9 @@ where
     ///
     /// The error of the attempt, [`TimedOut`](ErrorKind::TimedOut),
     /// [`InvalidInput`](ErrorKind::InvalidInput) for metadata of more than 1 KiB, or a
-    /// [`SessionLost`](super::SessionLost) if the server refuses the session; with
-    /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp).
+    /// [`SessionLost`](super::SessionLost) if the server refuses the session. A server that has no room
+    /// for it is [`ResourceBusy`](ErrorKind::ResourceBusy). With `retry_initial_connect` the error is a
+    /// [`GaveUp`](crate::GaveUp), or one that the policy [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///
@@ -149,8 +150,8 @@ where
         Ok(spawn(session, dialing))
     }
 
-    /// Returns a stream that begins the session behind what is written: the first connection is made
-    /// under the policy. Metadata of more than 1 KiB is cut off.
+    /// Returns the stream immediately. The first connection is made under the policy, while the stream
+    /// takes bytes up to its send buffer. Metadata of more than 1 KiB is cut off.
     ///
     /// # Panics
     ///

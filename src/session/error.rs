@@ -19,7 +19,8 @@ use crate::error::find;
 /// | [`PeerReset`](Reason::PeerReset), [`Desynchronized`](Reason::Desynchronized) | [`ConnectionReset`](ErrorKind::ConnectionReset) |
 /// | [`Superseded`](Reason::Superseded), [`Evicted`](Reason::Evicted), [`Closed`](Reason::Closed) | [`ConnectionAborted`](ErrorKind::ConnectionAborted) |
 ///
-/// What had arrived before is read first. Every later operation returns the same error.
+/// What had arrived before is read first. Every later operation returns the same error, except a read
+/// behind the peer's shutdown and a shutdown that the peer has acknowledged.
 ///
 /// # Examples
 ///

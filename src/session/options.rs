@@ -190,7 +190,8 @@ impl SessionOptions {
         self
     }
 
-    /// Limits the sessions of one identity: see [`accept_from`](super::Sessions::accept_from).
+    /// Limits the sessions of one identity: see [`accept_from`](super::Sessions::accept_from). A client
+    /// beyond the limit is told to try again later.
     pub const fn max_sessions_per_identity(mut self, limit: usize) -> Self {
         self.max_sessions_per_identity = limit;
         self
@@ -200,12 +201,12 @@ impl SessionOptions {
     ///
     /// Each session gets at least 64 KiB, and this is set aside for as many sessions as
     /// [may exist](Self::max_sessions). What the budget has beyond that is given to the sessions that
-    /// begin first, up to the whole send buffer and receive window of each. By default some 180
+    /// begin first, up to the whole send buffer and receive window of each. By default 190
     /// sessions have all their 2 MiB. With fewer sessions or more memory all of them do: 32 MiB and 2
     /// MiB for each session always suffice.
     ///
-    /// If not even 64 KiB are left, the session that has been without a connection for the longest
-    /// time is evicted. If there is none, the client is told to try again later. A session with a
+    /// If not even 64 KiB are left, a session that no client has confirmed is evicted, or else
+    /// the one that has been without a connection for the longest time. If there is none, the client is told to try again later. A session with a
     /// connection is never evicted.
     pub const fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes;
@@ -219,8 +220,9 @@ impl SessionOptions {
         self
     }
 
-    /// Sets how long a server remembers how a session has ended, so that its client learns it. A
-    /// session that is over costs about 100 bytes for this time.
+    /// Sets how long a server remembers how a session has ended, so that its client learns it. It
+    /// costs about 110 bytes for this time. Of more than eight times
+    /// [`max_sessions`](Self::max_sessions) the oldest are forgotten first.
     pub const fn tombstone_lifetime(mut self, time: Duration) -> Self {
         self.tombstone_lifetime = time;
         self

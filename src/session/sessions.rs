@@ -72,14 +72,18 @@ impl Sessions {
     /// one, the stream that the application has continues on it.
     ///
     /// Call it in a task for each connection: it waits up to the
-    /// [handshake timeout](SessionOptions::handshake_timeout) for the peer. It returns a session only
+    /// [handshake timeout](SessionOptions::handshake_timeout) for the handshake, and as long again for
+    /// the client's first frame. It returns a session only
     /// once the client has confirmed it, so no handler runs twice for one client.
     ///
     /// # Errors
     ///
     /// The error of the connection, [`TimedOut`](io::ErrorKind::TimedOut), or
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if the client was refused: it does not
-    /// know its session's secret, or there is no room. Only this connection has failed: continue to
+    /// know its session's secret, or there is no room;
+    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) if the connection of a new session, or
+    /// the session, ended before it was confirmed; an error of the kind
+    /// [`Other`](io::ErrorKind::Other) if the peer breaks the protocol. Only this connection has failed: continue to
     /// accept others.
     ///
     /// # Cancel safety
@@ -109,6 +113,10 @@ impl Sessions {
     /// # Cancel safety
     ///
     /// That of `accept`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with time enabled.
     pub async fn accept_from<Io>(&self, io: Io, identity: impl AsRef<[u8]>) -> io::Result<Accepted>
     where
         Io: AsyncRead + AsyncWrite + Send + 'static,
@@ -137,6 +145,10 @@ impl Sessions {
     /// # Cancel safety
     ///
     /// If the future is dropped, new sessions stay refused and the others continue.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with time enabled.
     pub async fn shutdown(&self, deadline: Duration) {
         self.table.refuse_new();
         if timeout(deadline, self.table.drained()).await.is_err() {

@@ -110,6 +110,10 @@ impl ResumableWriteHalf {
     /// # Errors
     ///
     /// A [`SessionLost`](super::SessionLost).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
     pub async fn acknowledged(&self) -> Result<()> {
         self.0.acknowledged().await
     }

@@ -33,7 +33,8 @@ use crate::link::{Handle, State};
 ///   of the peer has acknowledged them. It waits while the buffer is full.
 /// - A **flush** is ready when everything was handed to the current connection, and immediately while
 ///   there is none. [`acknowledged`](Self::acknowledged) waits for the peer.
-/// - A **shutdown** is ready when the peer has acknowledged everything and the end. Reading goes on.
+/// - A **shutdown** is ready when the peer has acknowledged everything and the end. Reading
+///   continues.
 /// - A **read** returns `Ok(0)` only for the peer's own shutdown, after every byte before it.
 ///
 /// A stream that is dropped without a shutdown resets the session: the peer gets a `SessionLost`. One
@@ -78,11 +79,13 @@ impl ResumableStream {
     /// # Errors
     ///
     /// The error of the connector or of the handshake, or [`TimedOut`](io::ErrorKind::TimedOut). A server
-    /// that refuses the session is a [`SessionLost`](super::SessionLost).
+    /// that refuses the session is a [`SessionLost`](super::SessionLost). One that has no room for it
+    /// is [`ResourceBusy`](io::ErrorKind::ResourceBusy), which a later attempt may not be.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the attempt. The server drops the session that it may have begun.
+    /// Dropping the future drops the attempt. A session that the server may have begun gets no
+    /// application, and expires.
     ///
     /// # Panics
     ///

@@ -14,7 +14,8 @@ impl<C: Connect> Builder<C> {
     /// # Errors
     ///
     /// The error of the one attempt, or [`TimedOut`](std::io::ErrorKind::TimedOut); with
-    /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp).
+    /// `retry_initial_connect` a [`GaveUp`](crate::GaveUp), or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///

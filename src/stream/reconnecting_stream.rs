@@ -180,8 +180,9 @@ impl<C: Connect> ReconnectingStream<C> {
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](std::io::ErrorKind::NotConnected) if the
-    /// stream was closed.
+    /// [`GaveUp`](crate::GaveUp), [`NotConnected`](std::io::ErrorKind::NotConnected) if the stream
+    /// was closed, or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///
@@ -202,8 +203,9 @@ impl<C: Connect> ReconnectingStream<C> {
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](std::io::ErrorKind::NotConnected) if the
-    /// stream was closed.
+    /// [`GaveUp`](crate::GaveUp), [`NotConnected`](std::io::ErrorKind::NotConnected) if the stream
+    /// was closed, or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///

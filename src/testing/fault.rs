@@ -13,11 +13,12 @@ pub enum Fault {
     /// first.
     Fin,
     /// Both sides stay open, and nothing is relayed, not even an end of a stream, until
-    /// [`FaultProxy::resume`](super::FaultProxy::resume). On accept, the proxy connects to the
+    /// [`FaultProxy::resume`](super::FaultProxy::resume), or until both are reset 5 s after the client
+    /// has closed its side. On accept, the proxy connects to the
     /// server only then.
     Stall,
     /// The server's side is reset. The client's side stays open, but the proxy neither reads from
-    /// it nor writes to it. The proxy closes that side when the client closes its own. If the
+    /// it nor writes to it. The proxy resets that side 5 s after the client has closed its own. If the
     /// client has filled the window before, its end can't arrive, and the proxy keeps the socket
     /// until a `Reset`, a `Fin`, or its own end.
     HalfOpen,

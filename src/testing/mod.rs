@@ -20,7 +20,7 @@
 //! | [`SlowClose`](Fault::SlowClose) | clients that wait for the end of an answer |
 //! | [`Refuse`](Fault::Refuse) | a restart: the port refuses for a while |
 //!
-//! It is a test tool. Unlike the rest of the crate it spawns tasks, and it keeps its counters
+//! It is a test tool. It spawns tasks, as of the rest of the crate only sessions do, and it keeps its counters
 //! behind locks. Sockets use real time. The proxy works under Tokio's paused clock, but delays,
 //! backoffs and timeouts end before the kernel has answered.
 //!

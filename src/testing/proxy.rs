@@ -74,13 +74,13 @@ impl FaultProxy {
     ///
     /// Returns the error of binding a port.
     ///
-    /// # Panics
-    ///
-    /// Panics outside of a Tokio runtime with I/O and time enabled.
-    ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a Tokio runtime with I/O and time enabled.
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
         Self::bind((Ipv4Addr::LOCALHOST, 0).into(), upstream).await
     }
@@ -92,13 +92,13 @@ impl FaultProxy {
     ///
     /// Returns the error of binding the address, for example `AddrInUse`.
     ///
-    /// # Panics
-    ///
-    /// Panics outside of a Tokio runtime with I/O and time enabled.
-    ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a Tokio runtime with I/O and time enabled.
     pub async fn bind(listen: SocketAddr, upstream: SocketAddr) -> io::Result<Self> {
         let port = Port::open(listen)?;
         let addr = port.addr();
@@ -167,15 +167,15 @@ impl FaultProxy {
 
     /// Accepts connections again, even if a [`Fault::Refuse`] has not ended.
     ///
-    /// # Panics
-    ///
-    /// Panics if the system does not let the port listen again within a second, for example because
-    /// no descriptors are left, and in the cases in which every command panics.
-    ///
     /// # Cancel safety
     ///
     /// The first poll completes it, unless the system does not let the port listen. In that case
     /// call it again.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the system does not let the port listen again within a second, for example because
+    /// no descriptors are left, and in the cases in which every command panics.
     pub async fn accept(&self) {
         self.state.listen().await;
     }

@@ -25,7 +25,7 @@ pub enum ParseAddressError {
     InvalidPort,
     /// Something follows the port: a path, a query, a fragment.
     Trailing,
-    /// The path of a Unix socket is empty, not absolute, or has a zero byte in it.
+    /// The path of a Unix socket is empty, not absolute, ends with a slash, or has a zero byte in it.
     InvalidPath,
 }
 

@@ -58,19 +58,20 @@ struct HostPort {
 }
 
 impl Address {
-    /// Returns the host name or IP address, an IPv6 address without its brackets.
+    /// Returns the host name or IP address, an IPv6 address without its brackets; `None` for a Unix
+    /// socket.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         Some(&self.host_port()?.host)
     }
 
-    /// Returns the port.
+    /// Returns the port; `None` for a Unix socket.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         Some(self.host_port()?.port)
     }
 
-    /// Returns the path of the Unix socket.
+    /// Returns the path of the Unix socket; `None` for a host.
     #[cfg(unix)]
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

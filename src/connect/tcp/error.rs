@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use super::endpoint::Endpoint;
@@ -10,8 +10,8 @@ use super::endpoint::Endpoint;
 /// The error of an attempt in which no address of any endpoint accepted a connection.
 ///
 /// It is inside the [`io::Error`] of an attempt of a [`TcpConnector`](crate::TcpConnector). That
-/// error has the kind of the last failure that is not permanent, or of the last failure if all are
-/// permanent.
+/// error has the kind of the last failure that another attempt may not meet, or of the last failure if
+/// every attempt would meet all of them: `InvalidInput`, `PermissionDenied`, `Unsupported`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Unreachable {
@@ -34,9 +34,14 @@ pub struct EndpointFailure {
 impl Unreachable {
     /// Returns the failure whose kind the whole error has.
     fn representative(&self) -> Option<&EndpointFailure> {
-        let is_transient =
-            |failure: &&EndpointFailure| failure.error.kind() != io::ErrorKind::InvalidInput;
-        let last_transient = self.failures.iter().rfind(is_transient);
+        let last_transient = self.failures.iter().rfind(|failure| {
+            // An endpoint that is wrong must not end a stream that may reach another one.
+            let kind = failure.error.kind();
+            !matches!(
+                kind,
+                ErrorKind::InvalidInput | ErrorKind::PermissionDenied | ErrorKind::Unsupported
+            )
+        });
         last_transient.or(self.failures.last())
     }
 }
@@ -116,6 +121,14 @@ mod tests {
         let failures = vec![failure("c", None, io::ErrorKind::InvalidInput)];
         let error = io::Error::from(Unreachable { failures });
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        for permanent in [ErrorKind::PermissionDenied, ErrorKind::Unsupported] {
+            let failures = vec![
+                failure("a:1", None, ErrorKind::ConnectionRefused),
+                failure("b:1", None, permanent),
+            ];
+            let error = io::Error::from(Unreachable { failures });
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        }
         let error = io::Error::from(Unreachable { failures: vec![] });
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert_eq!(error.to_string(), "there is no endpoint to connect to");

@@ -135,8 +135,9 @@ impl<C: Connect> ReconnectingReadHalf<C> {
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](std::io::ErrorKind::NotConnected) if the
-    /// stream was closed.
+    /// [`GaveUp`](crate::GaveUp), [`NotConnected`](std::io::ErrorKind::NotConnected) if the stream
+    /// was closed, or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///
@@ -167,8 +168,9 @@ impl<C: Connect> ReconnectingWriteHalf<C> {
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](crate::GaveUp), or [`NotConnected`](std::io::ErrorKind::NotConnected) if the
-    /// stream was closed.
+    /// [`GaveUp`](crate::GaveUp), [`NotConnected`](std::io::ErrorKind::NotConnected) if the stream
+    /// was closed, or an error of an attempt that the policy
+    /// [surfaces](crate::Verdict::Surface).
     ///
     /// # Cancel safety
     ///
