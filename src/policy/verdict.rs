@@ -59,8 +59,8 @@ impl Verdict {
     /// With the feature `rustls` a connection is also lost by any error with a `rustls::Error`
     /// inside, because TLS can't continue after it. If another handshake would meet the same
     /// error, it is [`Permanent`](Self::Permanent): a certificate that is not trusted, a TLS 1.3
-    /// server's refusal of the client's one, and every other error that is not
-    /// [transient](crate::TlsConnector::is_transient).
+    /// server's refusal of the client's one, and every other error for which
+    /// `TlsConnector::is_transient` returns false.
     ///
     /// An attempt is repeated after every error except `InvalidInput`, `InvalidData` and
     /// `Unsupported`, and `PermissionDenied` before the first connection.

@@ -80,7 +80,7 @@ impl Error for Unreachable {
 impl From<Unreachable> for io::Error {
     fn from(unreachable: Unreachable) -> Self {
         let failure = unreachable.representative();
-        let kind = failure.map_or(io::ErrorKind::InvalidInput, |failure| failure.error.kind());
+        let kind = failure.map_or(ErrorKind::InvalidInput, |failure| failure.error.kind());
         Self::new(kind, unreachable)
     }
 }
@@ -89,7 +89,7 @@ impl From<Unreachable> for io::Error {
 mod tests {
     use super::*;
 
-    fn failure(endpoint: &str, address: Option<&str>, kind: io::ErrorKind) -> EndpointFailure {
+    fn failure(endpoint: &str, address: Option<&str>, kind: ErrorKind) -> EndpointFailure {
         EndpointFailure {
             endpoint: endpoint.into(),
             address: address.map(|address| address.parse().unwrap()),
@@ -100,9 +100,9 @@ mod tests {
     #[test]
     fn the_message_of_unreachable_lists_all_failures() {
         let failures = vec![
-            failure("a:1", Some("127.0.0.1:1"), io::ErrorKind::ConnectionRefused),
-            failure("127.0.0.1:2", Some("127.0.0.1:2"), io::ErrorKind::TimedOut),
-            failure("c", None, io::ErrorKind::InvalidInput),
+            failure("a:1", Some("127.0.0.1:1"), ErrorKind::ConnectionRefused),
+            failure("127.0.0.1:2", Some("127.0.0.1:2"), ErrorKind::TimedOut),
+            failure("c", None, ErrorKind::InvalidInput),
         ];
         let error = io::Error::from(Unreachable { failures });
         assert_eq!(
@@ -111,16 +111,16 @@ mod tests {
         );
         assert_eq!(
             error.kind(),
-            io::ErrorKind::TimedOut,
+            ErrorKind::TimedOut,
             "the last that is not permanent"
         );
     }
 
     #[test]
     fn the_kind_of_unreachable_is_permanent_only_if_all_failures_are() {
-        let failures = vec![failure("c", None, io::ErrorKind::InvalidInput)];
+        let failures = vec![failure("c", None, ErrorKind::InvalidInput)];
         let error = io::Error::from(Unreachable { failures });
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         for permanent in [ErrorKind::PermissionDenied, ErrorKind::Unsupported] {
             let failures = vec![
                 failure("a:1", None, ErrorKind::ConnectionRefused),
@@ -130,7 +130,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         }
         let error = io::Error::from(Unreachable { failures: vec![] });
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert_eq!(error.to_string(), "there is no endpoint to connect to");
     }
 }
