@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use sync_wrapper::SyncWrapper;
-use tokio::time::{Timeout, timeout};
+
+use super::timers::Timer;
 
 /// The result of foreign code: what it returned, or its panic.
 pub(super) type Caught<T> = std::thread::Result<T>;
@@ -19,31 +20,34 @@ pub(crate) type Panic = Box<dyn std::any::Any + Send>;
 
 /// The connector's future under the attempt timeout.
 pub(super) struct ConnectAttempt<F> {
-    future: Pin<Box<SyncWrapper<Timeout<F>>>>,
+    future: Pin<Box<SyncWrapper<F>>>,
+    timer: Timer,
     limit: Duration,
 }
 
 impl<F: Future<Output = io::Result<Io>>, Io> ConnectAttempt<F> {
     /// Starts an attempt, under its timeout.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime with time enabled.
     pub(super) fn new(future: F, limit: Duration) -> Self {
         Self {
-            future: Box::pin(SyncWrapper::new(timeout(limit, future))),
+            future: Box::pin(SyncWrapper::new(future)),
+            timer: Timer::new(limit),
             limit,
         }
     }
 
     /// Polls the future. Its panic is an outcome, so that the link can change its state before
     /// the panic continues.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with time enabled.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Caught<io::Result<Io>>> {
         let future = self.future.as_mut().get_pin_mut();
         match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(poll) => {
-                let result = ready!(poll).unwrap_or_else(|_| Err(timed_out(self.limit)));
-                Poll::Ready(Ok(result))
+            Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
+            Ok(Poll::Pending) => {
+                ready!(self.timer.poll(cx));
+                Poll::Ready(Ok(Err(timed_out(self.limit))))
             }
             Err(panic) => Poll::Ready(Err(panic)),
         }

@@ -8,7 +8,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::runtime::{Handle, Id};
+use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The delay that stands for one that is too long to be represented, as in Tokio's own timers.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
@@ -24,26 +26,64 @@ fn deadline(delay: Duration) -> Instant {
     now.checked_add(delay).unwrap_or_else(|| now + FAR)
 }
 
+/// The end of a wait.
+///
+/// A task that polls it waits for a timer of its own runtime, because one of another runtime wakes
+/// nobody once that has ended or is not driven any more.
+#[derive(Debug)]
+pub(super) struct Timer {
+    deadline: Instant,
+    /// Made when it is polled, and again in another runtime.
+    sleep: Option<(Id, Pin<Box<Sleep>>)>,
+}
+
+impl Timer {
+    /// Starts a wait.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            deadline: deadline(limit),
+            sleep: None,
+        }
+    }
+
+    /// Ready once the time is over. It ignores the budget of the task, which what it limits may have
+    /// used up.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with time enabled.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (runtime, deadline) = (Handle::current().id(), self.deadline);
+        let mut sleep = match &mut self.sleep {
+            Some((id, sleep)) if *id == runtime => sleep.as_mut(),
+            slot => slot
+                .insert((runtime, Box::pin(sleep_until(deadline))))
+                .1
+                .as_mut(),
+        };
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        Pin::new(&mut unconstrained(sleep)).poll(cx)
+    }
+}
+
 /// The wait before an attempt. A wait of zero yields to the runtime once, so that attempts that
 /// fail immediately can't keep a poll from returning.
 #[derive(Debug)]
 pub(super) enum Delay {
     Yield,
     Over,
-    Sleep(Pin<Box<Sleep>>),
+    Sleep(Timer),
 }
 
 impl Delay {
     /// Starts a delay.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime with time enabled, unless the delay is zero.
     pub(super) fn new(delay: Duration) -> Self {
         if delay.is_zero() {
             Self::Yield
         } else {
-            Self::Sleep(Box::pin(sleep(delay)))
+            Self::Sleep(Timer::new(delay))
         }
     }
 
@@ -55,41 +95,33 @@ impl Delay {
                 Poll::Pending
             }
             Self::Over => Poll::Ready(()),
-            Self::Sleep(sleep) => sleep.as_mut().poll(cx),
+            Self::Sleep(timer) => timer.poll(cx),
         }
     }
 }
 
 /// The timer of a read that waits for bytes.
 #[derive(Debug)]
-pub(super) struct IdleTimer {
-    sleep: Pin<Box<Sleep>>,
-}
+pub(super) struct IdleTimer(Timer);
 
 impl IdleTimer {
     /// Starts the timer.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime with time enabled.
     pub(super) fn new(limit: Duration) -> Self {
-        Self {
-            sleep: Box::pin(sleep_until(deadline(limit))),
-        }
+        Self(Timer::new(limit))
     }
 
     /// Starts the wait again.
     pub(super) fn restart(&mut self, limit: Duration) {
-        self.sleep.as_mut().reset(deadline(limit));
+        self.0.deadline = deadline(limit);
     }
 
     /// Returns the cause of the loss once the read has waited for too long. Until then it
     /// registers the task of `cx` alone, since only a reader waits for this timer.
     pub(super) fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<io::Error> {
-        ready!(self.sleep.as_mut().poll(cx));
+        ready!(self.0.poll(cx));
         if self.was_abandoned(limit) {
             self.restart(limit);
-            ready!(self.sleep.as_mut().poll(cx));
+            ready!(self.0.poll(cx));
         }
         Poll::Ready(idle_error(limit))
     }
@@ -97,7 +129,7 @@ impl IdleTimer {
     /// Returns true if no read was polled for another `limit` after the deadline. Then no read
     /// was waiting when the timer fired.
     fn was_abandoned(&self, limit: Duration) -> bool {
-        self.sleep.deadline().elapsed() >= limit
+        self.0.deadline.elapsed() >= limit
     }
 }
 

@@ -24,6 +24,11 @@ use crate::transfer::{NothingToRead, Transfer};
 /// Every task that waits for a client drives the attempt. If one of them is cancelled or stops to
 /// poll, the others continue.
 ///
+/// # Panics
+///
+/// Backoff and timeouts need a Tokio runtime with time enabled; outside of one they panic. A panic
+/// of the connector continues in the task that polled.
+///
 /// # Examples
 ///
 /// ```

@@ -1,0 +1,197 @@
+//! A stream whose tasks are on several runtimes, one after the other.
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reconnecting_stream::{Backoff, Policy, Reconnecting, ReconnectingStream, State};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+const MS: Duration = Duration::from_millis(1);
+/// Nothing takes so long.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// What becomes of the first runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// Nobody drives it any more.
+    Stands,
+    Ends,
+}
+
+impl First {
+    const BOTH: [Self; 2] = [Self::Stands, Self::Ends];
+
+    /// Returns the first runtime if it is to stay.
+    fn apply(self, runtime: Runtime) -> Option<Runtime> {
+        (self == Self::Stands).then_some(runtime)
+    }
+}
+
+fn policy() -> Policy {
+    let policy = Policy::default().backoff(Backoff::constant(100 * MS));
+    policy.max_attempts(None)
+}
+
+/// A connector that refuses until it is told to connect, and keeps the servers' ends.
+#[derive(Clone, Default)]
+struct Server {
+    is_up: Arc<AtomicBool>,
+    ends: Arc<std::sync::Mutex<Vec<DuplexStream>>>,
+}
+
+impl Server {
+    fn connect(&self) -> io::Result<DuplexStream> {
+        if !self.is_up.load(Ordering::SeqCst) {
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
+        let (client, server) = duplex(64);
+        self.ends.lock().unwrap().push(server);
+        Ok(client)
+    }
+
+    fn go_up(&self) {
+        self.is_up.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns a connector for a stream.
+    fn connector(
+        &self,
+    ) -> impl FnMut() -> std::future::Ready<io::Result<DuplexStream>> + Send + use<> {
+        let server = self.clone();
+        move || std::future::ready(server.connect())
+    }
+}
+
+/// Polls a future on a runtime until it waits for the backoff.
+fn waits(runtime: &Runtime, future: impl Future) {
+    let waited = runtime.block_on(async { timeout(20 * MS, future).await });
+    assert!(waited.is_err(), "there is no connection");
+}
+
+#[test]
+fn a_backoff_that_began_on_one_runtime_ends_on_another() {
+    for first in First::BOTH {
+        let (server, runtime_one, runtime_two) = (Server::default(), runtime(), runtime());
+        let builder = ReconnectingStream::builder(server.connector());
+        let mut stream = builder.policy(policy()).lazy();
+        waits(&runtime_one, stream.connected());
+        let _one = first.apply(runtime_one);
+        server.go_up();
+        let connected = runtime_two.block_on(async { timeout(LIMIT, stream.connected()).await });
+        assert_eq!(connected.unwrap().unwrap(), 1, "{first:?}");
+    }
+}
+
+#[test]
+fn a_client_that_tasks_share_is_made_on_the_runtime_that_still_runs() {
+    for first in First::BOTH {
+        let (runtime_one, runtime_two) = (runtime(), runtime());
+        let is_up = Arc::new(AtomicBool::new(false));
+        let up = Arc::clone(&is_up);
+        let connector = move || {
+            let refused = || Err(ErrorKind::ConnectionRefused.into());
+            std::future::ready(up.load(Ordering::SeqCst).then_some(()).map_or_else(refused, Ok))
+        };
+        let builder = Reconnecting::builder(connector).policy(policy());
+        let database = builder.lazy().shared();
+        waits(&runtime_one, database.get());
+        let _one = first.apply(runtime_one);
+        is_up.store(true, Ordering::SeqCst);
+        let client = runtime_two.block_on(async { timeout(LIMIT, database.get()).await });
+        assert_eq!(client.unwrap().unwrap().generation(), 1, "{first:?}");
+    }
+}
+
+#[test]
+fn a_half_continues_on_its_runtime_after_that_of_the_other_half() {
+    for first in First::BOTH {
+        let (server, runtime_one, runtime_two) = (Server::default(), runtime(), runtime());
+        server.go_up();
+        let builder = ReconnectingStream::builder(server.connector()).policy(policy());
+        let (mut reader, mut writer) = builder.lazy().into_split();
+        waits(&runtime_one, reader.read_u8());
+        server.ends.lock().unwrap().clear();
+        waits(&runtime_one, reader.read_u8());
+        let _one = first.apply(runtime_one);
+        let written = runtime_two.block_on(async { timeout(LIMIT, writer.write_all(b"x")).await });
+        written.unwrap().unwrap();
+    }
+}
+
+#[test]
+fn an_idle_timeout_holds_on_the_runtime_that_reads() {
+    for first in First::BOTH {
+        let (server, runtime_one, runtime_two) = (Server::default(), runtime(), runtime());
+        server.go_up();
+        let mut stream = ReconnectingStream::builder(server.connector())
+            .policy(policy().idle_timeout(300 * MS).stable_after(Duration::ZERO))
+            .lazy();
+        waits(&runtime_one, stream.read_u8());
+        let _one = first.apply(runtime_one);
+        runtime_two.block_on(async {
+            let read = timeout(LIMIT, stream.read_u8());
+            let second = async {
+                while server.ends.lock().unwrap().len() < 2 {
+                    tokio::time::sleep(MS).await;
+                }
+            };
+            tokio::select! {
+                byte = read => panic!("{first:?}: {byte:?}"),
+                second = timeout(LIMIT, second) => second.unwrap(),
+            }
+        });
+    }
+}
+
+#[test]
+fn an_attempt_that_hangs_on_a_runtime_that_is_gone_times_out_on_another() {
+    for first in First::BOTH {
+        let (runtime_one, runtime_two) = (runtime(), runtime());
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&attempts);
+        let connector = move || {
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if number == 0 {
+                    std::future::pending::<()>().await;
+                }
+                io::Result::Ok(duplex(64).0)
+            }
+        };
+        let mut stream = ReconnectingStream::builder(connector)
+            .policy(policy().attempt_timeout(200 * MS))
+            .lazy();
+        waits(&runtime_one, stream.connected());
+        let _one = first.apply(runtime_one);
+        let connected = runtime_two.block_on(async { timeout(LIMIT, stream.connected()).await });
+        assert_eq!(connected.unwrap().unwrap(), 1, "{first:?}");
+        assert_eq!(attempts.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[test]
+fn a_loss_can_be_reported_without_a_runtime() {
+    let runtime = runtime();
+    let clients = AtomicUsize::new(0);
+    let connector = move || {
+        let number = clients.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(io::Result::Ok(number))
+    };
+    let builder = Reconnecting::builder(connector).policy(policy());
+    let database = builder.lazy().shared();
+    let lease = runtime.block_on(database.get()).unwrap();
+    let report = std::thread::spawn(move || lease.mark_lost(ErrorKind::BrokenPipe.into()));
+    report.join().unwrap();
+    assert!(matches!(database.state(), State::Backoff { .. }));
+    let next = runtime.block_on(async { timeout(LIMIT, database.get()).await });
+    assert_eq!(*next.unwrap().unwrap(), 1);
+}
