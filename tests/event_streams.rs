@@ -201,6 +201,39 @@ async fn a_cause_that_is_dropped_may_subscribe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_whose_subscribers_are_gone_keeps_no_events() {
+    let connector = || async { std::io::Result::Ok(tokio::io::duplex(64).0) };
+    let mut stream = ReconnectingStream::connect(connector).await.unwrap();
+    let handle = stream.handle();
+    let mut events = handle.subscribe_events();
+    let cause = Arc::new(());
+    let lose = |stream: &mut ReconnectingStream<_>| {
+        let cause = Keeps(Arc::clone(&cause));
+        stream.mark_lost(std::io::Error::other(cause));
+    };
+    lose(&mut stream);
+    stream.connected().await.unwrap();
+    waiting(&mut events);
+    assert_eq!(Arc::strong_count(&cause), 2, "a subscriber may be behind");
+    drop(events);
+    lose(&mut stream);
+    stream.connected().await.unwrap();
+    assert_eq!(Arc::strong_count(&cause), 1);
+}
+
+/// An error that keeps something.
+#[derive(Debug)]
+struct Keeps(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+impl std::fmt::Display for Keeps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("keeps")
+    }
+}
+
+impl std::error::Error for Keeps {}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_of_the_observer_takes_no_event_from_a_subscriber() {
     let network = Network::new();
     let mut stream = builder(&network)

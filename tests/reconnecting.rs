@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "reconnecting/panics.rs"]
+mod panics;
 #[path = "reconnecting/shared.rs"]
 mod shared;
 #[path = "reconnecting/waking.rs"]

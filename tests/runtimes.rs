@@ -99,7 +99,11 @@ fn a_client_that_tasks_share_is_made_on_the_runtime_that_still_runs() {
         let up = Arc::clone(&is_up);
         let connector = move || {
             let refused = || Err(ErrorKind::ConnectionRefused.into());
-            std::future::ready(up.load(Ordering::SeqCst).then_some(()).map_or_else(refused, Ok))
+            std::future::ready(
+                up.load(Ordering::SeqCst)
+                    .then_some(())
+                    .map_or_else(refused, Ok),
+            )
         };
         let builder = Reconnecting::builder(connector).policy(policy());
         let database = builder.lazy().shared();

@@ -30,8 +30,9 @@ use super::connect::Connect;
 /// # Errors
 ///
 /// An attempt fails with the error of the system, whose kind it keeps and which is its source. Its
-/// text begins with the path. A path that is too long, or has a zero byte in it, is
-/// [`InvalidInput`](io::ErrorKind::InvalidInput), after which the stream gives up.
+/// text begins with the path. A path that is too long, or has a zero byte behind its
+/// first byte, is [`InvalidInput`](io::ErrorKind::InvalidInput), after which the stream gives up. One
+/// that begins with a zero byte is an abstract name (`unix(7)`).
 ///
 /// # Cancel safety
 ///

@@ -38,9 +38,13 @@ impl Default for Subscribers {
 
 impl Subscribers {
     pub(crate) fn publish(&self, events: &[Event]) {
+        if self.sender.receiver_count() == 0 {
+            let _dropped = std::mem::take(&mut *lock(&self.kept));
+            return;
+        }
         for event in events {
             lock(&self.kept).push_back(event.clone());
-            // An error says that the subscribers are gone.
+            // An error says that the subscribers are gone meanwhile.
             let _ = self.sender.send(event.clone());
             let _dropped = self.pop_replaced();
         }

@@ -48,6 +48,9 @@ impl Handle {
     }
 
     /// Returns a receiver of the state. A receiver that is polled rarely sees only the latest one.
+    ///
+    /// Do not keep the reference that its `borrow` returns while the same thread polls or commands the
+    /// stream: it is a read lock of the state. Copy the state out of it.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<State> {
         self.watch().subscribe()
@@ -57,7 +60,7 @@ impl Handle {
     /// [`subscribe`](Self::subscribe) has the latest state alone, and
     /// [`on_event`](crate::Builder::on_event) also the events before there is a handle.
     ///
-    /// A stream without subscribers keeps no events.
+    /// A stream keeps events for its subscribers only.
     #[must_use]
     pub fn subscribe_events(&self) -> Events {
         self.shared.subscribe_events()

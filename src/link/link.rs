@@ -14,7 +14,7 @@ use super::handle::Handle;
 use super::reconnector::{Reconnector, Settings};
 use super::shared::{CHANGED, IDLE, Role, SharedGuard};
 use super::state::State;
-use super::timers::{Delay, IdleTimer, now};
+use super::timers::{IdleTimer, Timer, now};
 use crate::connect::{Attempt, Connect};
 use crate::error::{ConnectionLost, GaveUp};
 use crate::policy::Policy;
@@ -40,7 +40,7 @@ pub(super) enum ConnState<C: Connect> {
         since: Instant,
     },
     Backoff {
-        timer: Delay,
+        timer: Timer,
         attempt: u32,
         delay: Duration,
     },
@@ -68,7 +68,7 @@ impl<C: Connect> Link<C> {
     pub(crate) fn lazy(connector: C, settings: Settings) -> Self {
         Self {
             state: ConnState::Backoff {
-                timer: Delay::new(Duration::ZERO),
+                timer: Timer::new(Duration::ZERO),
                 attempt: 1,
                 delay: Duration::ZERO,
             },

@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
+use std::thread;
 
 use tokio::sync::watch;
 
@@ -163,10 +164,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Wakes tasks, without a lock. A waker that panics leaves none of the others waiting: its panic
-/// continues after them.
+/// continues after them, unless another one unwinds already.
 pub(crate) fn wake_each(wakers: impl Iterator<Item = Waker>) {
     let mut remaining = Remaining(wakers);
-    remaining.0.by_ref().for_each(Waker::wake);
+    if !thread::panicking() {
+        remaining.0.by_ref().for_each(Waker::wake);
+    }
 }
 
 /// The tasks that are not woken yet.

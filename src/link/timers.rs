@@ -15,34 +15,43 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// The delay that stands for one that is too long to be represented, as in Tokio's own timers.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
+/// The shortest idle timeout: the resolution of Tokio's timers.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// Returns the time for the rules of an outage.
 pub(super) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-/// Returns the end of a wait that begins now.
-fn deadline(delay: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(delay).unwrap_or_else(|| now + FAR)
-}
-
-/// The end of a wait.
+/// The end of a wait. A wait of zero yields to the runtime once, so that attempts that fail
+/// immediately can't keep a poll from returning.
 ///
 /// A task that polls it waits for a timer of its own runtime, because one of another runtime wakes
 /// nobody once that has ended or is not driven any more.
 #[derive(Debug)]
 pub(super) struct Timer {
     deadline: Instant,
+    wait: Wait,
+}
+
+#[derive(Debug)]
+enum Wait {
+    Yield,
+    Over,
     /// Made when it is polled, and again in another runtime.
-    sleep: Option<(Id, Pin<Box<Sleep>>)>,
+    Sleep(Option<(Id, Pin<Box<Sleep>>)>),
 }
 
 impl Timer {
     /// Starts a wait.
     pub(super) fn new(limit: Duration) -> Self {
+        let now = Instant::now();
         Self {
-            deadline: deadline(limit),
-            sleep: None,
+            deadline: now.checked_add(limit).unwrap_or_else(|| now + FAR),
+            wait: match limit.is_zero() {
+                true => Wait::Yield,
+                false => Wait::Sleep(None),
+            },
         }
     }
 
@@ -51,52 +60,26 @@ impl Timer {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime with time enabled.
+    /// Outside of a Tokio runtime with time enabled, unless the wait is zero.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (runtime, deadline) = (Handle::current().id(), self.deadline);
-        let mut sleep = match &mut self.sleep {
-            Some((id, sleep)) if *id == runtime => sleep.as_mut(),
-            slot => slot
-                .insert((runtime, Box::pin(sleep_until(deadline))))
-                .1
-                .as_mut(),
-        };
-        if sleep.deadline() != deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        Pin::new(&mut unconstrained(sleep)).poll(cx)
-    }
-}
-
-/// The wait before an attempt. A wait of zero yields to the runtime once, so that attempts that
-/// fail immediately can't keep a poll from returning.
-#[derive(Debug)]
-pub(super) enum Delay {
-    Yield,
-    Over,
-    Sleep(Timer),
-}
-
-impl Delay {
-    /// Starts a delay.
-    pub(super) fn new(delay: Duration) -> Self {
-        if delay.is_zero() {
-            Self::Yield
-        } else {
-            Self::Sleep(Timer::new(delay))
-        }
-    }
-
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Self::Yield => {
-                *self = Self::Over;
+        let made = match &mut self.wait {
+            Wait::Yield => {
+                self.wait = Wait::Over;
                 cx.waker().wake_by_ref();
-                Poll::Pending
+                return Poll::Pending;
             }
-            Self::Over => Poll::Ready(()),
-            Self::Sleep(timer) => timer.poll(cx),
+            Wait::Over => return Poll::Ready(()),
+            Wait::Sleep(made) => made,
+        };
+        let runtime = Handle::current().id();
+        let (_, sleep) = match made {
+            Some(made) if made.0 == runtime => made,
+            _ => made.insert((runtime, Box::pin(sleep_until(self.deadline)))),
+        };
+        if sleep.deadline() != self.deadline {
+            sleep.as_mut().reset(self.deadline);
         }
+        Pin::new(&mut unconstrained(sleep.as_mut())).poll(cx)
     }
 }
 
@@ -107,12 +90,12 @@ pub(super) struct IdleTimer(Timer);
 impl IdleTimer {
     /// Starts the timer.
     pub(super) fn new(limit: Duration) -> Self {
-        Self(Timer::new(limit))
+        Self(Timer::new(limit.max(LEAST)))
     }
 
     /// Starts the wait again.
     pub(super) fn restart(&mut self, limit: Duration) {
-        self.0.deadline = deadline(limit);
+        self.0.deadline = Timer::new(limit.max(LEAST)).deadline;
     }
 
     /// Returns the cause of the loss once the read has waited for too long. Until then it
@@ -129,7 +112,7 @@ impl IdleTimer {
     /// Returns true if no read was polled for another `limit` after the deadline. Then no read
     /// was waiting when the timer fired.
     fn was_abandoned(&self, limit: Duration) -> bool {
-        self.0.deadline.elapsed() >= limit
+        self.0.deadline.elapsed() >= limit.max(LEAST)
     }
 }
 
@@ -249,8 +232,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_idle_limit_of_zero_is_reached_at_the_first_poll() {
+    async fn an_idle_limit_of_zero_is_reached_after_a_millisecond() {
         let mut timer = IdleTimer::new(Duration::ZERO);
+        assert_eq!(poll_limit(&mut timer, Duration::ZERO, Waker::noop()), None);
+        advance(LEAST).await;
         let cause = poll_limit(&mut timer, Duration::ZERO, Waker::noop());
         assert_eq!(cause.unwrap(), "nothing arrived within 0ns");
     }
@@ -259,7 +244,7 @@ mod tests {
     fn a_delay_of_zero_yields_once_and_needs_no_runtime() {
         let (task, waker) = Task::new();
         let cx = &mut Context::from_waker(&waker);
-        let mut delay = Delay::new(Duration::ZERO);
+        let mut delay = Timer::new(Duration::ZERO);
         assert!(delay.poll(cx).is_pending());
         assert_eq!(task.wakes(), 1);
         assert!(delay.poll(cx).is_ready());
@@ -271,7 +256,7 @@ mod tests {
     async fn a_delay_is_over_when_its_time_is() {
         let (task, waker) = Task::new();
         let cx = &mut Context::from_waker(&waker);
-        let mut delay = Delay::new(LIMIT);
+        let mut delay = Timer::new(LIMIT);
         assert!(delay.poll(cx).is_pending());
         advance(LIMIT - SECOND).await;
         assert!(delay.poll(cx).is_pending());

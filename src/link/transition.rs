@@ -24,7 +24,7 @@ use super::attempt::{Caught, ConnectAttempt, panicked};
 use super::event::Event;
 use super::link::{ConnState, Link, Unavailable};
 use super::shared::{CHANGED, IDLE, READ_LOSS, Role, WRITE_LOSS};
-use super::timers::{Delay, now};
+use super::timers::{Timer, now};
 use crate::connect::Connect;
 use crate::policy::{Outage, Verdict};
 
@@ -103,7 +103,7 @@ impl<C: Connect> Link<C> {
             ConnState::GaveUp(_) => None,
             ConnState::Backoff { attempt, delay, .. } if !delay.is_zero() => {
                 let next = ConnState::Backoff {
-                    timer: Delay::new(Duration::ZERO),
+                    timer: Timer::new(Duration::ZERO),
                     attempt,
                     delay: Duration::ZERO,
                 };
@@ -233,7 +233,7 @@ impl<C: Connect> Link<C> {
             downtime: outage.downtime(now),
         };
         let next = ConnState::Backoff {
-            timer: Delay::new(delay),
+            timer: Timer::new(delay),
             attempt,
             delay,
         };

@@ -70,29 +70,33 @@ impl Visitor<'_> for HumanDurationVisitor {
 }
 
 /// Parses a duration. `humantime` 2.4 panics if a sum exceeds the maximum by less than a second,
-/// so the sum is checked first.
+/// also within a span that it then refuses. So it gets no sum that was not checked.
 fn parse(text: &str) -> Result<Duration, humantime::DurationError> {
-    if is_too_long(text) {
-        return Err(humantime::DurationError::NumberOverflow);
-    }
-    humantime::parse_duration(text)
-}
-
-/// Returns true if the sum of the spans in a text overflows, up to the first that can't be parsed.
-fn is_too_long(text: &str) -> bool {
     let mut sum = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
         let (span, after) = rest.split_at(end_of_span(rest));
         let Ok(span) = humantime::parse_duration(span) else {
-            return false;
+            let parsed = humantime::parse_duration(&without_spans(text, rest))?;
+            return add(sum, parsed);
         };
-        let Some(longer) = sum.checked_add(span) else {
-            return true;
-        };
-        (sum, rest) = (longer, after);
+        (sum, rest) = (add(sum, span)?, after);
     }
-    false
+    humantime::parse_duration(text)
+}
+
+fn add(sum: Duration, span: Duration) -> Result<Duration, humantime::DurationError> {
+    let longer = sum.checked_add(span);
+    longer.ok_or(humantime::DurationError::NumberOverflow)
+}
+
+/// Returns a text of the same length with a zero in place of the spans before its end `rest`: an error
+/// in the rest is at the same place.
+fn without_spans(text: &str, rest: &str) -> String {
+    match text.len() - rest.len() {
+        0 => rest.to_owned(),
+        before => format!("{:<before$}{rest}", "0s"),
+    }
 }
 
 /// Returns the offset at which the first span ends.
@@ -181,6 +185,7 @@ mod tests {
             "18446744073709551615s 1s",
             "18446744073709551615s 999999999ns 1ns",
             "18446744073709551615s999ms1ms",
+            "18446744073709551615.999999999s 1ns",
             "584942417355years 26days",
             "584942417356years",
             "18446744073709551616s",
@@ -196,6 +201,18 @@ mod tests {
             parse("584542046090years"),
             Ok(Duration::from_secs(584_542_046_090 * 31_557_600))
         );
+    }
+
+    #[test]
+    fn a_fraction_of_a_nanosecond_is_refused_after_any_sum() {
+        for text in [
+            "18446744073709551615s 1000000000.5ns",
+            "18446744073709551615.999999999s 1.5ns",
+            "1s 1.5ns",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(parse("1s "), humantime::parse_duration("1s "));
     }
 
     #[test]
@@ -239,6 +256,13 @@ mod tests {
 
         #[test]
         fn parsing_a_duration_never_panics(text in "[0-9]{0,20}[a-z µ.-]{0,3}[0-9]{1,20}(s|ms|years|months|ns| )?") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn parsing_what_is_almost_too_long_never_panics(
+            text in "18446744073709551615(\\.[0-9]{1,9})?s( ?[0-9]{1,20}(\\.[0-9]{1,9})?(s|ms|ns|x|)){1,3}",
+        ) {
             let _ = parse(&text);
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, Result};
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::lock::PollLock;
 use crate::connect::Connect;
@@ -22,7 +22,8 @@ use crate::transfer::{NothingToRead, Transfer};
 /// not end the next one.
 ///
 /// Every task that waits for a client drives the attempt. If one of them is cancelled or stops to
-/// poll, the others continue.
+/// poll, the others continue. The timers are those of the runtime whose task polled last, so the
+/// runtimes of all tasks that wait have to run.
 ///
 /// # Panics
 ///
@@ -70,10 +71,15 @@ pub struct SharedReconnecting<C: Connect> {
 }
 
 /// A clone of one client of a [`SharedReconnecting`], which knows the generation that it is of.
+///
+/// It keeps its own client and no other: once every `SharedReconnecting` is dropped, the current
+/// client is dropped, and a report does nothing.
 pub struct Lease<C: Connect> {
     client: C::Io,
     generation: u64,
-    owner: SharedReconnecting<C>,
+    /// It does not keep the clients that follow.
+    transfer: Weak<PollLock<Transfer<C>>>,
+    handle: Handle,
 }
 
 impl<C> SharedReconnecting<C>
@@ -113,7 +119,8 @@ where
         Ok(Lease {
             client: client.ok_or(io::ErrorKind::NotConnected)?,
             generation,
-            owner: self.clone(),
+            transfer: Arc::downgrade(&self.transfer),
+            handle: self.handle.clone(),
         })
     }
 }
@@ -157,12 +164,15 @@ impl<C: Connect> Lease<C> {
         let Self {
             client,
             generation,
-            owner,
+            transfer,
+            handle,
         } = self;
         // Before the report, so that it is gone when the loss is told. Its drop is foreign code.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(client)));
-        owner.handle.command(Command::Lose(generation, cause));
-        owner.transfer.request();
+        handle.command(Command::Lose(generation, cause));
+        if let Some(transfer) = transfer.upgrade() {
+            transfer.request();
+        }
         if let Err(panic) = dropped {
             resume_unwind(panic);
         }

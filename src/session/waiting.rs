@@ -1,8 +1,6 @@
 //! The tasks that wait for a session: a reader, a writer and the driver.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Waker};
-use std::thread;
 
 use super::shared::{Inner, Session};
 use crate::link::wake_each;
@@ -23,14 +21,7 @@ pub(super) struct Woken(pub(super) [Option<Waker>; 2]);
 
 impl Drop for Woken {
     fn drop(&mut self) {
-        let wakers = self.0.iter_mut().filter_map(Option::take);
-        let woken = catch_unwind(AssertUnwindSafe(|| wake_each(wakers)));
-        if let Err(panic) = woken {
-            // A second panic while the first one unwinds would abort the process.
-            if !thread::panicking() {
-                resume_unwind(panic);
-            }
-        }
+        wake_each(self.0.iter_mut().filter_map(Option::take));
     }
 }
 

@@ -257,33 +257,3 @@ async fn a_get_that_is_dropped_leaves_no_waker() {
     drop(get);
     assert_eq!(Arc::strong_count(&idle), 1);
 }
-
-/// A task whose executor panics.
-struct Panics;
-
-impl Wake for Panics {
-    fn wake(self: Arc<Self>) {
-        panic!("of a waker, as the test wants it");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_waker_that_panics_leaves_no_other_task_waiting() {
-    let servers = Servers::default();
-    servers.answer([Answer::After(SECOND)]);
-    let database = builder(&servers).lazy().shared();
-    let (first, last) = (Task::new(), Task::new());
-    let panics = Waker::from(Arc::new(Panics));
-    let mut gets = [(); 3].map(|()| Box::pin(database.get()));
-    for _ in 0..2 {
-        assert!(first.poll_future(gets[0].as_mut()).is_pending());
-    }
-    let cx = &mut Context::from_waker(&panics);
-    assert!(gets[1].as_mut().poll(cx).is_pending());
-    assert!(last.poll_future(gets[2].as_mut()).is_pending());
-    first.take_wakes();
-    last.take_wakes();
-    let closed = std::panic::catch_unwind(AssertUnwindSafe(|| database.handle().close()));
-    assert!(closed.is_err(), "the panic is not hidden");
-    assert!(first.is_woken() && last.is_woken());
-}

@@ -64,3 +64,26 @@ async fn a_tls_address_without_a_configuration_is_final() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(gave_up(&error).unwrap().attempts, 1);
 }
+
+#[tokio::test]
+async fn a_tls_address_whose_options_have_several_endpoints_tries_them_in_turn() {
+    let (first, authority, address) = server().await;
+    let (second, ..) = server().await;
+    let endpoints = [&first, &second].map(|server| server.listener.local_addr().unwrap());
+    let connector = AddressConnector::new(address)
+        .tls_config(authority.client())
+        .tcp_options(move |_| reconnecting_stream::TcpConnector::any_of(endpoints));
+    let mut stream = ReconnectingStream::builder(connector)
+        .policy(quick())
+        .lazy();
+    let accepting = async {
+        // Each attempt fails in its handshake.
+        for server in [&first, &second, &first, &second] {
+            drop(server.listener.accept().await.unwrap());
+        }
+    };
+    tokio::select! {
+        () = soon(accepting) => {}
+        connected = stream.connected() => panic!("{connected:?}"),
+    }
+}

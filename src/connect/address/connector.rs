@@ -125,6 +125,8 @@ impl Connect for AddressConnector {
                 };
                 let mut tls = TlsConnector::new(tcp.clone(), name, Arc::clone(config));
                 let connecting = tls.connect(attempt);
+                // It knows which endpoint comes next.
+                *tcp = tls.connector;
                 Box::pin(async { connecting.await.map(AddressStream::from) })
             }
             #[cfg(unix)]

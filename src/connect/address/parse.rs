@@ -68,16 +68,29 @@ fn name(host: &str) -> Result<&str, Error> {
     if host.is_empty() {
         return Err(Error::MissingHost);
     }
-    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let looks_numeric = host
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let is_valid = if looks_numeric {
+    let is_label = |label: &str| {
+        let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        label.bytes().all(is_known) && label.bytes().any(|byte| byte.is_ascii_alphanumeric())
+    };
+    // A name may end with a dot.
+    let labels = host.strip_suffix('.').unwrap_or(host);
+    let last = labels.rsplit('.').next().unwrap_or_default();
+    let is_valid = if is_number(last) {
         host.parse::<Ipv4Addr>().is_ok()
     } else {
-        host.bytes().all(is_known)
+        labels.split('.').all(is_label)
     };
     is_valid.then_some(host).ok_or(Error::InvalidHost)
+}
+
+/// Returns whether a system may take a name that ends with this label for an IPv4 address
+/// (`inet_aton(3)`, the URL Standard's "ends in a number").
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 fn port_number(port: &str) -> Result<u16, Error> {
@@ -140,6 +153,9 @@ impl fmt::Display for Address {
             #[cfg(feature = "rustls")]
             Kind::Tls(host_port) => write!(f, "tls://{host_port}"),
             #[cfg(unix)]
+            // Two slashes would begin a host.
+            Kind::Unix(path) if path.starts_with("//") => write!(f, "unix://{path}"),
+            #[cfg(unix)]
             Kind::Unix(path) => write!(f, "unix:{path}"),
         }
     }
@@ -190,6 +206,12 @@ mod tests {
                 "unix:///run/with space: and @",
                 "unix:/run/with space: and @",
             ),
+            #[cfg(unix)]
+            ("unix:////run/a.sock", "unix:////run/a.sock"),
+            #[cfg(unix)]
+            ("unix://///run/a.sock", "unix://///run/a.sock"),
+            ("tcp://db.example.:1", "tcp://db.example.:1"),
+            ("tcp://0xg.example:1", "tcp://0xg.example:1"),
             #[cfg(feature = "rustls")]
             ("tls://db.example:5432", "tls://db.example:5432"),
             #[cfg(feature = "rustls")]
@@ -234,6 +256,15 @@ mod tests {
             ("tcp://dä.example:80", Error::InvalidHost),
             ("tcp://300.0.0.1:80", Error::InvalidHost),
             ("tcp://127.1:80", Error::InvalidHost),
+            ("tcp://0x7f.1:80", Error::InvalidHost),
+            ("tcp://0x7f000001:80", Error::InvalidHost),
+            ("tcp://127.0.0.0x1:80", Error::InvalidHost),
+            ("tcp://db.0X1:80", Error::InvalidHost),
+            ("tcp://db..example:80", Error::InvalidHost),
+            ("tcp://.example:80", Error::InvalidHost),
+            ("tcp://.:80", Error::InvalidHost),
+            ("tcp://-:80", Error::InvalidHost),
+            ("tcp://127.0.0.1.:80", Error::InvalidHost),
             ("tcp://db.example", Error::MissingPort),
             ("tcp://db.example:", Error::MissingPort),
             ("tcp://db.example/path", Error::MissingPort),

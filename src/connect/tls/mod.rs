@@ -137,7 +137,7 @@ use crate::tls_error;
 /// ```
 #[derive(Clone)]
 pub struct TlsConnector<C> {
-    connector: C,
+    pub(in crate::connect) connector: C,
     step: StartHandshake,
 }
 

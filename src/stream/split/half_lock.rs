@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker, ready};
 
+use crate::link::wake_each;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 /// Which half polls.
@@ -146,7 +147,7 @@ impl<T> Drop for Guard<'_, T> {
         // First free the lock, then wake: the task may poll immediately.
         drop(self.value.take());
         if let Some(waker) = self.other.take() {
-            waker.wake();
+            wake_each(std::iter::once(waker));
         }
     }
 }
