@@ -19,10 +19,10 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// What becomes of the first runtime.
+/// How the first runtime continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum First {
-    /// Nobody drives it any more.
+    /// It is not driven any more.
     Stands,
     Ends,
 }

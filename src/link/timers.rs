@@ -27,7 +27,7 @@ pub(super) fn now() -> std::time::Instant {
 /// immediately can't keep a poll from returning.
 ///
 /// A task that polls it waits for a timer of its own runtime, because one of another runtime wakes
-/// nobody once that has ended or is not driven any more.
+/// no task once that has ended or is not driven any more.
 #[derive(Debug)]
 pub(super) struct Timer {
     deadline: Instant,
