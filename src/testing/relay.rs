@@ -1,9 +1,9 @@
 //! The relay of one connection: the sockets of its client and of its server.
 
-use std::future::{Future, pending};
+mod state;
+
+use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep_until};
 use super::fault::{Direction, Fault};
 use super::flow::{Flow, Step};
 use super::plan::Plan;
-use super::socket::{close, connect, peer_closed, register_again, reset, shutdown_write};
+use super::socket::{peer_closed, shutdown_write};
 use super::state::{ProxyState, after};
+use state::RelayState;
 
 /// A command to one connection, and the sender that reports its completion.
 #[derive(Debug)]
@@ -28,32 +29,6 @@ pub(super) enum Command {
     Inject(Fault),
     Resume,
 }
-
-/// The open sockets of a connection, and what the relay does with them.
-enum RelayState {
-    Connecting {
-        client: TcpStream,
-        /// Stored across events, because the server may have accepted before the proxy knows.
-        server: ConnectFuture,
-    },
-    Relaying {
-        client: TcpStream,
-        server: TcpStream,
-    },
-    /// Nothing is relayed until a `Resume`.
-    Stalled {
-        client: TcpStream,
-        server: Option<TcpStream>,
-        /// When both sides are closed.
-        until: Option<Instant>,
-    },
-    HalfOpen {
-        client: TcpStream,
-    },
-    Ended,
-}
-
-type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 enum RelayEvent {
     Connected(io::Result<TcpStream>),
@@ -216,65 +191,6 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.proxy.count(|stats| stats.open -= 1);
-    }
-}
-
-impl RelayState {
-    fn connecting(client: TcpStream, server: SocketAddr) -> Self {
-        let server = Box::pin(connect(server));
-        Self::Connecting { client, server }
-    }
-
-    fn into_sides(self) -> (Option<TcpStream>, Option<TcpStream>) {
-        match self {
-            Self::Connecting { client, .. } | Self::HalfOpen { client } => (Some(client), None),
-            Self::Relaying { client, server } => (Some(client), Some(server)),
-            Self::Stalled { client, server, .. } => (Some(client), server),
-            Self::Ended => (None, None),
-        }
-    }
-
-    fn reset(self) -> Self {
-        let (client, server) = self.into_sides();
-        client.into_iter().chain(server).for_each(reset);
-        Self::Ended
-    }
-
-    fn close(self) -> Self {
-        let (client, server) = self.into_sides();
-        client.into_iter().chain(server).for_each(close);
-        Self::Ended
-    }
-
-    fn drop_server(self) -> Self {
-        let (client, server) = self.into_sides();
-        server.into_iter().for_each(reset);
-        client.map_or(Self::Ended, |client| Self::HalfOpen { client })
-    }
-
-    fn stall(self, until: Option<Instant>) -> Self {
-        let (Some(client), server) = self.into_sides() else {
-            return Self::Ended;
-        };
-        Self::Stalled {
-            client,
-            server,
-            until,
-        }
-    }
-
-    fn resume(self, upstream: SocketAddr) -> Self {
-        let Self::Stalled { client, server, .. } = self else {
-            return self;
-        };
-        let Ok(client) = register_again(client) else {
-            return Self::Ended;
-        };
-        match server.map(register_again) {
-            None => Self::connecting(client, upstream),
-            Some(Ok(server)) => Self::Relaying { client, server },
-            Some(Err(_)) => Self::Ended,
-        }
     }
 }
 
