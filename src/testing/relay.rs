@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::fault::{Direction, Fault};
 use super::flow::{Flow, Step};
 use super::plan::Plan;
-use super::socket::{peer_closed, shutdown_write};
+use super::socket::{failure, peer_closed, shutdown_write};
 use super::state::{ProxyState, after};
 use state::RelayState;
 
@@ -88,7 +88,10 @@ impl Relay {
     /// Waits for the next event of the sockets. Cancel safe.
     async fn event(&mut self, state: &mut RelayState) -> RelayEvent {
         match state {
-            RelayState::Connecting { server, .. } => RelayEvent::Connected(server.await),
+            RelayState::Connecting { client, server } => select! {
+                connected = server => RelayEvent::Connected(connected),
+                _ = failure(client) => RelayEvent::PeerClosed,
+            },
             RelayState::Relaying { client, server } => {
                 let up = step(&mut self.up, client, server);
                 let down = step(&mut self.down, server, client);
@@ -197,7 +200,8 @@ impl Drop for Relay {
 async fn step(flow: &mut Option<Flow>, from: &TcpStream, to: &TcpStream) -> io::Result<Step> {
     match flow {
         Some(flow) => flow.step(from, to).await,
-        None => pending().await,
+        // Only a reset follows the end of a stream.
+        None => Err(failure(from).await),
     }
 }
 
