@@ -23,7 +23,7 @@ pub enum Fault {
     /// until a `Reset`, a `Fin`, or its own end.
     HalfOpen,
     /// As `Stall`, but after this time both sides are closed, as by `Fin`. A later `Timeout` replaces
-    /// the time.
+    /// the time, and a later `Stall` revokes it.
     Timeout(Duration),
     /// Each later byte is sent in a segment of its own.
     OneByteAtATime,

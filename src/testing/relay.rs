@@ -169,7 +169,7 @@ impl Relay {
             (Fault::Fin, state) => state.close(),
             (_, RelayState::HalfOpen { client }) => return RelayState::HalfOpen { client },
             (Fault::HalfOpen, state) => state.drop_server(),
-            (Fault::Stall, state @ RelayState::Stalled { .. }) => return state,
+            (Fault::Stall, state @ RelayState::Stalled { until: None, .. }) => return state,
             (Fault::Stall, state) => state.stall(None),
             (Fault::Timeout(time), state) => state.stall(Some(after(time))),
             (
