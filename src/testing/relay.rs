@@ -2,7 +2,6 @@
 
 mod state;
 
-use std::future::pending;
 use std::io;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use tokio::select;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::fault::{Direction, Fault};
 use super::flow::{Flow, Step};
@@ -35,7 +34,7 @@ enum RelayEvent {
     Step(io::Result<Step>),
     /// The client closed its side or reset the connection, as far as a poll without a read shows.
     PeerClosed,
-    /// The time of a stall has passed.
+    /// The time of a `Timeout` is over.
     TimedOut,
     Requested(Option<Request>),
 }
@@ -97,11 +96,18 @@ impl Relay {
                 let down = step(&mut self.down, server, client);
                 RelayEvent::Step(select! { step = up => step, step = down => step })
             }
-            RelayState::Stalled { client, until, .. } => select! {
-                () = peer_closed(client) => RelayEvent::PeerClosed,
-                () = reached(*until) => RelayEvent::TimedOut,
-            },
-            RelayState::HalfOpen { client } => {
+            RelayState::Stalled {
+                until: Some(time), ..
+            } => {
+                sleep_until(*time).await;
+                RelayEvent::TimedOut
+            }
+            RelayState::Stalled {
+                client,
+                until: None,
+                ..
+            }
+            | RelayState::HalfOpen { client } => {
                 peer_closed(client).await;
                 RelayEvent::PeerClosed
             }
@@ -202,12 +208,5 @@ async fn step(flow: &mut Option<Flow>, from: &TcpStream, to: &TcpStream) -> io::
         Some(flow) => flow.step(from, to).await,
         // Only a reset follows the end of a stream.
         None => Err(failure(from).await),
-    }
-}
-
-async fn reached(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => pending().await,
     }
 }
