@@ -138,7 +138,7 @@ impl Relay {
             (state, RelayEvent::Requested(Some(Request(command, done)))) => {
                 let next = match command {
                     Command::Inject(fault) => self.inject(fault, state),
-                    Command::Resume => state.resume(self.proxy.upstream),
+                    Command::Resume => state.resume(),
                 };
                 // An error means that the caller dropped its future.
                 let _ = done.send(());

@@ -24,7 +24,7 @@ pub(super) enum RelayState {
     /// Nothing is relayed until a `Resume`.
     Stalled {
         client: TcpStream,
-        server: Option<TcpStream>,
+        server: StalledServer,
         /// When both sides are closed.
         until: Option<Instant>,
     },
@@ -32,6 +32,14 @@ pub(super) enum RelayState {
         client: TcpStream,
     },
     Ended,
+}
+
+/// The server's side of a stalled connection.
+pub(super) enum StalledServer {
+    /// Not polled, so a connect that has not begun does not begin. A begun one continues in the
+    /// kernel.
+    Connecting(ConnectFuture),
+    Connected(TcpStream),
 }
 
 type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
@@ -46,7 +54,10 @@ impl RelayState {
         match self {
             Self::Connecting { client, .. } | Self::HalfOpen { client } => (Some(client), None),
             Self::Relaying { client, server } => (Some(client), Some(server)),
-            Self::Stalled { client, server, .. } => (Some(client), server),
+            Self::Stalled { client, server, .. } => match server {
+                StalledServer::Connecting(_) => (Some(client), None),
+                StalledServer::Connected(server) => (Some(client), Some(server)),
+            },
             Self::Ended => (None, None),
         }
     }
@@ -70,8 +81,11 @@ impl RelayState {
     }
 
     pub(super) fn stall(self, until: Option<Instant>) -> Self {
-        let (Some(client), server) = self.into_sides() else {
-            return Self::Ended;
+        let (client, server) = match self {
+            Self::Connecting { client, server } => (client, StalledServer::Connecting(server)),
+            Self::Relaying { client, server } => (client, StalledServer::Connected(server)),
+            Self::Stalled { client, server, .. } => (client, server),
+            Self::HalfOpen { .. } | Self::Ended => return self,
         };
         Self::Stalled {
             client,
@@ -80,17 +94,19 @@ impl RelayState {
         }
     }
 
-    pub(super) fn resume(self, upstream: SocketAddr) -> Self {
+    pub(super) fn resume(self) -> Self {
         let Self::Stalled { client, server, .. } = self else {
             return self;
         };
         let Ok(client) = register_again(client) else {
             return Self::Ended;
         };
-        match server.map(register_again) {
-            None => Self::connecting(client, upstream),
-            Some(Ok(server)) => Self::Relaying { client, server },
-            Some(Err(_)) => Self::Ended,
+        match server {
+            StalledServer::Connecting(server) => Self::Connecting { client, server },
+            StalledServer::Connected(server) => match register_again(server) {
+                Ok(server) => Self::Relaying { client, server },
+                Err(_) => Self::Ended,
+            },
         }
     }
 }
