@@ -175,6 +175,9 @@ impl Shaper {
         if packet.relayed == packet.bytes.len() {
             self.packets.pop_front();
         }
+        // The bandwidth or the receiver may have made the write late.
+        let slow_end = later(now, self.slow_close);
+        self.end = self.end.map(|end| end.max(slow_end));
         if let Some(rate) = self.bytes_per_second {
             let nanos = bytes as u128 * 1_000_000_000 / u128::from(rate);
             let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
