@@ -2,6 +2,8 @@
 
 #[path = "fault_proxy/commands.rs"]
 mod commands;
+#[path = "fault_proxy/counters.rs"]
+mod counters;
 #[path = "fault_proxy/idle.rs"]
 mod idle;
 #[path = "fault_proxy/lab.rs"]

@@ -47,8 +47,9 @@ pub(super) struct Relay {
 }
 
 impl Relay {
+    /// Counts the connection silently, because the frontend is locked.
     pub(super) fn new(proxy: Arc<ProxyState>) -> Self {
-        proxy.count(|stats| {
+        proxy.count_silently(|stats| {
             stats.accepted += 1;
             stats.open += 1;
         });
