@@ -2,6 +2,8 @@
 
 #[path = "fault_proxy/commands.rs"]
 mod commands;
+#[path = "fault_proxy/counters.rs"]
+mod counters;
 #[path = "fault_proxy/idle.rs"]
 mod idle;
 #[path = "fault_proxy/lab.rs"]
@@ -10,6 +12,8 @@ mod lab;
 mod plans;
 #[path = "fault_proxy/port.rs"]
 mod port;
+#[path = "fault_proxy/resets.rs"]
+mod resets;
 #[path = "fault_proxy/shapes.rs"]
 mod shapes;
 #[path = "support/soon.rs"]
@@ -39,24 +43,6 @@ async fn without_a_plan_everything_is_relayed_and_each_side_can_finish() {
     let stats = soon(lab.proxy.wait_for(|stats| stats.open == 0)).await;
     assert_eq!((stats.to_server, stats.to_client), (100_000, 70_000));
     assert_eq!((stats.accepted, stats.faults()), (1, 0));
-}
-
-#[tokio::test]
-async fn a_reset_of_one_side_is_passed_on_to_the_other() {
-    let lab = Lab::new([]).await;
-    for is_client in [true, false] {
-        let (client, peer) = lab.pair().await;
-        let (dies, mut survivor) = match is_client {
-            true => (client, peer),
-            false => (peer, client),
-        };
-        dies.set_zero_linger().unwrap();
-        drop(dies);
-        assert_eq!(
-            rest(&mut survivor).await.1,
-            Some(ErrorKind::ConnectionReset)
-        );
-    }
 }
 
 /// Asserts that so many bytes were read, or fewer if a reset has overtaken them, as it does when

@@ -22,8 +22,8 @@ pub enum Fault {
     /// client has filled the window before, its end can't arrive, and the proxy keeps the socket
     /// until a `Reset`, a `Fin`, or its own end.
     HalfOpen,
-    /// As `Stall`, but after this time both sides are closed, as by `Fin`. A later `Timeout` replaces
-    /// the time.
+    /// As `Stall`, but after this time both sides are closed, as by `Fin`, and not before, even if the
+    /// client has closed its side. A later `Timeout` replaces the time, and a later `Stall` revokes it.
     Timeout(Duration),
     /// Each later byte is sent in a segment of its own.
     OneByteAtATime,

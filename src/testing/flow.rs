@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::fault::{Direction, Fault};
 use super::plan::{Plan, ScheduledFault};
 use super::shaper::{Next, Shaper};
+use super::socket::failure;
 
 /// The maximum length of one read, in bytes.
 const CHUNK: usize = 16 * 1024;
@@ -65,7 +66,7 @@ impl Flow {
             let next = self.shaper.next(self.room());
             select! {
                 biased;
-                written = relay(next, to) => {
+                written = relay(next, from, to) => {
                     let Some(written) = written? else {
                         return Ok(Step::Ended(self.direction));
                     };
@@ -76,6 +77,7 @@ impl Flow {
                 read = read(from, &mut self.buffer), if self.shaper.has_room() => {
                     self.shaper.push(&self.buffer[..read?], Instant::now());
                 }
+                error = failure(from), if self.shaper.has_ended() => return Err(error),
             }
         }
     }
@@ -96,7 +98,11 @@ impl Flow {
 }
 
 /// Writes `next` once it is due, and returns how many bytes, or `None` for the end of the stream.
-async fn relay(next: Option<(Instant, Next<'_>)>, to: &TcpStream) -> Result<Option<usize>> {
+async fn relay(
+    next: Option<(Instant, Next<'_>)>,
+    from: &TcpStream,
+    to: &TcpStream,
+) -> Result<Option<usize>> {
     let Some((due, next)) = next else {
         return pending().await;
     };
@@ -104,7 +110,12 @@ async fn relay(next: Option<(Instant, Next<'_>)>, to: &TcpStream) -> Result<Opti
         sleep_until(due).await;
     }
     match next {
-        Next::Bytes(bytes) => write(to, bytes).await.map(Some),
+        Next::Bytes(bytes) => select! {
+            biased;
+            written = write(to, bytes) => written.map(Some),
+            // `from` is not read while `to` has no room.
+            error = failure(from) => Err(error),
+        },
         Next::End => Ok(None),
     }
 }

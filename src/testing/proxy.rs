@@ -142,7 +142,9 @@ impl FaultProxy {
         self.state.command(Command::Inject(fault)).await
     }
 
-    /// Ends the [stall](Fault::Stall) of every connection. Data that arrived meanwhile is relayed.
+    /// Ends the [stall](Fault::Stall) or the [timeout](Fault::Timeout) of every connection. Data that
+    /// arrived meanwhile is relayed. A stall also ends with a reset, 5 s after its client has closed
+    /// its side, so resume earlier if the client half-closes.
     ///
     /// # Cancel safety
     ///

@@ -1,9 +1,8 @@
 //! The relay of one connection: the sockets of its client and of its server.
 
-use std::future::{Future, pending};
+mod state;
+
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -11,13 +10,14 @@ use tokio::select;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::fault::{Direction, Fault};
 use super::flow::{Flow, Step};
 use super::plan::Plan;
-use super::socket::{close, connect, peer_closed, register_again, reset, shutdown_write};
+use super::socket::{failure, peer_closed, shutdown_write};
 use super::state::{ProxyState, after};
+use state::RelayState;
 
 /// A command to one connection, and the sender that reports its completion.
 #[derive(Debug)]
@@ -29,38 +29,12 @@ pub(super) enum Command {
     Resume,
 }
 
-/// The open sockets of a connection, and what the relay does with them.
-enum RelayState {
-    Connecting {
-        client: TcpStream,
-        /// Stored across events, because the server may have accepted before the proxy knows.
-        server: ConnectFuture,
-    },
-    Relaying {
-        client: TcpStream,
-        server: TcpStream,
-    },
-    /// Nothing is relayed until a `Resume`.
-    Stalled {
-        client: TcpStream,
-        server: Option<TcpStream>,
-        /// When both sides are closed.
-        until: Option<Instant>,
-    },
-    HalfOpen {
-        client: TcpStream,
-    },
-    Ended,
-}
-
-type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
-
 enum RelayEvent {
     Connected(io::Result<TcpStream>),
     Step(io::Result<Step>),
     /// The client closed its side or reset the connection, as far as a poll without a read shows.
     PeerClosed,
-    /// The time of a stall has passed.
+    /// The time of a `Timeout` is over.
     TimedOut,
     Requested(Option<Request>),
 }
@@ -73,8 +47,9 @@ pub(super) struct Relay {
 }
 
 impl Relay {
+    /// Counts the connection silently, because the frontend is locked.
     pub(super) fn new(proxy: Arc<ProxyState>) -> Self {
-        proxy.count(|stats| {
+        proxy.count_silently(|stats| {
             stats.accepted += 1;
             stats.open += 1;
         });
@@ -113,17 +88,27 @@ impl Relay {
     /// Waits for the next event of the sockets. Cancel safe.
     async fn event(&mut self, state: &mut RelayState) -> RelayEvent {
         match state {
-            RelayState::Connecting { server, .. } => RelayEvent::Connected(server.await),
+            RelayState::Connecting { client, server } => select! {
+                connected = server => RelayEvent::Connected(connected),
+                _ = failure(client) => RelayEvent::PeerClosed,
+            },
             RelayState::Relaying { client, server } => {
                 let up = step(&mut self.up, client, server);
                 let down = step(&mut self.down, server, client);
                 RelayEvent::Step(select! { step = up => step, step = down => step })
             }
-            RelayState::Stalled { client, until, .. } => select! {
-                () = peer_closed(client) => RelayEvent::PeerClosed,
-                () = reached(*until) => RelayEvent::TimedOut,
-            },
-            RelayState::HalfOpen { client } => {
+            RelayState::Stalled {
+                until: Some(time), ..
+            } => {
+                sleep_until(*time).await;
+                RelayEvent::TimedOut
+            }
+            RelayState::Stalled {
+                client,
+                until: None,
+                ..
+            }
+            | RelayState::HalfOpen { client } => {
                 peer_closed(client).await;
                 RelayEvent::PeerClosed
             }
@@ -154,7 +139,7 @@ impl Relay {
             (state, RelayEvent::Requested(Some(Request(command, done)))) => {
                 let next = match command {
                     Command::Inject(fault) => self.inject(fault, state),
-                    Command::Resume => state.resume(self.proxy.upstream),
+                    Command::Resume => state.resume(),
                 };
                 // An error means that the caller dropped its future.
                 let _ = done.send(());
@@ -191,7 +176,7 @@ impl Relay {
             (Fault::Fin, state) => state.close(),
             (_, RelayState::HalfOpen { client }) => return RelayState::HalfOpen { client },
             (Fault::HalfOpen, state) => state.drop_server(),
-            (Fault::Stall, state @ RelayState::Stalled { .. }) => return state,
+            (Fault::Stall, state @ RelayState::Stalled { until: None, .. }) => return state,
             (Fault::Stall, state) => state.stall(None),
             (Fault::Timeout(time), state) => state.stall(Some(after(time))),
             (
@@ -219,75 +204,10 @@ impl Drop for Relay {
     }
 }
 
-impl RelayState {
-    fn connecting(client: TcpStream, server: SocketAddr) -> Self {
-        let server = Box::pin(connect(server));
-        Self::Connecting { client, server }
-    }
-
-    fn into_sides(self) -> (Option<TcpStream>, Option<TcpStream>) {
-        match self {
-            Self::Connecting { client, .. } | Self::HalfOpen { client } => (Some(client), None),
-            Self::Relaying { client, server } => (Some(client), Some(server)),
-            Self::Stalled { client, server, .. } => (Some(client), server),
-            Self::Ended => (None, None),
-        }
-    }
-
-    fn reset(self) -> Self {
-        let (client, server) = self.into_sides();
-        client.into_iter().chain(server).for_each(reset);
-        Self::Ended
-    }
-
-    fn close(self) -> Self {
-        let (client, server) = self.into_sides();
-        client.into_iter().chain(server).for_each(close);
-        Self::Ended
-    }
-
-    fn drop_server(self) -> Self {
-        let (client, server) = self.into_sides();
-        server.into_iter().for_each(reset);
-        client.map_or(Self::Ended, |client| Self::HalfOpen { client })
-    }
-
-    fn stall(self, until: Option<Instant>) -> Self {
-        let (Some(client), server) = self.into_sides() else {
-            return Self::Ended;
-        };
-        Self::Stalled {
-            client,
-            server,
-            until,
-        }
-    }
-
-    fn resume(self, upstream: SocketAddr) -> Self {
-        let Self::Stalled { client, server, .. } = self else {
-            return self;
-        };
-        let Ok(client) = register_again(client) else {
-            return Self::Ended;
-        };
-        match server.map(register_again) {
-            None => Self::connecting(client, upstream),
-            Some(Ok(server)) => Self::Relaying { client, server },
-            Some(Err(_)) => Self::Ended,
-        }
-    }
-}
-
 async fn step(flow: &mut Option<Flow>, from: &TcpStream, to: &TcpStream) -> io::Result<Step> {
     match flow {
         Some(flow) => flow.step(from, to).await,
-        None => pending().await,
-    }
-}
-
-async fn reached(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => pending().await,
+        // Only a reset follows the end of a stream.
+        None => Err(failure(from).await),
     }
 }

@@ -111,7 +111,12 @@ impl Shaper {
             Lateness::Each(_) => self.packets.is_empty(),
             Lateness::Pipelined { .. } => self.len < MAX_BYTES && self.packets.len() < MAX_PACKETS,
         };
-        has_room && self.end.is_none()
+        has_room && !self.has_ended()
+    }
+
+    /// Whether the end of the stream was read.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.end.is_some()
     }
 
     /// Adds what was read. An empty read is the end of the stream.
@@ -170,6 +175,9 @@ impl Shaper {
         if packet.relayed == packet.bytes.len() {
             self.packets.pop_front();
         }
+        // The bandwidth or the receiver may have made the write late.
+        let slow_end = later(now, self.slow_close);
+        self.end = self.end.map(|end| end.max(slow_end));
         if let Some(rate) = self.bytes_per_second {
             let nanos = bytes as u128 * 1_000_000_000 / u128::from(rate);
             let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));

@@ -63,6 +63,14 @@ pub(super) fn register_again(socket: TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(socket.into_std()?)
 }
 
+/// Waits until the connection fails, as by a reset of the peer, without reading its data.
+pub(super) async fn failure(socket: &TcpStream) -> io::Error {
+    match socket.ready(Interest::ERROR).await {
+        Ok(_) => ErrorKind::ConnectionReset.into(),
+        Err(error) => error,
+    }
+}
+
 /// Waits until the peer closes its side or resets the connection, without reading its data.
 pub(super) async fn peer_closed(socket: &TcpStream) {
     loop {

@@ -74,21 +74,31 @@ impl ProxyState {
 
     pub(super) fn script(self: &Arc<Self>, plans: impl IntoIterator<Item = Plan>) {
         let plans: Vec<_> = plans.into_iter().collect();
-        self.frontend().scripted.extend(plans);
+        self.with_frontend(|frontend| frontend.scripted.extend(plans));
     }
 
     pub(super) fn set_default_plan(self: &Arc<Self>, plan: DefaultPlan) {
-        let former = mem::replace(&mut self.frontend().default_plan, plan);
-        drop(former);
+        let replace = |frontend: &mut Frontend| mem::replace(&mut frontend.default_plan, plan);
+        drop(self.with_frontend(replace));
     }
 
     pub(super) fn stats(self: &Arc<Self>) -> watch::Receiver<Stats> {
-        drop(self.frontend());
+        self.with_frontend(|_| ());
         self.stats.subscribe()
     }
 
+    /// Changes the counters and wakes the tasks in `wait_for`. Call it without a lock, because their
+    /// wakers are code of the user.
     pub(super) fn count(&self, count: impl FnOnce(&mut Stats)) {
         self.stats.send_modify(count);
+    }
+
+    /// Changes the counters without waking a task. A later `count` wakes them.
+    pub(super) fn count_silently(&self, count: impl FnOnce(&mut Stats)) {
+        self.stats.send_if_modified(|stats| {
+            count(stats);
+            false
+        });
     }
 
     /// Sends the command to every connection, and returns how many have carried it out.
@@ -108,20 +118,18 @@ impl ProxyState {
     }
 
     fn send(self: &Arc<Self>, command: Command) -> Vec<(UnboundedSender<Request>, Done)> {
-        let mut sent = Vec::new();
-        for connection in &self.frontend().connections {
+        let send = |connection: &UnboundedSender<Request>| {
             let (sender, done) = oneshot::channel();
             // An error means that the connection has ended.
-            if connection.send(Request(command, sender)).is_ok() {
-                sent.push((connection.clone(), done));
-            }
-        }
-        sent
+            connection.send(Request(command, sender)).ok()?;
+            Some((connection.clone(), done))
+        };
+        self.with_frontend(|frontend| frontend.connections.iter().filter_map(send).collect())
     }
 
     /// Refuses connections until that time, or until `listen` if there is none.
     pub(super) fn refuse(self: &Arc<Self>, until: Option<Instant>) {
-        self.frontend().port.refuse(until);
+        self.with_frontend(|frontend| frontend.port.refuse(until));
         self.changed.notify_one();
     }
 
@@ -160,8 +168,7 @@ impl ProxyState {
     /// Makes every later command panic. The first reason counts.
     pub(super) fn fail(&self, reason: String) {
         self.lock().failure.get_or_insert(reason);
-        // Wakes the tasks in `wait_for`.
-        self.count(|_| {});
+        self.publish();
     }
 
     /// Panics if the proxy has failed.
@@ -199,12 +206,16 @@ impl ProxyState {
     }
 
     fn poll_accept(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut frontend = self.lock();
-        let client = ready!(frontend.port.poll_accept(cx))?;
-        self.admit(&mut frontend, client);
+        {
+            let mut frontend = self.lock();
+            let client = ready!(frontend.port.poll_accept(cx))?;
+            self.admit(&mut frontend, client);
+        }
+        self.publish();
         Poll::Ready(Ok(()))
     }
 
+    /// Adds a connection, and counts it silently. Call `publish` without the lock.
     fn admit(self: &Arc<Self>, frontend: &mut Frontend, client: TcpStream) {
         let (sender, requests) = unbounded_channel();
         frontend.connections.retain(|sender| !sender.is_closed());
@@ -222,19 +233,35 @@ impl ProxyState {
         self.changed.notify_one();
     }
 
-    /// Locks the frontend after it has admitted every connection whose `connect` has returned. The
-    /// kernel established those before the call.
-    fn frontend(self: &Arc<Self>) -> MutexGuard<'_, Frontend> {
-        let _context = self.runtime.enter();
-        let mut frontend = self.lock();
-        // The kernel queues no more than this.
-        for _ in 0..=BACKLOG {
-            let Some(client) = frontend.port.try_accept() else {
-                break;
-            };
-            self.admit(&mut frontend, client);
+    /// Wakes the tasks in `wait_for`.
+    fn publish(&self) {
+        self.count(|_| {});
+    }
+
+    /// Calls `f` with the locked frontend, after it has admitted every connection whose `connect` has
+    /// returned. The kernel established those before the call.
+    fn with_frontend<T>(self: &Arc<Self>, f: impl FnOnce(&mut Frontend) -> T) -> T {
+        let (result, has_admitted) = {
+            let _context = self.runtime.enter();
+            let mut frontend = self.lock();
+            let has_admitted = self.admit_all(&mut frontend);
+            (f(&mut frontend), has_admitted)
+        };
+        if has_admitted {
+            self.publish();
         }
-        frontend
+        result
+    }
+
+    fn admit_all(self: &Arc<Self>, frontend: &mut Frontend) -> bool {
+        // The kernel queues no more than this.
+        for admitted in 0..=BACKLOG {
+            let Some(client) = frontend.port.try_accept() else {
+                return admitted > 0;
+            };
+            self.admit(frontend, client);
+        }
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Frontend> {

@@ -119,14 +119,17 @@ fn a_command_that_spares_a_connection_dials_its_server_once() {
 }
 
 #[test]
-fn the_counts_include_a_connection_that_has_just_connected() {
+fn a_stall_while_the_proxy_connects_keeps_the_connection_to_the_server() {
     on_both_runtimes(|| async {
         let lab = Lab::new([]).await;
-        let mut clients = Vec::new();
-        for round in 1..=100 {
-            clients.push(lab.dial().await);
-            assert_eq!(lab.proxy.stats().accepted, round);
-            assert_eq!(lab.proxy.stats().open, round);
+        for _ in 0..ROUNDS {
+            let mut client = lab.dial().await;
+            assert_eq!(soon(lab.proxy.inject(Fault::Stall)).await, 1);
+            soon(lab.proxy.resume()).await;
+            let mut peer = soon(lab.server.accept()).await.unwrap().0;
+            converse(&mut client, &mut peer).await;
+            assert_eq!(soon(lab.proxy.inject(Fault::Reset)).await, 1);
+            assert!(lab.server.accept().now_or_never().is_none());
         }
     });
 }

@@ -135,6 +135,32 @@ async fn a_timeout_is_resumed_as_a_stall_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_timeout_closes_after_its_time_even_if_the_client_has_finished() {
+    let lab = Lab::new([]).await;
+    let (mut client, mut peer) = pair(&lab).await;
+    relay(1, &mut client, &mut peer).await;
+    let begun = Instant::now();
+    lab.proxy.inject(Fault::Timeout(HOUR)).await;
+    client.shutdown().await.unwrap();
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+    assert!(begun.elapsed() >= HOUR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stall_replaces_the_time_of_a_timeout() {
+    let lab = Lab::new([]).await;
+    let (mut client, mut peer) = pair(&lab).await;
+    relay(1, &mut client, &mut peer).await;
+    lab.proxy.inject(Fault::Timeout(HOUR)).await;
+    lab.proxy.inject(Fault::Stall).await;
+    assert!(timeout(2 * HOUR, client.read_u8()).await.is_err());
+    assert_eq!(lab.proxy.stats().stalls, 1);
+    lab.proxy.resume().await;
+    relay(9, &mut peer, &mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_close_delays_the_end_but_not_the_bytes() {
     let lab = Lab::new([Fault::SlowClose(HOUR).into()]).await;
     let (mut client, mut peer) = pair(&lab).await;

@@ -162,6 +162,22 @@ fn the_end_is_as_late_as_the_bytes_and_then_slow() {
 }
 
 #[test]
+fn the_end_is_slow_after_the_last_write_even_if_the_bandwidth_makes_that_late() {
+    let faults = [
+        latency(10 * MS, NOW),
+        bandwidth(1000),
+        Fault::SlowClose(50 * MS),
+    ];
+    let (mut shaper, begun) = shaper(0, &faults);
+    shaper.push(&[0; 1000], begun);
+    shaper.push(b"", begun);
+    let writes = drain(&mut shaper, begun, NOW);
+    let last = writes.last().unwrap().0;
+    assert!(last >= 900 * MS, "{last:?}");
+    assert_eq!(shaper.next(1), Some((begun + last + 50 * MS, Next::End)));
+}
+
+#[test]
 fn a_slice_is_the_longest_write_and_is_not_empty() {
     for (slice, len) in [(0, 1), (1, 1), (7, 7), (usize::MAX, 100)] {
         let (mut shaper, begun) = shaper(0, &[Fault::Slice(slice)]);
