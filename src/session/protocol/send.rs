@@ -99,7 +99,8 @@ impl SendBuffer {
 
     /// Returns how many bytes were sent before and are sent again.
     pub(crate) fn to_replay(&self) -> u64 {
-        self.most_sent - self.sent
+        // The end of the stream is no byte.
+        self.most_sent.min(self.written) - self.sent.min(self.written)
     }
 
     /// Returns whether everything that was written was handed to the current connection.

@@ -50,7 +50,6 @@ impl Core {
     }
 
     fn on_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {
-        self.is_confirmed = true;
         match frame {
             Frame::Data { offset, len } => self.recv.on_data(offset, len)?,
             Frame::Ack { received, limit } => self.send.on_ack(received, limit)?,
@@ -72,6 +71,8 @@ impl Core {
                 Role::Acceptor => return Err(ProtocolError::NotComplete),
             },
         }
+        // Not before the frame was checked: a wrong one changes nothing.
+        self.is_confirmed = true;
         Ok(())
     }
 
