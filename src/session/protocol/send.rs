@@ -113,6 +113,11 @@ impl SendBuffer {
         self.is_finished && self.acknowledged == self.end()
     }
 
+    /// Returns whether the peer has every byte, and its connection was given the end.
+    pub(crate) fn is_end_sent(&self) -> bool {
+        self.is_finished && self.acknowledged >= self.written && self.sent == self.end()
+    }
+
     /// Begins a connection on which the peer has received everything before `received`.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ impl Core {
                 Some(Piece::Payload(payload)) => self.recv.on_payload(payload),
                 None => break,
             }
-            self.check_complete();
+            self.check_end();
         }
         Ok(())
     }
@@ -101,6 +101,7 @@ impl Core {
             attachment.on_input(now);
             attachment.decoder.on_payload(n);
             self.recv.on_read(n);
+            self.check_end();
             self.schedule_ack(now);
         }
     }
