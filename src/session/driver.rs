@@ -206,9 +206,10 @@ impl<C: Connections> Driver<C> {
         if self.closing.is_orphan_late(now) {
             self.session.abort(Reason::PeerReset, None);
         }
-        let is_late = self.closing.is_close_late(now);
-        if is_attached && (is_late || !is_alive) {
+        if is_attached && !is_alive {
             self.lose(now, silent());
+        } else if is_attached && self.closing.is_close_late(now) {
+            self.lose(now, unclosed());
         }
     }
 
@@ -291,4 +292,9 @@ fn earlier(first: Option<Instant>, other: Instant) -> Option<Instant> {
 /// The cause of the loss of a connection whose peer is silent.
 fn silent() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the peer is silent")
+}
+
+/// The cause of the loss of a connection that may not have brought the end of the session.
+fn unclosed() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer has not closed it")
 }

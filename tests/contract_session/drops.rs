@@ -139,6 +139,26 @@ async fn a_drop_that_throws_nothing_away_lets_both_ends_complete() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_dropped_waits_for_its_peers_shutdown_for_the_time_to_live() {
+    for client_drops in [true, false] {
+        for (waits, expected) in [(100, None), (130, Some(PeerReset))] {
+            let (client, server, network) = pair().await;
+            let (mut dropped, mut left) = roles((client, server), client_drops);
+            dropped.write_all(b"last").await.unwrap();
+            soon(dropped.shutdown()).await.unwrap();
+            drop(dropped);
+            sleep(Duration::from_secs(waits)).await;
+            let shutdown = soon(left.shutdown()).await;
+            assert_eq!(shutdown.err().as_ref().and_then(reason), expected);
+            let mut all = Vec::new();
+            soon(left.read_to_end(&mut all)).await.unwrap();
+            assert_eq!(all, b"last");
+            soon(network.sessions().shutdown(Duration::MAX)).await;
+        }
+    }
+}
+
 /// Drops a stream of a server whose client never reads, and has to end it after so many seconds.
 async fn check_orphan(mut permits: impl FnMut(u64) -> u64, expected: std::ops::Range<u64>) {
     let sessions = Sessions::new(small());

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use reconnecting_stream::SessionLostReason::{self, Closed, Expired, PeerReset};
-use reconnecting_stream::{ResumableStream, SessionOptions};
+use reconnecting_stream::{ResumableListener, ResumableStream, SessionOptions};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::support::{Network, Pipe, pair_that_has_begun, reason, settle, small, soon};
@@ -149,6 +150,32 @@ async fn a_reset_that_no_connection_takes_is_told_for_the_time_to_live_at_most()
     assert_eq!(reason, Some(Expired));
     assert!(took < Duration::from_secs(250), "{took:?}");
     assert!(dials < 200, "{dials}");
+}
+
+#[tokio::test]
+async fn a_reset_over_a_socket_that_works_needs_no_other_connection() {
+    let listener = ResumableListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let dials = Arc::new(AtomicUsize::new(0));
+    for _ in 0..20 {
+        let counted = Arc::clone(&dials);
+        let connector = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            TcpStream::connect(address)
+        };
+        let mut client = ResumableStream::connect(connector).await.unwrap();
+        client.write_all(&[1; 100_000]).await.unwrap();
+        let mut server = listener.accept().await.unwrap();
+        // What the server sends is on its way.
+        server.write_all(&[2; 1_000_000]).await.unwrap();
+        drop(client);
+        let error = server.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(reason(&error), Some(PeerReset));
+    }
+    while !listener.sessions().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(dials.load(Ordering::Relaxed), 20);
 }
 
 struct Panics;

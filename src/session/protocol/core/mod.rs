@@ -35,7 +35,8 @@ pub(crate) enum Outcome {
 /// The owner moves the bytes:
 ///
 /// - The application's side calls [`write`](Self::write), [`finish`](Self::finish) and
-///   [`read`](Self::read), or [`abort`](Self::abort).
+///   [`read`](Self::read), or [`abort`](Self::abort). Once it is gone, the owner calls `abort`, or
+///   [`discard`](Self::discard) if it has finished.
 /// - After a handshake the owner calls [`attach`](Self::attach), and after the loss of the
 ///   connection [`detach`](Self::detach).
 /// - What a connection brings goes to [`handle_input`](Self::handle_input). An error ends that
@@ -47,7 +48,8 @@ pub(crate) enum Outcome {
 ///
 /// Every call may change what the `poll_` methods return, so they are asked after each.
 /// [`outcome`](Self::outcome) tells when the session has ended. What has arrived before can still
-/// be read.
+/// be read. A dialer dials again while [`is_reset_untold`](Self::is_reset_untold), until it sees a
+/// connection closed by its peer behind the RESET.
 ///
 /// The rules that are named `R1` to `R15` are those of `docs/protocol.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
