@@ -95,7 +95,13 @@ impl Dialing {
     fn execute(&mut self, command: Command, session: &Session, now: Instant) {
         let role = Some(Role::Read);
         match command {
-            Command::Close => session.abort(Reason::Closed, None),
+            Command::Close => {
+                session.abort(Reason::Closed, None);
+                // A backoff or an attempt is canceled.
+                if self.link.get_ref().is_none() {
+                    self.link.as_mut().close(role);
+                }
+            }
             Command::Reconnect => {
                 session.update(|inner| inner.core_mut().detach(now));
                 self.link.as_mut().reconnect(role);

@@ -8,28 +8,58 @@ use super::timer::RoundTime;
 /// How long a connection is kept for what it has still to deliver once its session has ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How many times to live a stream that was dropped waits for its peer to acknowledge more. Longer
+/// than when everything is delivered, because its bytes are lost then.
+const ORPHAN_TIMES: u32 = 10;
+
 /// When a driver stops to wait for its peer at the end.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
     /// When the connection of a session that has ended is dropped.
     close_at: Option<Instant>,
-    /// When a stream that was dropped after its shutdown, and has delivered everything, stops
-    /// waiting for the peer's end.
-    linger_until: Option<Instant>,
+    orphan: Option<Orphan>,
+}
+
+/// A stream that was dropped after its shutdown. It waits for its peer as long as the peer
+/// acknowledges more, however slowly: otherwise a peer that does not read keeps it for ever.
+#[derive(Debug)]
+struct Orphan {
+    acknowledged: u64,
+    /// How much longer it waits for the next acknowledgment, or for the peer's end, with a
+    /// connection.
+    left: Duration,
+    /// When it stops to wait, while it has a connection.
+    until: Option<Instant>,
 }
 
 impl Closing {
-    /// Begins the limits that apply now. Not only when the driver waits, because a peer may never let
+    /// Another connection, which may have to tell the peer, gets its own time.
+    pub(super) fn on_attached(&mut self) {
+        self.close_at = None;
+    }
+
+    /// Updates the limits that apply now. Not only when the driver waits, because a peer may never let
     /// it wait.
-    pub(super) fn begin(&mut self, inner: &Inner, now: &RoundTime) {
+    pub(super) fn update(&mut self, inner: &Inner, is_attached: bool, now: &RoundTime) {
         if inner.has_ended() {
-            self.linger_until = None;
+            self.orphan = None;
             let close_at = || now.get().checked_add(CLOSE_TIMEOUT);
-            self.close_at = self.close_at.or_else(close_at);
-        } else if inner.is_orphan() && inner.core().send().is_complete() {
-            // Until then the peer may still read what was written, however slowly.
-            let linger_until = || now.get().checked_add(inner.core().options().time_to_live);
-            self.linger_until = self.linger_until.or_else(linger_until);
+            self.close_at = self.close_at.or_else(close_at).filter(|_| is_attached);
+        } else if inner.is_orphan() {
+            let (send, options) = (inner.core().send(), inner.core().options());
+            let acknowledged = send.acknowledged();
+            let orphan = self.orphan.take();
+            let orphan = orphan.filter(|orphan| orphan.acknowledged == acknowledged);
+            let mut orphan = orphan.unwrap_or_else(|| Orphan {
+                acknowledged,
+                left: match send.is_complete() {
+                    true => options.time_to_live,
+                    false => options.time_to_live.saturating_mul(ORPHAN_TIMES),
+                },
+                until: None,
+            });
+            orphan.count(is_attached, now);
+            self.orphan = Some(orphan);
         }
     }
 
@@ -37,13 +67,29 @@ impl Closing {
         self.close_at.is_some_and(|at| at <= now)
     }
 
-    pub(super) fn is_linger_late(&self, now: Instant) -> bool {
-        self.linger_until.is_some_and(|at| at <= now)
+    pub(super) fn is_orphan_late(&self, now: Instant) -> bool {
+        self.orphan_until().is_some_and(|at| at <= now)
     }
 
     /// Returns when the next of the limits is over.
     pub(super) fn timeout(&self) -> Option<Instant> {
-        // A session that has ended does not linger.
-        self.close_at.or(self.linger_until)
+        // A session that has ended has no application to wait for.
+        self.close_at.or(self.orphan_until())
+    }
+
+    fn orphan_until(&self) -> Option<Instant> {
+        self.orphan.as_ref()?.until
+    }
+}
+
+impl Orphan {
+    /// Counts the time with a connection.
+    fn count(&mut self, is_attached: bool, now: &RoundTime) {
+        if is_attached {
+            let until = || now.get().checked_add(self.left);
+            self.until = self.until.or_else(until);
+        } else if let Some(until) = self.until.take() {
+            self.left = until.saturating_duration_since(now.get());
+        }
     }
 }

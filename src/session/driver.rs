@@ -122,6 +122,7 @@ impl<C: Connections> Driver<C> {
             Poll::Ready(Some(connection)) => {
                 if self.logged != Some(connection.epoch) {
                     self.logged = Some(connection.epoch);
+                    self.closing.on_attached();
                     let replayed = report::attached(&self.span, &self.session);
                     self.counts.attached(replayed);
                 }
@@ -158,9 +159,7 @@ impl<C: Connections> Driver<C> {
     fn has_closed(&self, now: Instant) -> bool {
         let inner = self.session.lock();
         let is_late = self.closing.is_close_late(now);
-        inner.has_ended()
-            && inner.incoming.is_none()
-            && (is_late || !self.connections.has_connection())
+        inner.is_settled() && (is_late || !self.connections.has_connection())
     }
 
     /// Records that bytes have moved. It reads the clock only for the first ones.
@@ -170,16 +169,16 @@ impl<C: Connections> Driver<C> {
         self.idle_at = self.idle_at.or_else(idle_at);
     }
 
-    /// Ends the connection. The session stays, unless it has ended.
+    /// Ends the connection. The session stays, unless it has ended and the peer knows.
     fn lose(&mut self, now: Instant, cause: io::Error) -> Round {
-        let has_ended = self.session.update(|inner| {
+        let is_settled = self.session.update(|inner| {
             // A connection that has resumed the session already is another one.
             if inner.incoming.is_none() {
                 inner.core_mut().detach(now);
             }
-            inner.has_ended() && inner.incoming.is_none()
+            inner.is_settled()
         });
-        if has_ended {
+        if is_settled {
             return Round::End;
         }
         report::lost(&cause);
@@ -201,12 +200,16 @@ impl<C: Connections> Driver<C> {
             }
             is_alive
         });
-        if self.closing.is_linger_late(now) {
+        let is_attached = self.connections.has_connection();
+        self.closing
+            .update(&self.session.lock(), is_attached, round);
+        if self.closing.is_orphan_late(now) {
             self.session.abort(Reason::PeerReset, None);
         }
-        self.closing.begin(&self.session.lock(), round);
-        if self.connections.has_connection() && !is_alive {
+        if is_attached && !is_alive {
             self.lose(now, silent());
+        } else if is_attached && self.closing.is_close_late(now) {
+            self.lose(now, unclosed());
         }
     }
 
@@ -218,11 +221,11 @@ impl<C: Connections> Driver<C> {
         let at = {
             let inner = self.session.lock();
             // What happened before the driver was registered woke nothing.
-            let is_over = inner.has_ended() && !self.connections.has_connection();
-            if inner.incoming.is_some() || is_over {
+            let is_attached = self.connections.has_connection();
+            if inner.incoming.is_some() || (inner.is_settled() && !is_attached) {
                 return Round::Again;
             }
-            self.closing.begin(&inner, now);
+            self.closing.update(&inner, is_attached, now);
             inner.core().poll_timeout()
         };
         let own = self.connections.timeout(&self.session);
@@ -289,4 +292,9 @@ fn earlier(first: Option<Instant>, other: Instant) -> Option<Instant> {
 /// The cause of the loss of a connection whose peer is silent.
 fn silent() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the peer is silent")
+}
+
+/// The cause of the loss of a connection that may not have brought the end of the session.
+fn unclosed() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer has not closed it")
 }

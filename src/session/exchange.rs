@@ -119,7 +119,6 @@ fn poll_read_payload(
         let read = transport::poll_read_into(&mut connection.io, cx, space);
         if let Poll::Ready(Ok(n @ 1..)) = read {
             inner.core_mut().on_read(now.get(), n);
-            inner.discard_unread();
             connection.next = match inner.core().payload_rest() {
                 0 => NextRead::FrameStart,
                 LONG.. => NextRead::Payload,
@@ -139,7 +138,6 @@ fn handle(session: &Session, epoch: u64, bytes: &[u8], now: &RoundTime) -> io::R
             return Ok(NextRead::Frames);
         }
         inner.core_mut().handle_input(now, epoch, bytes)?;
-        inner.discard_unread();
         Ok(match inner.core().payload_rest() {
             LONG.. => NextRead::Payload,
             _ => NextRead::Frames,
@@ -200,7 +198,6 @@ fn write_batch(
     if !inner.is_current(connection.epoch) {
         return Err(broken(ProtocolError::StaleConnection));
     }
-    inner.tell_of_drop();
     let mut has_written = false;
     loop {
         let Some(transmit) = inner.core_mut().poll_transmit() else {

@@ -57,9 +57,6 @@ pub(super) struct Inner {
     pub(super) is_over: bool,
     /// The halves that the application has.
     pub(super) owners: u8,
-    /// The application of a dialer has dropped its end without a shutdown: the peer is told when
-    /// the driver writes the next time.
-    pub(super) is_abandoned: bool,
     /// The error that ended the session at this end.
     pub(super) source: Option<Arc<io::Error>>,
     /// The acceptor's application has got its stream. Until then the session is provisional (R13).
@@ -98,7 +95,6 @@ impl Session {
                 incoming: None,
                 is_over: false,
                 owners: 0,
-                is_abandoned: false,
                 source: None,
                 was_accepted: false,
                 resumes: Rate::default(),

@@ -6,11 +6,13 @@ mod adapters;
 mod attacks;
 mod basics;
 mod cancelled;
+mod drops;
 mod endings;
 mod histories;
 mod http;
 mod limits;
 mod progress;
+mod resets;
 mod silence;
 mod support;
 #[allow(dead_code, missing_docs, unreachable_pub)]

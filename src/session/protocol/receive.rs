@@ -28,6 +28,12 @@ pub(crate) struct RecvBuffer {
     told: (u64, u64),
     /// The offset of the next byte of the payload of the current frame.
     next: u64,
+    /// The application is gone: what arrives is thrown away.
+    is_discarding: bool,
+    /// Bytes were thrown away.
+    has_discarded: bool,
+    /// The end of the stream has arrived and is not received, because bytes were thrown away.
+    has_refused_end: bool,
 }
 
 impl RecvBuffer {
@@ -41,6 +47,9 @@ impl RecvBuffer {
             end: None,
             told: (0, 0),
             next: 0,
+            is_discarding: false,
+            has_discarded: false,
+            has_refused_end: false,
         }
     }
 
@@ -105,7 +114,7 @@ impl RecvBuffer {
             self.bytes.append(new, self.window);
             self.received += new.len() as u64;
         }
-        self.debug_assert_invariants();
+        self.discard_unread();
     }
 
     /// Returns memory for the next `rest` bytes of the payload of the last DATA frame, or for the
@@ -120,10 +129,35 @@ impl RecvBuffer {
         self.bytes.extend(n);
         self.next += n as u64;
         self.received += n as u64;
+        self.discard_unread();
+    }
+
+    /// Throws away what is unread and what arrives from now on, because the application is gone.
+    pub(crate) fn discard(&mut self) {
+        self.is_discarding = true;
+        self.discard_unread();
+    }
+
+    fn discard_unread(&mut self) {
+        if self.is_discarding && self.unread() > 0 {
+            self.has_discarded = true;
+            self.consume(self.unread());
+        }
         self.debug_assert_invariants();
     }
 
-    /// Records the end of the stream.
+    /// Returns whether bytes were thrown away, so that the session must not end cleanly.
+    pub(crate) fn has_discarded(&self) -> bool {
+        self.has_discarded
+    }
+
+    /// Returns whether the end of the stream has arrived behind bytes that were thrown away.
+    pub(crate) fn has_refused_end(&self) -> bool {
+        self.has_refused_end
+    }
+
+    /// Records the end of the stream. It is not received if bytes were thrown away, because a peer
+    /// whose end is acknowledged takes all of them for delivered.
     ///
     /// # Errors
     ///
@@ -139,6 +173,10 @@ impl RecvBuffer {
             None if offset < self.received || offset == u64::MAX => {
                 let end = self.received;
                 Err(ProtocolError::EndMoved { end, offset })
+            }
+            None if self.has_discarded => {
+                self.has_refused_end = true;
+                Ok(())
             }
             None => {
                 self.end = Some(offset);

@@ -99,7 +99,8 @@ impl SendBuffer {
 
     /// Returns how many bytes were sent before and are sent again.
     pub(crate) fn to_replay(&self) -> u64 {
-        self.most_sent - self.sent
+        // The end of the stream is no byte.
+        self.most_sent.min(self.written) - self.sent.min(self.written)
     }
 
     /// Returns whether everything that was written was handed to the current connection.
@@ -110,6 +111,11 @@ impl SendBuffer {
     /// Returns whether the peer has everything, and the end.
     pub(crate) fn is_complete(&self) -> bool {
         self.is_finished && self.acknowledged == self.end()
+    }
+
+    /// Returns whether the peer has every byte, and its connection was given the end.
+    pub(crate) fn is_end_sent(&self) -> bool {
+        self.is_finished && self.acknowledged >= self.written && self.sent == self.end()
     }
 
     /// Begins a connection on which the peer has received everything before `received`.

@@ -44,13 +44,12 @@ impl Core {
                 Some(Piece::Payload(payload)) => self.recv.on_payload(payload),
                 None => break,
             }
-            self.check_complete();
+            self.check_end();
         }
         Ok(())
     }
 
     fn on_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {
-        self.is_confirmed = true;
         match frame {
             Frame::Data { offset, len } => self.recv.on_data(offset, len)?,
             Frame::Ack { received, limit } => self.send.on_ack(received, limit)?,
@@ -72,6 +71,8 @@ impl Core {
                 Role::Acceptor => return Err(ProtocolError::NotComplete),
             },
         }
+        // Not before the frame was checked: a wrong one changes nothing.
+        self.is_confirmed = true;
         Ok(())
     }
 
@@ -100,6 +101,7 @@ impl Core {
             attachment.on_input(now);
             attachment.decoder.on_payload(n);
             self.recv.on_read(n);
+            self.check_end();
             self.schedule_ack(now);
         }
     }

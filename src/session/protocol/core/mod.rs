@@ -1,6 +1,7 @@
 //! One end of a session: pure, without a connection, a clock or randomness.
 
 mod attachment;
+mod ending;
 mod input;
 mod output;
 
@@ -34,7 +35,8 @@ pub(crate) enum Outcome {
 /// The owner moves the bytes:
 ///
 /// - The application's side calls [`write`](Self::write), [`finish`](Self::finish) and
-///   [`read`](Self::read), or [`abort`](Self::abort).
+///   [`read`](Self::read), or [`abort`](Self::abort). Once it is gone, the owner calls `abort`, or
+///   [`discard`](Self::discard) if it has finished.
 /// - After a handshake the owner calls [`attach`](Self::attach), and after the loss of the
 ///   connection [`detach`](Self::detach).
 /// - What a connection brings goes to [`handle_input`](Self::handle_input). An error ends that
@@ -46,7 +48,8 @@ pub(crate) enum Outcome {
 ///
 /// Every call may change what the `poll_` methods return, so they are asked after each.
 /// [`outcome`](Self::outcome) tells when the session has ended. What has arrived before can still
-/// be read.
+/// be read. A dialer dials again while [`is_reset_untold`](Self::is_reset_untold), until it sees a
+/// connection closed by its peer behind the RESET.
 ///
 /// The rules that are named `R1` to `R15` are those of `docs/protocol.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +64,8 @@ pub(crate) struct Core {
     /// The peer has sent a frame, so it knows the session.
     is_confirmed: bool,
     outcome: Option<Outcome>,
+    /// The code of the RESET that a dialer sends on every connection until the peer knows it.
+    untold: Option<u8>,
     /// How many bytes were not acknowledged when the session was lost.
     lost_bytes: usize,
     /// The peer had everything, and the end, when the session was lost.
@@ -78,6 +83,7 @@ impl Core {
             expires_at: None,
             is_confirmed: false,
             outcome: None,
+            untold: None,
             lost_bytes: 0,
             was_delivered: false,
         }
@@ -185,13 +191,18 @@ impl Core {
         (received, limit): (u64, u64),
         answer: &[u8],
     ) -> Result<(), ProtocolError> {
-        if let Err(error) = self.send.begin_connection(received, limit) {
-            self.lose(Reason::Desynchronized);
-            return Err(error);
+        let mut attachment = Attachment::new(now, epoch, answer);
+        attachment.reset = self.untold;
+        // A session that is lost has nothing else to tell, and no more time than before.
+        if !self.is_reset_untold() {
+            if let Err(error) = self.send.begin_connection(received, limit) {
+                self.lose(Reason::Desynchronized);
+                return Err(error);
+            }
+            self.expires_at = None;
         }
-        self.expires_at = None;
-        self.attachment = Some(Attachment::new(now, epoch, answer));
-        self.check_complete();
+        self.attachment = Some(attachment);
+        self.check_end();
         Ok(())
     }
 
@@ -200,9 +211,12 @@ impl Core {
         if self.attachment.take().is_none() {
             return;
         }
-        match self.outcome {
-            None => self.expires_at = now.checked_add(self.options.time_to_live),
-            Some(_) => self.send.clear(),
+        if self.outcome.is_some() {
+            self.send.clear();
+        }
+        if self.outcome.is_none() || self.is_reset_untold() {
+            let time_to_live = self.options.time_to_live;
+            self.expires_at = self.expires_at.or_else(|| now.checked_add(time_to_live));
         }
     }
 
@@ -215,60 +229,6 @@ impl Core {
     /// Sets how long the session lives without a connection, in milliseconds.
     pub(crate) fn set_time_to_live(&mut self, millis: u32) {
         self.options.time_to_live = Duration::from_millis(u64::from(millis));
-    }
-
-    /// Loses the session for this reason. If there is a connection, the peer is told `told`, behind
-    /// the DATA frame that has begun.
-    pub(crate) fn abort(&mut self, reason: Reason, told: Reason) {
-        if self.set_lost(reason) {
-            match &mut self.attachment {
-                Some(attachment) => attachment.reset = Some(told.code()),
-                None => self.send.clear(),
-            }
-        }
-    }
-
-    /// Loses the session, without telling the peer.
-    pub(super) fn lose(&mut self, reason: Reason) {
-        if self.set_lost(reason) {
-            if let Some(attachment) = &mut self.attachment {
-                attachment.output.clear();
-            }
-            self.send.clear();
-        }
-    }
-
-    /// Returns false if the session has ended before.
-    fn set_lost(&mut self, reason: Reason) -> bool {
-        if self.outcome.is_some() {
-            return false;
-        }
-        self.lost_bytes = self.send.unacknowledged();
-        self.was_delivered = self.send.is_complete();
-        self.outcome = Some(Outcome::Lost(reason));
-        self.expires_at = None;
-        true
-    }
-
-    /// Completes the session of a dialer.
-    pub(super) fn complete(&mut self) -> Result<(), ProtocolError> {
-        if !(self.send.is_complete() && self.recv.has_end()) {
-            return Err(ProtocolError::NotComplete);
-        }
-        self.outcome.get_or_insert(Outcome::Complete);
-        self.expires_at = None;
-        Ok(())
-    }
-
-    /// Completes the session of an acceptor once both directions are complete (R9).
-    fn check_complete(&mut self) {
-        let is_complete = self.recv.has_end() && self.send.is_complete();
-        if is_complete && self.role == Role::Acceptor && self.outcome.is_none() {
-            self.outcome = Some(Outcome::Complete);
-            if let Some(attachment) = &mut self.attachment {
-                attachment.is_done_due = true;
-            }
-        }
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
@@ -290,11 +250,5 @@ impl Core {
             Some(attachment) => attachment.handle_timeout(now, &self.options),
             None => true,
         }
-    }
-
-    /// Returns whether the connection is to be closed once
-    /// [`poll_transmit`](Self::poll_transmit) returns nothing.
-    pub(crate) fn is_closing(&self) -> bool {
-        self.outcome.is_some()
     }
 }

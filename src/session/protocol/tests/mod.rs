@@ -4,6 +4,7 @@ mod app;
 mod arrivals;
 mod buffers;
 mod cost;
+mod drops;
 mod frames;
 mod fuzz;
 mod handshakes;

@@ -134,7 +134,7 @@ impl World {
     pub(super) fn may_dial(&self) -> bool {
         let is_closed = |wire: &Wire| wire.dialer == End::Closed;
         !self.has_left
-            && self.dialer.core.outcome().is_none()
+            && (self.dialer.core.outcome().is_none() || self.dialer.core.is_reset_untold())
             && self.wires.last().is_none_or(is_closed)
     }
 

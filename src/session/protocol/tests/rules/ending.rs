@@ -125,12 +125,13 @@ fn an_end_that_is_aborted_resets_the_peer_behind_the_frame_that_has_begun() {
 }
 
 #[test]
-fn an_end_that_is_aborted_without_a_connection_gives_everything_back() {
-    let mut end = End::new();
+fn an_acceptor_that_is_aborted_without_a_connection_gives_everything_back() {
+    let mut end = End::with(Role::Acceptor, options());
     end.core.write(b"abc");
     end.core.detach(end.now);
     end.core.abort(Reason::Closed, Reason::PeerReset);
     assert_eq!(end.core.unacknowledged(), 3);
     assert_eq!(end.core.send().unacknowledged(), 0);
     assert_eq!(end.core.poll_timeout(), None);
+    assert!(!end.core.is_reset_untold(), "its tombstone tells the peer");
 }

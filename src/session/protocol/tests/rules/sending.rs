@@ -87,6 +87,20 @@ fn r4_what_is_replayed_goes_out_as_ordinary_frames_that_can_be_written_in_parts(
 }
 
 #[test]
+fn r4_the_end_of_a_stream_is_no_byte_that_is_sent_again() {
+    for (written, expected) in [(&b""[..], 0), (b"abc", 3)] {
+        let mut end = End::new();
+        end.core.write(written);
+        end.core.finish();
+        end.bytes();
+        end.reattach(0).unwrap();
+        assert_eq!(end.core.send().to_replay(), expected);
+        end.bytes();
+        assert_eq!(end.core.send().to_replay(), 0);
+    }
+}
+
+#[test]
 fn r5_input_of_a_connection_that_was_replaced_changes_nothing() {
     let mut end = End::new();
     end.core.detach(end.now);

@@ -85,6 +85,24 @@ fn r13_a_session_is_confirmed_by_the_first_frame_of_the_peer() {
 }
 
 #[test]
+fn r13_a_frame_that_is_wrong_confirms_no_session() {
+    let frames = [
+        encode(Frame::Done),
+        encode(Frame::Data { offset: 7, len: 1 }),
+        encode(Frame::Fin { offset: 7 }),
+        encode(Frame::Ack {
+            received: 7,
+            limit: 100,
+        }),
+    ];
+    for frame in frames {
+        let mut end = End::with(Role::Acceptor, options());
+        end.arrive(&frame).unwrap_err();
+        assert!(!end.core.is_confirmed(), "{frame:?}");
+    }
+}
+
+#[test]
 fn r11_bytes_that_are_read_into_the_buffer_are_life() {
     let mut end = End::new();
     end.arrive(&encode(Frame::Data { offset: 0, len: 3 }))

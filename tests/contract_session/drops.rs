@@ -1,0 +1,198 @@
+//! Streams that are dropped after their shutdown: what they throw away, and how long they wait.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use reconnecting_stream::SessionLostReason::PeerReset;
+use reconnecting_stream::{Accepted, ResumableStream, Sessions};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::support::{accepting, cut, pair, reason, settle, small, soon};
+use crate::wire::{ACK, welcomed};
+
+/// Returns the stream to drop, then the one that is left.
+fn roles(
+    (client, server): (ResumableStream, ResumableStream),
+    client_drops: bool,
+) -> (ResumableStream, ResumableStream) {
+    match client_drops {
+        true => (client, server),
+        false => (server, client),
+    }
+}
+
+/// Begins a shutdown, and does not wait for it.
+async fn begin_shutdown(stream: &mut ResumableStream) {
+    let poll = poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_shutdown(cx))).await;
+    assert!(poll.is_pending());
+}
+
+async fn check_reset(mut left: ResumableStream) {
+    let error = soon(left.shutdown()).await.unwrap_err();
+    assert_eq!(reason(&error), Some(PeerReset));
+    assert!(soon(left.write_all(b"x")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_and_an_end_for_an_application_that_is_gone_fail_the_shutdown() {
+    for client_drops in [true, false] {
+        let (client, server, network) = pair().await;
+        let (mut dropped, mut left) = roles((client, server), client_drops);
+        soon(dropped.shutdown()).await.unwrap();
+        drop(dropped);
+        settle().await;
+        assert_eq!(left.read(&mut [0; 8]).await.unwrap(), 0);
+        left.write_all(b"lost").await.unwrap();
+        check_reset(left).await;
+        soon(network.sessions().shutdown(Duration::MAX)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_thrown_away_before_the_end_has_arrived_fail_the_shutdown() {
+    for client_drops in [true, false] {
+        let (client, server, network) = pair().await;
+        let (mut dropped, mut left) = roles((client, server), client_drops);
+        // More than the window, so that the end waits.
+        dropped.write_all(&[7; 30_000]).await.unwrap();
+        begin_shutdown(&mut dropped).await;
+        drop(dropped);
+        left.write_all(&[1; 10_000]).await.unwrap();
+        soon(left.acknowledged()).await.unwrap();
+        let mut all = Vec::new();
+        soon(left.read_to_end(&mut all)).await.unwrap();
+        assert_eq!(all.len(), 30_000, "its own bytes, and the end");
+        sleep(Duration::from_secs(60)).await;
+        check_reset(left).await;
+        soon(network.sessions().shutdown(Duration::MAX)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_unread_at_a_drop_fail_the_shutdown() {
+    for client_drops in [true, false] {
+        for is_end_acknowledged in [true, false] {
+            let (client, server, network) = pair().await;
+            let (mut dropped, mut left) = roles((client, server), client_drops);
+            left.write_all(&[1; 100]).await.unwrap();
+            soon(left.acknowledged()).await.unwrap();
+            match is_end_acknowledged {
+                true => soon(dropped.shutdown()).await.unwrap(),
+                false => begin_shutdown(&mut dropped).await,
+            }
+            drop(dropped);
+            settle().await;
+            check_reset(left).await;
+            soon(network.sessions().shutdown(Duration::MAX)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_thrown_away_across_an_outage_fail_the_shutdown() {
+    for client_drops in [true, false] {
+        let (client, server, network) = pair().await;
+        cut(&client, &network).await;
+        let (mut dropped, mut left) = roles((client, server), client_drops);
+        dropped.write_all(b"last").await.unwrap();
+        begin_shutdown(&mut dropped).await;
+        drop(dropped);
+        left.write_all(b"lost").await.unwrap();
+        begin_shutdown(&mut left).await;
+        network.go_down(false);
+        let mut all = Vec::new();
+        soon(left.read_to_end(&mut all)).await.unwrap();
+        assert_eq!(all, b"last");
+        check_reset(left).await;
+        soon(network.sessions().shutdown(Duration::MAX)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_streams_that_are_dropped_with_bytes_on_their_way_end_without_a_delay() {
+    let (mut client, mut server, network) = pair().await;
+    for stream in [&mut client, &mut server] {
+        stream.write_all(b"lost").await.unwrap();
+        begin_shutdown(stream).await;
+    }
+    drop((client, server));
+    let began = Instant::now();
+    soon(network.sessions().shutdown(Duration::MAX)).await;
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drop_that_throws_nothing_away_lets_both_ends_complete() {
+    for client_drops in [true, false] {
+        let (client, server, network) = pair().await;
+        let (mut dropped, mut left) = roles((client, server), client_drops);
+        left.write_all(b"read").await.unwrap();
+        dropped.read_exact(&mut [0; 4]).await.unwrap();
+        begin_shutdown(&mut dropped).await;
+        drop(dropped);
+        soon(left.shutdown()).await.unwrap();
+        assert_eq!(soon(left.read(&mut [0])).await.unwrap(), 0);
+        soon(network.sessions().shutdown(Duration::MAX)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_dropped_waits_for_its_peers_shutdown_for_the_time_to_live() {
+    for client_drops in [true, false] {
+        for (waits, expected) in [(100, None), (130, Some(PeerReset))] {
+            let (client, server, network) = pair().await;
+            let (mut dropped, mut left) = roles((client, server), client_drops);
+            dropped.write_all(b"last").await.unwrap();
+            soon(dropped.shutdown()).await.unwrap();
+            drop(dropped);
+            sleep(Duration::from_secs(waits)).await;
+            let shutdown = soon(left.shutdown()).await;
+            assert_eq!(shutdown.err().as_ref().and_then(reason), expected);
+            let mut all = Vec::new();
+            soon(left.read_to_end(&mut all)).await.unwrap();
+            assert_eq!(all, b"last");
+            soon(network.sessions().shutdown(Duration::MAX)).await;
+        }
+    }
+}
+
+/// Drops a stream of a server whose client never reads, and has to end it after so many seconds.
+async fn check_orphan(mut permits: impl FnMut(u64) -> u64, expected: std::ops::Range<u64>) {
+    let sessions = Sessions::new(small());
+    let (mut client, accept) = accepting(&sessions);
+    // It permits 4096 bytes.
+    welcomed(&mut client).await;
+    client.write_all(&ACK).await.unwrap();
+    let Accepted::New(mut stream) = soon(accept).await.unwrap().unwrap() else {
+        panic!("not a new session");
+    };
+    stream.write_all(&[7; 10_000]).await.unwrap();
+    begin_shutdown(&mut stream).await;
+    drop(stream);
+    let began = Instant::now();
+    let mut bytes = [0; 8192];
+    while !sessions.is_empty() && began.elapsed() < Duration::from_secs(86_400) {
+        sleep(Duration::from_secs(10)).await;
+        let mut ack = ACK;
+        let received = permits(began.elapsed().as_secs());
+        ack[3..11].copy_from_slice(&received.to_be_bytes());
+        let _ = client.write_all(&ack).await;
+        let _ = timeout(Duration::from_millis(1), client.read(&mut bytes)).await;
+    }
+    let ended_after = began.elapsed().as_secs();
+    assert!(expected.contains(&ended_after), "{ended_after} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_acknowledges_nothing_for_ten_times_to_live_ends_a_stream_that_was_dropped() {
+    check_orphan(|_| 0, 1200..1220).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_acknowledges_slowly_keeps_a_stream_that_was_dropped() {
+    // A byte in 1000 s, for three hours.
+    check_orphan(|seconds| (seconds / 1000).min(10), 11_200..11_220).await;
+}
