@@ -22,7 +22,8 @@ pub(super) async fn confirmed(session: &Arc<Session>) -> io::Result<Accepted> {
 }
 
 /// A call of `accept` that waits for the client. If it is dropped, its connection is dropped, too:
-/// the client resumes the session, and the call that accepts that connection returns it.
+/// the client resumes the session, and the call that accepts that connection returns it. The
+/// connection of a session that has ended stays, because it has to tell the client.
 struct Waiting<'a> {
     session: &'a Session,
     epoch: Option<u64>,
@@ -40,7 +41,8 @@ impl Drop for Waiting<'_> {
         let is_unseen = {
             let inner = self.session.lock();
             let epoch = inner.core().epoch();
-            !inner.was_accepted && epoch.is_some() && epoch == self.epoch
+            let is_waiting = !inner.was_accepted && !inner.has_ended();
+            is_waiting && epoch.is_some() && epoch == self.epoch
         };
         if let Some(handle) = self.session.handle().filter(|_| is_unseen) {
             handle.reconnect();

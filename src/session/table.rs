@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::options::SessionOptions;
 use super::protocol::{Reason, Reject, Resume, Resumed, SessionId, Tombstone, reject_unknown};
 use super::room::Full;
-use super::shared::{End, Session};
+use super::shared::Session;
 use super::timer::now;
 use super::tombstones::Tombstones;
 
@@ -119,12 +119,7 @@ impl Table {
     pub(super) fn remove(&self, session: &Session) {
         let (id, tombstone) = {
             let inner = session.lock();
-            match &inner.end {
-                // A provisional session leaves nothing (R13).
-                End::Acceptor(acceptor) if !inner.was_accepted => (acceptor.id(), None),
-                End::Acceptor(acceptor) => (acceptor.id(), acceptor.tombstone()),
-                End::Dialer(_) => return,
-            }
+            (inner.id(), inner.tombstone())
         };
         let removed = {
             let mut state = self.lock();

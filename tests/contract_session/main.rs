@@ -11,6 +11,7 @@ mod histories;
 mod http;
 mod limits;
 mod progress;
+mod shutdown;
 mod silence;
 mod support;
 #[allow(dead_code, missing_docs, unreachable_pub)]
