@@ -1,6 +1,7 @@
 //! The table of a server's sessions, with their limits.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::options::SessionOptions;
 use super::protocol::{Reason, Reject, Resume, Resumed, SessionId, Tombstone, reject_unknown};
+use super::report;
 use super::room::Full;
 use super::shared::Session;
 use super::timer::now;
@@ -95,7 +97,7 @@ impl Table {
             session
         });
         drop(state);
-        evicted.iter().for_each(|session| session.wake_all());
+        for_each(&evicted, Session::wake_all);
         inserted
     }
 
@@ -138,14 +140,13 @@ impl Table {
     }
 
     pub(super) fn abort_all(&self, is_meant: impl Fn(&Session) -> bool) {
-        let sessions: Vec<_> = {
+        let mut sessions: Vec<_> = {
             let state = self.lock();
             let sessions = state.live.values();
             sessions.map(|entry| Arc::clone(&entry.session)).collect()
         };
-        for session in sessions.into_iter().filter(|session| is_meant(session)) {
-            session.abort(Reason::Closed, None);
-        }
+        sessions.retain(|session| is_meant(session));
+        for_each(&sessions, |session| session.abort(Reason::Closed, None));
     }
 
     /// Completes when there is no session.
@@ -174,6 +175,17 @@ impl Table {
             }
             changed.as_mut().await;
             changed.set(self.changed.notified());
+        }
+    }
+}
+
+/// Calls `f`, which wakes tasks, for each of the sessions. A waker is foreign code: its panic takes
+/// nothing from the other sessions, nor from the one for which they are woken.
+fn for_each(sessions: &[Arc<Session>], f: impl Fn(&Session)) {
+    for session in sessions {
+        if catch_unwind(AssertUnwindSafe(|| f(session))).is_err() {
+            // A subscriber is foreign code as well.
+            let _ = catch_unwind(report::panicked);
         }
     }
 }

@@ -10,6 +10,7 @@ mod endings;
 mod histories;
 mod http;
 mod limits;
+mod panics;
 mod progress;
 mod shutdown;
 mod silence;
