@@ -261,19 +261,18 @@ impl<C: Connections> Drop for Driver<C> {
     fn drop(&mut self) {
         // Wakers, a connection and an observer are foreign code, and a panic while another one unwinds
         // would end the process.
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
+        let mut incoming = None;
+        let _ = catch_unwind(AssertUnwindSafe(|| {
             self.session.update(|inner| {
                 inner.abort(Reason::Closed, None);
                 inner.is_over = true;
                 // Releases what was kept to be sent: the application may keep the stream for long.
                 inner.core_mut().detach(now());
-                inner.incoming.take()
-            })
+                incoming = inner.incoming.take();
+            });
         }));
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            drop(dropped);
-            self.connections.end(&self.session);
-        }));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.connections.end(&self.session)));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(incoming)));
         // Nor may a subscriber or a recorder.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let outcome = report::ended(&self.span, &self.session);
