@@ -7,12 +7,14 @@ use super::application::Application;
 use super::sessions::Accepted;
 use super::shared::{Inner, Session};
 use super::stream::ResumableStream;
+use super::table::Table;
 
 /// Waits until the client has confirmed its session. The first call that sees it returns the stream.
-pub(super) async fn confirmed(session: &Arc<Session>) -> io::Result<Accepted> {
+pub(super) async fn confirmed(table: &Table, session: &Arc<Session>) -> io::Result<Accepted> {
     let _waiting = Waiting::new(session);
     match session.wait_until(Inner::confirm).await {
         Confirmed::New => {
+            table.on_accepted(session);
             let application = Application::of(session)?;
             Ok(Accepted::New(ResumableStream { application }))
         }
@@ -22,7 +24,8 @@ pub(super) async fn confirmed(session: &Arc<Session>) -> io::Result<Accepted> {
 }
 
 /// A call of `accept` that waits for the client. If it is dropped, its connection is dropped, too:
-/// the client resumes the session, and the call that accepts that connection returns it.
+/// the client resumes the session, and the call that accepts that connection returns it. The
+/// connection of a session that has ended stays, because it has to tell the client.
 struct Waiting<'a> {
     session: &'a Session,
     epoch: Option<u64>,
@@ -40,7 +43,8 @@ impl Drop for Waiting<'_> {
         let is_unseen = {
             let inner = self.session.lock();
             let epoch = inner.core().epoch();
-            !inner.was_accepted && epoch.is_some() && epoch == self.epoch
+            let is_waiting = !inner.was_accepted && !inner.has_ended();
+            is_waiting && epoch.is_some() && epoch == self.epoch
         };
         if let Some(handle) = self.session.handle().filter(|_| is_unseen) {
             handle.reconnect();

@@ -102,7 +102,7 @@ impl<C: Connections> Driver<C> {
         // A subscriber and a recorder are foreign code. If one panics, the driver is dropped, which
         // ends the session.
         driver.span = report::span(&driver.session);
-        driver.counts.begun();
+        driver.counts.begin(&driver.session);
         driver
     }
 
@@ -134,6 +134,7 @@ impl<C: Connections> Driver<C> {
                 Ok(Exchanged::Waits { moved: false })
             }
         };
+        self.counts.begin(&self.session);
         match exchanged {
             Ok(Exchanged::Closed) => Round::End,
             Ok(Exchanged::Waits { moved }) => self.wait(cx, now, moved),
@@ -264,22 +265,22 @@ impl<C: Connections> Drop for Driver<C> {
     fn drop(&mut self) {
         // Wakers, a connection and an observer are foreign code, and a panic while another one unwinds
         // would end the process.
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
+        let mut incoming = None;
+        let _ = catch_unwind(AssertUnwindSafe(|| {
             self.session.update(|inner| {
                 inner.abort(Reason::Closed, None);
                 inner.is_over = true;
                 // Releases what was kept to be sent: the application may keep the stream for long.
                 inner.core_mut().detach(now());
-                inner.incoming.take()
-            })
+                incoming = inner.incoming.take();
+            });
         }));
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            drop(dropped);
-            self.connections.end(&self.session);
-        }));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.connections.end(&self.session)));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(incoming)));
         // Nor may a subscriber or a recorder.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let outcome = report::ended(&self.span, &self.session);
+            self.counts.begin(&self.session);
             self.counts.ended(outcome);
         }));
     }

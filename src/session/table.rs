@@ -1,6 +1,7 @@
 //! The table of a server's sessions, with their limits.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,8 +9,9 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::options::SessionOptions;
 use super::protocol::{Reason, Reject, Resume, Resumed, SessionId, Tombstone, reject_unknown};
+use super::report;
 use super::room::Full;
-use super::shared::{End, Session};
+use super::shared::Session;
 use super::timer::now;
 use super::tombstones::Tombstones;
 
@@ -28,6 +30,8 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 pub(super) struct TableState {
     pub(super) live: HashMap<SessionId, Entry>,
+    /// Those of them that no application has got, the oldest first.
+    pub(super) unconfirmed: BTreeSet<(Instant, SessionId)>,
     tombstones: Tombstones,
     /// How many live sessions an identity has.
     pub(super) identities: HashMap<Box<[u8]>, usize>,
@@ -41,6 +45,7 @@ pub(super) struct Entry {
     pub(super) session: Arc<Session>,
     pub(super) identity: Option<Box<[u8]>>,
     share: usize,
+    begun: Instant,
 }
 
 /// What is known of a session that a client wants to resume.
@@ -68,9 +73,7 @@ impl Table {
     pub(super) fn len(&self) -> usize {
         let mut state = self.lock();
         state.tombstones.remove_old(now());
-        let sessions = state.live.values();
-        let accepted = sessions.filter(|entry| entry.session.lock().was_accepted);
-        accepted.count()
+        state.live.len() - state.unconfirmed.len()
     }
 
     /// Reserves what a session needs, and inserts it, in one step (R14). `make` is given its share
@@ -90,12 +93,14 @@ impl Table {
                 session: Arc::clone(&session),
                 identity,
                 share,
+                begun: now(),
             };
+            state.unconfirmed.insert((entry.begun, id));
             state.live.insert(id, entry);
             session
         });
         drop(state);
-        evicted.iter().for_each(|session| session.wake_all());
+        for_each(&evicted, Session::wake_all);
         inserted
     }
 
@@ -115,16 +120,20 @@ impl Table {
         Found::Ended(answer)
     }
 
+    /// An application has got the session.
+    pub(super) fn on_accepted(&self, session: &Session) {
+        let id = session.lock().id();
+        let state = &mut *self.lock();
+        if let Some(entry) = state.live.get(&id) {
+            state.unconfirmed.remove(&(entry.begun, id));
+        }
+    }
+
     /// Replaces a session that has ended by its tombstone.
     pub(super) fn remove(&self, session: &Session) {
         let (id, tombstone) = {
             let inner = session.lock();
-            match &inner.end {
-                // A provisional session leaves nothing (R13).
-                End::Acceptor(acceptor) if !inner.was_accepted => (acceptor.id(), None),
-                End::Acceptor(acceptor) => (acceptor.id(), acceptor.tombstone()),
-                End::Dialer(_) => return,
-            }
+            (inner.id(), inner.tombstone())
         };
         let removed = {
             let mut state = self.lock();
@@ -143,14 +152,13 @@ impl Table {
     }
 
     pub(super) fn abort_all(&self, is_meant: impl Fn(&Session) -> bool) {
-        let sessions: Vec<_> = {
+        let mut sessions: Vec<_> = {
             let state = self.lock();
             let sessions = state.live.values();
             sessions.map(|entry| Arc::clone(&entry.session)).collect()
         };
-        for session in sessions.into_iter().filter(|session| is_meant(session)) {
-            session.abort(Reason::Closed, None);
-        }
+        sessions.retain(|session| is_meant(session));
+        for_each(&sessions, |session| session.abort(Reason::Closed, None));
     }
 
     /// Completes when there is no session.
@@ -183,6 +191,17 @@ impl Table {
     }
 }
 
+/// Calls `f`, which wakes tasks, for each of the sessions. A waker is foreign code: its panic takes
+/// nothing from the other sessions, nor from the one for which they are woken.
+fn for_each(sessions: &[Arc<Session>], f: impl Fn(&Session)) {
+    for session in sessions {
+        if catch_unwind(AssertUnwindSafe(|| f(session))).is_err() {
+            // A subscriber is foreign code as well.
+            let _ = catch_unwind(report::panicked);
+        }
+    }
+}
+
 impl TableState {
     /// Removes a live session, and gives back what it had reserved.
     pub(super) fn remove(
@@ -193,6 +212,7 @@ impl TableState {
         options: &SessionOptions,
     ) -> Option<Entry> {
         let entry = self.live.remove(&id)?;
+        self.unconfirmed.remove(&(entry.begun, id));
         self.reserved -= entry.share;
         if let Some(identity) = &entry.identity {
             if let Some(count) = self.identities.get_mut(identity) {

@@ -5,7 +5,8 @@ use std::hash::BuildHasher;
 use std::time::Instant;
 
 use super::options::Limits;
-use super::protocol::{SessionId, Tombstone};
+use super::protocol::{Outcome, Reason, SessionId, Tombstone};
+use super::shared::{End, Inner};
 
 /// The tombstones of a server, each for its lifetime.
 #[derive(Debug, Default)]
@@ -76,11 +77,28 @@ impl Tombstones {
     }
 }
 
+impl Inner {
+    /// Returns what an acceptor keeps of this session, which has ended.
+    ///
+    /// Of a provisional one it keeps nothing (R13). One that a shutdown has closed is the exception:
+    /// its client may have the WELCOME, and no HELLO follows to make more of them.
+    pub(super) fn tombstone(&self) -> Option<Tombstone> {
+        match &self.end {
+            End::Acceptor(acceptor) => {
+                let is_closed = self.core().outcome() == Some(Outcome::Lost(Reason::Closed));
+                let is_kept = self.was_accepted || is_closed;
+                acceptor.tombstone().filter(|_| is_kept)
+            }
+            End::Dialer(_) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::super::protocol::{Acceptor, Hello, Options, Reason, Secret};
+    use super::super::protocol::{Acceptor, Hello, Options, Secret};
     use super::*;
 
     const LIFETIME: Duration = Duration::from_secs(5);

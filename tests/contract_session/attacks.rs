@@ -4,36 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reconnecting_stream::{
-    Accepted, ResumableStream, SessionLostReason, SessionOptions, Sessions, State,
-};
+use reconnecting_stream::{Accepted, SessionLostReason, SessionOptions, Sessions, State};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };
 use tokio::time::advance;
 
 use crate::support::{accepting, reason, settle, small, soon};
-use crate::wire::{ACK, Credentials, Flood, PONG, RESET, answer, hello, welcomed};
-
-/// Begins a session with a client that is not one of this crate.
-async fn begin(sessions: &Sessions) -> (ResumableStream, DuplexStream, Credentials) {
-    let (mut client, accept) = accepting(sessions);
-    let credentials = welcomed(&mut client).await;
-    client.write_all(&ACK).await.unwrap();
-    match soon(accept).await.unwrap().unwrap() {
-        Accepted::New(stream) => (stream, client, credentials),
-        accepted => panic!("{accepted:?}"),
-    }
-}
-
-/// Sends a message on a new connection.
-async fn say(sessions: &Sessions, message: &[u8]) -> DuplexStream {
-    let (mut client, server) = duplex(4096);
-    let sessions = sessions.clone();
-    tokio::spawn(async move { sessions.accept(server).await });
-    client.write_all(message).await.unwrap();
-    client
-}
+use crate::wire::{ACK, Credentials, Flood, PONG, RESET, answer, begin, hello, say, welcomed};
 
 #[tokio::test]
 async fn a_peer_that_floods_does_not_keep_a_session_that_has_ended() {

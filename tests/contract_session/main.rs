@@ -11,8 +11,10 @@ mod endings;
 mod histories;
 mod http;
 mod limits;
+mod panics;
 mod progress;
 mod resets;
+mod shutdown;
 mod silence;
 mod support;
 #[allow(dead_code, missing_docs, unreachable_pub)]
@@ -20,5 +22,6 @@ mod support;
 mod task;
 mod time;
 mod transfer;
+mod unproven;
 mod versions;
 mod wire;

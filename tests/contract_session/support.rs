@@ -14,6 +14,7 @@ use reconnecting_stream::{
     SessionOptions, Sessions,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -180,6 +181,12 @@ pub async fn cut(client: &ResumableStream, network: &Network) {
     network.go_down(true);
     client.handle().reconnect();
     settle().await;
+}
+
+/// Returns a runtime of its own, with paused time.
+pub fn runtime() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap()
 }
 
 /// Lets all tasks run until they wait.

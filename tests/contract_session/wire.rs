@@ -5,8 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hmac::{Hmac, KeyInit, Mac};
+use reconnecting_stream::{Accepted, ResumableStream, Sessions};
 use sha2::Sha256;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
+
+use crate::support::{accepting, soon};
 
 pub const ACK: [u8; 19] = [
     0x11, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0,
@@ -66,6 +71,26 @@ pub async fn answer(io: &mut DuplexStream) -> (u8, Option<u8>) {
     let mut body = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
     io.read_exact(&mut body).await.unwrap();
     (head[0], (head[0] == 5).then(|| body[1]))
+}
+
+/// Begins a session with a client that is not one of this crate.
+pub async fn begin(sessions: &Sessions) -> (ResumableStream, DuplexStream, Credentials) {
+    let (mut client, accept) = accepting(sessions);
+    let credentials = welcomed(&mut client).await;
+    client.write_all(&ACK).await.unwrap();
+    match soon(accept).await.unwrap().unwrap() {
+        Accepted::New(stream) => (stream, client, credentials),
+        accepted => panic!("{accepted:?}"),
+    }
+}
+
+/// Sends a message on a new connection.
+pub async fn say(sessions: &Sessions, message: &[u8]) -> DuplexStream {
+    let (mut client, server) = duplex(4096);
+    let sessions = sessions.clone();
+    tokio::spawn(async move { sessions.accept(server).await });
+    client.write_all(message).await.unwrap();
+    client
 }
 
 /// A peer that sends the same bytes again and again, and takes everything.
