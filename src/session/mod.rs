@@ -9,7 +9,8 @@
 //! - [`report`] and [`counts`]: what it logs, and its metrics.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
 //! - [`accept`], [`confirm`], [`accepted`]: the connections of a server. [`table`], [`room`],
-//!   [`tombstones`]: its sessions. [`sessions`] and `listener` are its types.
+//!   [`tombstones`]: its sessions. [`sessions`] and `listener` are its types. `queue`: the streams
+//!   of a listener that wait for `accept`.
 
 mod accept;
 mod accepted;
@@ -27,6 +28,8 @@ mod listener;
 mod options;
 mod ownership;
 mod protocol;
+#[cfg(feature = "net")]
+mod queue;
 mod rate;
 mod report;
 mod room;
