@@ -93,7 +93,7 @@ impl<C: Connections> Driver<C> {
             counts: Counts::new(&session),
             session,
             connections,
-            timer: Timer::default(),
+            timer: Timer::new(),
             logged: None,
             closing: Closing::default(),
             idle_at: None,

@@ -1,6 +1,7 @@
 //! Foreign code that panics.
 
-use std::io;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -156,4 +157,17 @@ async fn a_waker_that_panics_leaves_no_other_task_of_a_session_waiting() {
         assert!(waiting.is_woken() && other.is_woken());
         assert!(acknowledged.await.is_err());
     }
+}
+
+#[test]
+fn a_lazy_stream_on_a_runtime_without_time_panics_in_its_caller() {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    runtime.block_on(async {
+        let refuse =
+            || std::future::ready(io::Result::<DuplexStream>::Err(ErrorKind::Other.into()));
+        let builder = ResumableStream::builder(refuse);
+        let made = catch_unwind(AssertUnwindSafe(|| builder.lazy()));
+        assert!(made.is_err());
+    });
 }
