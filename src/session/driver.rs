@@ -99,8 +99,7 @@ impl<C: Connections> Driver<C> {
             idle_at: None,
             has_moved: false,
         };
-        // A subscriber and a recorder are foreign code. If one panics, the driver is dropped, which
-        // ends the session.
+        // Not before the timer, which may panic.
         driver.span = report::span(&driver.session);
         driver.counts.begun();
         driver
