@@ -11,6 +11,9 @@
 //! | the next timeout of the core | the timer |
 //! | a command | the handle |
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,6 +58,10 @@ pub(super) trait Connections: Send + Unpin {
     fn end(&mut self, session: &Session);
 }
 
+/// A session ends after so many rounds in a row that have panicked: not even a wait for the next attempt
+/// was between them.
+const MAX_PANICS: u32 = 100;
+
 /// Memory of buffers that are empty is released after no byte has moved for so long, or for up to
 /// twice as long.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -73,6 +80,8 @@ pub(super) struct Driver<C: Connections> {
     /// When the memory of empty buffers is released, unless bytes have moved by then.
     idle_at: Option<Instant>,
     has_moved: bool,
+    /// How many rounds in a row have panicked.
+    panics: u32,
 }
 
 /// How a round of the driver ended.
@@ -98,6 +107,7 @@ impl<C: Connections> Driver<C> {
             closing: Closing::default(),
             idle_at: None,
             has_moved: false,
+            panics: 0,
         };
         // Not before the timer, which may panic.
         driver.span = report::span(&driver.session);
@@ -143,14 +153,27 @@ impl<C: Connections> Driver<C> {
         }
     }
 
-    /// Ends the connection after a panic of foreign code. The session stays.
-    fn on_panic(&mut self) {
+    /// Ends the connection after a panic of foreign code. The session stays, unless there was no round
+    /// without a panic for long.
+    fn on_panic(&mut self) -> Round {
         report::panicked();
-        if self.connections.has_connection() {
-            let cause = io::Error::other("the connection panicked");
-            // The observer may panic again.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.lose(now(), cause)));
-        }
+        self.panics += 1;
+        // A waker and an observer may panic again.
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            if self.panics >= MAX_PANICS {
+                let source = io::Error::other("the task of the session panics all the time");
+                self.session.abort(Reason::Closed, Some(Arc::new(source)));
+                return Round::End;
+            }
+            if self.connections.has_connection() {
+                self.lose(now(), io::Error::other("the connection panicked"));
+            } else {
+                // A handshake that has panicked may have attached its connection before.
+                self.session.update(|inner| inner.detach(now()));
+            }
+            Round::Again
+        }));
+        handled.unwrap_or(Round::Again)
     }
 
     /// Returns whether the session has ended, and its last connection needs no more time.
@@ -244,14 +267,18 @@ impl<C: Connections> Future for Driver<C> {
         // One round, so that a session can't keep a thread from the others. The application runs
         // between two rounds, while the bytes are in the caches: 3 % more throughput than with four
         // (measured). A connection, a connector and a waker are foreign code.
-        match catch_unwind(AssertUnwindSafe(|| this.round(cx))) {
-            Ok(Round::Again) => {}
-            Ok(Round::Wait) => return Poll::Pending,
-            Ok(Round::End) => return Poll::Ready(()),
-            Err(_) => this.on_panic(),
+        let round = catch_unwind(AssertUnwindSafe(|| this.round(cx)));
+        if round.is_ok() {
+            this.panics = 0;
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        match round.unwrap_or_else(|_| this.on_panic()) {
+            Round::Again => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Round::Wait => Poll::Pending,
+            Round::End => Poll::Ready(()),
+        }
     }
 }
 

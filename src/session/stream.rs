@@ -46,6 +46,10 @@ use crate::link::{Handle, State};
 /// the peer's PINGs, reconnects, and receives up to its window. The task ends with the session. If
 /// its runtime shuts down, the session is lost as [`Closed`](super::Reason::Closed).
 ///
+/// A panic of a connection, a connector, an observer or a waker is logged, and ends at most the
+/// connection. If the task panics a hundred times without a wait between, the session is lost as
+/// `Closed`.
+///
 /// # Cancel safety
 ///
 /// Dropping the future of a read, a write, a flush or a shutdown loses nothing.
