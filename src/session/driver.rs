@@ -20,13 +20,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::Span;
 
 use super::closing::Closing;
 use super::counts::Counts;
 use super::exchange::{Exchanged, exchange};
+use super::idle::Idle;
 use super::protocol::Reason;
 use super::report;
 use super::shared::Session;
@@ -62,10 +63,6 @@ pub(super) trait Connections: Send + Unpin {
 /// was between them.
 const MAX_PANICS: u32 = 100;
 
-/// Memory of buffers that are empty is released after no byte has moved for so long, or for up to
-/// twice as long.
-const IDLE_AFTER: Duration = Duration::from_secs(1);
-
 /// The future of the driver's task.
 #[derive(Debug)]
 pub(super) struct Driver<C: Connections> {
@@ -77,9 +74,7 @@ pub(super) struct Driver<C: Connections> {
     /// The epoch that was logged last.
     logged: Option<u64>,
     closing: Closing,
-    /// When the memory of empty buffers is released, unless bytes have moved by then.
-    idle_at: Option<Instant>,
-    has_moved: bool,
+    idle: Idle,
     /// How many rounds in a row have panicked.
     panics: u32,
 }
@@ -105,8 +100,7 @@ impl<C: Connections> Driver<C> {
             timer: Timer::new(),
             logged: None,
             closing: Closing::default(),
-            idle_at: None,
-            has_moved: false,
+            idle: Idle::default(),
             panics: 0,
         };
         // Not before the timer, which may panic.
@@ -146,7 +140,7 @@ impl<C: Connections> Driver<C> {
             Ok(Exchanged::Closed) => Round::End,
             Ok(Exchanged::Waits { moved }) => self.wait(cx, now, moved),
             Ok(Exchanged::More) => {
-                self.note_activity(now);
+                self.idle.note_activity(now);
                 Round::Again
             }
             Err(cause) => self.lose(now.get(), cause),
@@ -185,13 +179,6 @@ impl<C: Connections> Driver<C> {
             && (is_late || !self.connections.has_connection())
     }
 
-    /// Records that bytes have moved. It reads the clock only for the first ones.
-    fn note_activity(&mut self, now: &RoundTime) {
-        self.has_moved = true;
-        let idle_at = || now.get().checked_add(IDLE_AFTER);
-        self.idle_at = self.idle_at.or_else(idle_at);
-    }
-
     /// Ends the connection. The session stays, unless it has ended.
     fn lose(&mut self, now: Instant, cause: io::Error) -> Round {
         let has_ended = self.session.update(|inner| {
@@ -213,14 +200,7 @@ impl<C: Connections> Driver<C> {
         let now = round.get();
         let is_alive = self.session.update(|inner| {
             let is_alive = inner.core_mut().handle_timeout(now);
-            if self.idle_at.is_some_and(|at| at <= now) {
-                self.idle_at = None;
-                if std::mem::take(&mut self.has_moved) {
-                    self.idle_at = now.checked_add(IDLE_AFTER);
-                } else {
-                    inner.core_mut().release_memory();
-                }
-            }
+            self.idle.handle_timeout(inner, now);
             is_alive
         });
         if self.closing.is_linger_late(now) {
@@ -235,7 +215,7 @@ impl<C: Connections> Driver<C> {
     /// Registers the driver with the timer.
     fn wait(&mut self, cx: &mut Context<'_>, now: &RoundTime, moved: bool) -> Round {
         if moved {
-            self.note_activity(now);
+            self.idle.note_activity(now);
         }
         let at = {
             let inner = self.session.lock();
@@ -248,7 +228,7 @@ impl<C: Connections> Driver<C> {
             inner.core().poll_timeout()
         };
         let own = self.connections.timeout(&self.session);
-        let all = [own, self.closing.timeout(), self.idle_at];
+        let all = [own, self.closing.timeout(), self.idle.timeout()];
         let at = all.into_iter().flatten().fold(at, earlier);
         match self.timer.poll(cx, at) {
             Poll::Ready(()) => Round::Again,

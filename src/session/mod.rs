@@ -5,7 +5,8 @@
 //!   [`ownership`]: what follows when the application drops its end.
 //! - [`application`]: what reads and writes do. [`stream`] and [`split`] are its types.
 //! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the
-//!   session, and [`closing`] limits what is left to do at its end.
+//!   session, and [`closing`] limits what is left to do at its end. [`idle`]
+//!   releases its memory.
 //! - [`report`] and [`counts`]: what it logs, and its metrics.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
 //! - [`accept`], [`confirm`], [`accepted`]: the connections of a server. [`table`], [`room`],
@@ -23,6 +24,7 @@ mod counts;
 mod driver;
 mod error;
 mod exchange;
+mod idle;
 #[cfg(feature = "net")]
 mod listener;
 mod options;

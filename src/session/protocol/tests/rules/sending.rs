@@ -196,14 +196,18 @@ fn an_end_without_data_keeps_no_memory_for_it() {
     end.core.write(b"abc");
     end.data(0, b"xyz").unwrap();
     end.bytes();
-    end.core.release_memory();
-    assert_eq!(end.read(), b"xyz", "what is there stays");
-    end.ack(3).unwrap();
     let memory = |end: &End| (end.core.send().memory(), end.core.recv().memory());
-    assert_eq!(memory(&end), (3, 3));
+    end.core.release_memory();
+    assert_eq!(memory(&end), (3, 3), "what is there stays");
+    assert_eq!(end.read(), b"xyz");
+    assert_eq!(memory(&end), (3, 0), "it was emptied late");
+    end.ack(3).unwrap();
     end.core.release_memory();
     assert_eq!(memory(&end), (0, 0));
     end.core.write(b"def");
     assert_eq!(end.frames(), data(3, b"def"));
+    end.data(3, b"xyz").unwrap();
+    assert_eq!(end.read(), b"xyz");
+    assert_eq!(end.core.recv().memory(), 3, "it is not idle any more");
     assert_eq!(*end.core.options(), options());
 }
