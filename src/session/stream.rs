@@ -31,8 +31,9 @@ use crate::link::{Handle, State};
 ///
 /// - A **write** is ready when its bytes are in the send buffer, where they stay until the process
 ///   of the peer has acknowledged them. It waits while the buffer is full.
-/// - A **flush** is ready when everything was handed to the current connection, and immediately while
-///   there is none. [`acknowledged`](Self::acknowledged) waits for the peer.
+/// - A **flush** is ready when everything that fits into the peer's window was handed to the current
+///   connection, and immediately while there is none. It never waits for the peer: the rest follows as
+///   the peer reads. [`acknowledged`](Self::acknowledged) waits for the peer.
 /// - A **shutdown** is ready when the peer has acknowledged everything and the end. Reading
 ///   continues.
 /// - A **read** returns `Ok(0)` only for the peer's own shutdown, after every byte before it.

@@ -102,9 +102,10 @@ impl SendBuffer {
         self.most_sent - self.sent
     }
 
-    /// Returns whether everything that was written was handed to the current connection.
+    /// Returns whether everything that was written and that the peer permits was handed to the current
+    /// connection.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.sent >= self.written
+        self.next_data().is_none()
     }
 
     /// Returns whether the peer has everything, and the end.

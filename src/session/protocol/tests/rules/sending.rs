@@ -130,6 +130,21 @@ fn a_flush_waits_for_the_connection_and_for_no_acknowledgment_and_not_while_deta
 }
 
 #[test]
+fn a_flush_does_not_wait_for_the_window() {
+    let mut end = End::new();
+    end.core = Core::new(Role::Dialer, options());
+    end.core.attach(end.now, EPOCH, (0, 2), &[]).unwrap();
+    end.core.write(b"abc");
+    assert!(!end.core.is_flushed());
+    end.bytes();
+    assert_eq!(end.core.send().most_sent(), 2);
+    assert!(end.core.is_flushed());
+    let (received, limit) = (0, 3);
+    end.frame(Frame::Ack { received, limit }).unwrap();
+    assert!(!end.core.is_flushed());
+}
+
+#[test]
 fn there_is_something_to_transmit_from_each_act_of_the_application_until_it_is_sent() {
     type Act = fn(&mut End);
     let acts: [(&str, Act); 4] = [
