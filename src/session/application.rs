@@ -9,9 +9,9 @@ use tokio::io::ReadBuf;
 use tokio::task::coop::poll_proceed;
 
 use super::counts;
-use super::protocol::SessionId;
+use super::protocol::{Core, SessionId};
 use super::shared::{Inner, Session};
-use super::waiting::{WaitsFor, Woken};
+use super::waiting::{Waiter, WaitsFor, Woken};
 use crate::link::Handle;
 
 /// A reference of the application to its session. When the last one is dropped, the session ends.
@@ -64,29 +64,27 @@ impl Application {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         let coop = ready!(poll_proceed(cx));
-        let mut inner = self.session.lock();
-        let recv = inner.core().recv();
-        if recv.unread() > 0 && buf.remaining() > 0 {
-            let (first, second) = recv.readable();
-            let in_first = first.len().min(buf.remaining());
-            buf.put_slice(&first[..in_first]);
-            let in_second = second.len().min(buf.remaining());
-            buf.put_slice(&second[..in_second]);
-            inner.core_mut().consume(in_first + in_second);
-            let driver = inner.take_idle_driver();
-            drop(inner);
-            wake(driver);
-        } else if recv.is_at_end() || buf.remaining() == 0 {
-            // The peer's end, or nothing was asked for.
-        } else if let Some(lost) = inner.lost() {
-            return Poll::Ready(Err(lost.into()));
-        } else {
-            let dropped = inner.wait_to_read(cx);
-            drop((inner, dropped));
-            return Poll::Pending;
+        let mut driver = None;
+        let polled = self.session.poll(cx, Waiter::Reader, |inner| {
+            let recv = inner.core().recv();
+            if recv.unread() > 0 && buf.remaining() > 0 {
+                let n = read(recv.readable(), buf);
+                inner.core_mut().consume(n);
+                driver = inner.take_idle_driver();
+            } else if recv.is_at_end() || buf.remaining() == 0 {
+                // The peer's end, or nothing was asked for.
+            } else if let Some(lost) = inner.lost() {
+                return Poll::Ready(Err(lost.into()));
+            } else {
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        });
+        wake(driver);
+        if polled.is_ready() {
+            coop.made_progress();
         }
-        coop.made_progress();
-        Poll::Ready(Ok(()))
+        polled
     }
 
     /// Writes what there is room for of the buffers.
@@ -96,61 +94,58 @@ impl Application {
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let coop = ready!(poll_proceed(cx));
-        let mut inner = self.session.lock();
-        check_writable(&inner)?;
-        let mut written = 0;
-        for buf in bufs {
-            let n = inner.core_mut().write(buf);
-            written += n;
-            if n < buf.len() {
-                break;
+        let waiter = Waiter::Writer(WaitsFor::Room);
+        let (mut driver, mut full) = (None, None);
+        let polled = self.session.poll(cx, waiter, |inner| {
+            check_writable(inner)?;
+            let written = write(inner.core_mut(), bufs);
+            if written == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
+                let waits_already = matches!(inner.writer, Some((_, WaitsFor::Room)));
+                full = full.or_else(|| (!waits_already).then(|| counts::label(&inner.end)));
+                return Poll::Pending;
             }
-        }
-        if written == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
-            let end = counts::label(&inner.end);
-            let waits_already = matches!(inner.writer, Some((_, WaitsFor::Room)));
-            let dropped = inner.wait_to_write(cx, WaitsFor::Room);
-            drop((inner, dropped));
-            if !waits_already {
-                counts::window_full(end);
-            }
-            return Poll::Pending;
-        }
-        let driver = inner.take_idle_driver();
-        drop(inner);
+            driver = inner.take_idle_driver();
+            Poll::Ready(Ok(written))
+        });
         wake(driver);
-        coop.made_progress();
-        Poll::Ready(Ok(written))
+        match polled {
+            Poll::Ready(_) => coop.made_progress(),
+            Poll::Pending => full.into_iter().for_each(counts::window_full),
+        }
+        polled
     }
 
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let mut inner = self.session.lock();
-        if let Some(lost) = inner.lost() {
-            return Poll::Ready(Err(lost.into()));
-        }
-        // What a connection has not taken when the session was completed is of no use to the peer.
-        if inner.has_ended() || inner.core().is_flushed() {
-            return Poll::Ready(Ok(()));
-        }
-        let dropped = inner.wait_to_write(cx, WaitsFor::Flush);
-        drop((inner, dropped));
-        Poll::Pending
+        let waiter = Waiter::Writer(WaitsFor::Flush);
+        self.session.poll(cx, waiter, |inner| {
+            if let Some(lost) = inner.lost() {
+                return Poll::Ready(Err(lost.into()));
+            }
+            // What a connection has not taken when the session was completed is of no use to the peer.
+            if inner.has_ended() || inner.core().is_flushed() {
+                return Poll::Ready(Ok(()));
+            }
+            Poll::Pending
+        })
     }
 
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let mut inner = self.session.lock();
-        if inner.core().is_delivered() {
-            return Poll::Ready(Ok(()));
-        }
-        if let Some(lost) = inner.lost() {
-            return Poll::Ready(Err(lost.into()));
-        }
-        inner.core_mut().finish();
-        let driver = inner.take_idle_driver();
-        let dropped = inner.wait_to_write(cx, WaitsFor::Shutdown);
-        drop((inner, dropped));
-        wake(driver);
-        Poll::Pending
+        let waiter = Waiter::Writer(WaitsFor::Shutdown);
+        // Woken also if the clone of a waker panics.
+        let mut driver = Woken::default();
+        self.session.poll(cx, waiter, |inner| {
+            if inner.core().is_delivered() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(lost) = inner.lost() {
+                return Poll::Ready(Err(lost.into()));
+            }
+            inner.core_mut().finish();
+            if let Some(waker) = inner.take_idle_driver() {
+                driver = Woken([Some(waker), None]);
+            }
+            Poll::Pending
+        })
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,6 +172,28 @@ impl Drop for Application {
             inner.take_driver()
         });
     }
+}
+
+/// Moves as much as there is room for. Returns how much that is.
+fn read((first, second): (&[u8], &[u8]), buf: &mut ReadBuf<'_>) -> usize {
+    let in_first = first.len().min(buf.remaining());
+    buf.put_slice(&first[..in_first]);
+    let in_second = second.len().min(buf.remaining());
+    buf.put_slice(&second[..in_second]);
+    in_first + in_second
+}
+
+/// Writes as much as there is room for. Returns how much that is.
+fn write(core: &mut Core, bufs: &[IoSlice<'_>]) -> usize {
+    let mut written = 0;
+    for buf in bufs {
+        let n = core.write(buf);
+        written += n;
+        if n < buf.len() {
+            break;
+        }
+    }
+    written
 }
 
 fn check_writable(inner: &Inner) -> Result<()> {

@@ -13,7 +13,6 @@ use super::options::SessionOptions;
 use super::protocol::{Dialer, MAX_METADATA};
 use super::shared::{End, Session};
 use super::stream::ResumableStream;
-use super::timer::Timer;
 use super::transport::{Connection, boxed};
 use crate::connect::{BoxConnector, Connect};
 use crate::link::{Event, Link, Settings};
@@ -145,8 +144,7 @@ where
             return Ok(run(session, link));
         }
         let mut dialing = Dialing::new(Link::lazy(connector, settings));
-        let mut timer = Timer::default();
-        std::future::poll_fn(|cx| dialing.poll_first(cx, &session, &mut timer)).await?;
+        dialing.connect(&session).await?;
         Ok(spawn(session, dialing))
     }
 

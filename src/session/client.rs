@@ -1,17 +1,20 @@
 //! The client's end: a link whose connector ends with the handshake of the session.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
 
 use super::driver::Connections;
 use super::error::SessionLost;
 use super::protocol::{Answered, Reason};
 use super::shared::{End, Session};
-use super::timer::{RoundTime, Timer, now};
+use super::timer::{RoundTime, now};
 use super::transport::{BoxTransport, Connection, broken, read_handshake, write_handshake};
 use crate::connect::BoxConnector;
 use crate::error::Permanent;
@@ -72,24 +75,31 @@ impl Dialing {
     }
 
     /// Drives the link to its first connection, and waits for as long as the server asks for.
-    pub(super) fn poll_first(
+    pub(super) async fn connect(&mut self, session: &Session) -> io::Result<()> {
+        loop {
+            let connected = poll_fn(|cx| self.poll_first(cx, session)).await;
+            if let Some(connected) = connected {
+                return connected.map_err(into_error);
+            }
+            let busy_until = session.lock().busy_until;
+            if let Some(busy_until) = busy_until {
+                sleep_until(busy_until.into()).await;
+            }
+        }
+    }
+
+    /// Polls the link for its first connection. `None`: the server has asked to wait.
+    fn poll_first(
         &mut self,
         cx: &mut Context<'_>,
         session: &Session,
-        timer: &mut Timer,
-    ) -> Poll<io::Result<()>> {
-        while session.lock().is_busy(now()) {
-            let until = session.lock().busy_until;
-            ready!(timer.poll(cx, until));
+    ) -> Poll<Option<Result<(), Unavailable>>> {
+        if session.lock().is_busy(now()) {
+            return Poll::Ready(None);
         }
         let link = self.link.as_mut();
         link.register_and_check(Role::Read, cx.waker(), || false);
-        let connected = ready!(self.link.as_mut().poll_connected(Role::Read));
-        Poll::Ready(connected.map_err(|unavailable| match unavailable {
-            Unavailable::Surfaced(error) => error,
-            Unavailable::GaveUp(gave_up) => gave_up.into(),
-            Unavailable::Closed => ErrorKind::NotConnected.into(),
-        }))
+        self.link.as_mut().poll_connected(Role::Read).map(Some)
     }
 
     fn execute(&mut self, command: Command, session: &Session, now: Instant) {
@@ -113,6 +123,14 @@ impl Dialing {
                 }
             }
         }
+    }
+}
+
+fn into_error(unavailable: Unavailable) -> io::Error {
+    match unavailable {
+        Unavailable::Surfaced(error) => error,
+        Unavailable::GaveUp(gave_up) => gave_up.into(),
+        Unavailable::Closed => ErrorKind::NotConnected.into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What sessions count for the [`metrics`](::metrics) facade. Without the feature they count nothing.
 //!
-//! A recorder is foreign code: none of these functions is called under a lock.
+//! A recorder is foreign code: none of these functions is called under a lock, and if it panics, that
+//! takes nothing from the session.
 
 use super::protocol::{Outcome, Reason};
 use super::shared::{End, Session};
@@ -148,6 +149,7 @@ mod facade {
     use metrics::{counter, describe_counter, describe_gauge, gauge};
 
     use super::{DETACHED, ENDED, LIVE, Label, REFUSED, REPLAYED, RESUMED, WINDOW_FULL};
+    use crate::session::report::guarded;
 
     const COUNTERS: [(&str, &str); 5] = [
         (RESUMED, "Connections that have resumed a session."),
@@ -161,16 +163,20 @@ mod facade {
     pub(super) fn describe() {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(|| {
-            for (name, description) in COUNTERS {
-                describe_counter!(name, description);
-            }
-            describe_gauge!(LIVE, "Sessions that have not ended.");
-            describe_gauge!(DETACHED, "Sessions that have lost their connection.");
+            guarded(describe_all);
         });
     }
 
+    fn describe_all() {
+        for (name, description) in COUNTERS {
+            describe_counter!(name, description);
+        }
+        describe_gauge!(LIVE, "Sessions that have not ended.");
+        describe_gauge!(DETACHED, "Sessions that have lost their connection.");
+    }
+
     pub(super) fn count(name: &'static str, labels: &[Label], n: u64) {
-        counter!(name, to_labels(labels)).increment(n);
+        guarded(|| counter!(name, to_labels(labels)).increment(n));
     }
 
     fn to_labels(labels: &[Label]) -> Vec<metrics::Label> {
@@ -180,7 +186,7 @@ mod facade {
     }
 
     pub(super) fn move_gauge(name: &'static str, end: Label, delta: f64) {
-        gauge!(name, to_labels(&[end])).increment(delta);
+        guarded(|| gauge!(name, to_labels(&[end])).increment(delta));
     }
 }
 

@@ -11,24 +11,28 @@
 //! | the next timeout of the core | the timer |
 //! | a command | the handle |
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::Span;
 
 use super::closing::Closing;
 use super::counts::Counts;
 use super::exchange::{Exchanged, exchange};
+use super::idle::Idle;
 use super::protocol::Reason;
 use super::report;
 use super::shared::Session;
 use super::timer::{RoundTime, Timer, now};
-use super::transport::Connection;
+use super::transport::{Connection, silent, unclosed};
 
 /// Where the connections of a session come from.
 pub(super) trait Connections: Send + Unpin {
@@ -55,9 +59,9 @@ pub(super) trait Connections: Send + Unpin {
     fn end(&mut self, session: &Session);
 }
 
-/// Memory of buffers that are empty is released after no byte has moved for so long, or for up to
-/// twice as long.
-const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// A session ends after so many rounds in a row that have panicked: not even a wait for the next attempt
+/// was between them.
+const MAX_PANICS: u32 = 100;
 
 /// The future of the driver's task.
 #[derive(Debug)]
@@ -70,9 +74,9 @@ pub(super) struct Driver<C: Connections> {
     /// The epoch that was logged last.
     logged: Option<u64>,
     closing: Closing,
-    /// When the memory of empty buffers is released, unless bytes have moved by then.
-    idle_at: Option<Instant>,
-    has_moved: bool,
+    idle: Idle,
+    /// How many rounds in a row have panicked.
+    panics: u32,
 }
 
 /// How a round of the driver ended.
@@ -93,14 +97,13 @@ impl<C: Connections> Driver<C> {
             counts: Counts::new(&session),
             session,
             connections,
-            timer: Timer::default(),
+            timer: Timer::new(),
             logged: None,
             closing: Closing::default(),
-            idle_at: None,
-            has_moved: false,
+            idle: Idle::default(),
+            panics: 0,
         };
-        // A subscriber and a recorder are foreign code. If one panics, the driver is dropped, which
-        // ends the session.
+        // Not before the timer, which may panic.
         driver.span = report::span(&driver.session);
         driver.counts.begin(&driver.session);
         driver
@@ -139,21 +142,34 @@ impl<C: Connections> Driver<C> {
             Ok(Exchanged::Closed) => Round::End,
             Ok(Exchanged::Waits { moved }) => self.wait(cx, now, moved),
             Ok(Exchanged::More) => {
-                self.note_activity(now);
+                self.idle.note_activity(now);
                 Round::Again
             }
             Err(cause) => self.lose(now.get(), cause),
         }
     }
 
-    /// Ends the connection after a panic of foreign code. The session stays.
-    fn on_panic(&mut self) {
+    /// Ends the connection after a panic of foreign code. The session stays, unless there was no round
+    /// without a panic for long.
+    fn on_panic(&mut self) -> Round {
         report::panicked();
-        if self.connections.has_connection() {
-            let cause = io::Error::other("the connection panicked");
-            // The observer may panic again.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.lose(now(), cause)));
-        }
+        self.panics += 1;
+        // A waker and an observer may panic again.
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            if self.panics >= MAX_PANICS {
+                let source = io::Error::other("the task of the session panics all the time");
+                self.session.abort(Reason::Closed, Some(Arc::new(source)));
+                return Round::End;
+            }
+            if self.connections.has_connection() {
+                self.lose(now(), io::Error::other("the connection panicked"));
+            } else {
+                // A handshake that has panicked may have attached its connection before.
+                self.session.update(|inner| inner.detach(now()));
+            }
+            Round::Again
+        }));
+        handled.unwrap_or(Round::Again)
     }
 
     /// Returns whether the session has ended, and its last connection needs no more time.
@@ -161,13 +177,6 @@ impl<C: Connections> Driver<C> {
         let inner = self.session.lock();
         let is_late = self.closing.is_close_late(now);
         inner.is_settled() && (is_late || !self.connections.has_connection())
-    }
-
-    /// Records that bytes have moved. It reads the clock only for the first ones.
-    fn note_activity(&mut self, now: &RoundTime) {
-        self.has_moved = true;
-        let idle_at = || now.get().checked_add(IDLE_AFTER);
-        self.idle_at = self.idle_at.or_else(idle_at);
     }
 
     /// Ends the connection. The session stays, unless it has ended and the peer knows.
@@ -191,14 +200,7 @@ impl<C: Connections> Driver<C> {
         let now = round.get();
         let is_alive = self.session.update(|inner| {
             let is_alive = inner.core_mut().handle_timeout(now);
-            if self.idle_at.is_some_and(|at| at <= now) {
-                self.idle_at = None;
-                if std::mem::take(&mut self.has_moved) {
-                    self.idle_at = now.checked_add(IDLE_AFTER);
-                } else {
-                    inner.core_mut().release_memory();
-                }
-            }
+            self.idle.handle_timeout(inner, now);
             is_alive
         });
         let is_attached = self.connections.has_connection();
@@ -217,7 +219,7 @@ impl<C: Connections> Driver<C> {
     /// Registers the driver with the timer.
     fn wait(&mut self, cx: &mut Context<'_>, now: &RoundTime, moved: bool) -> Round {
         if moved {
-            self.note_activity(now);
+            self.idle.note_activity(now);
         }
         let at = {
             let inner = self.session.lock();
@@ -230,7 +232,7 @@ impl<C: Connections> Driver<C> {
             inner.core().poll_timeout()
         };
         let own = self.connections.timeout(&self.session);
-        let all = [own, self.closing.timeout(), self.idle_at];
+        let all = [own, self.closing.timeout(), self.idle.timeout()];
         let at = all.into_iter().flatten().fold(at, earlier);
         match self.timer.poll(cx, at) {
             Poll::Ready(()) => Round::Again,
@@ -249,14 +251,18 @@ impl<C: Connections> Future for Driver<C> {
         // One round, so that a session can't keep a thread from the others. The application runs
         // between two rounds, while the bytes are in the caches: 3 % more throughput than with four
         // (measured). A connection, a connector and a waker are foreign code.
-        match catch_unwind(AssertUnwindSafe(|| this.round(cx))) {
-            Ok(Round::Again) => {}
-            Ok(Round::Wait) => return Poll::Pending,
-            Ok(Round::End) => return Poll::Ready(()),
-            Err(_) => this.on_panic(),
+        let round = catch_unwind(AssertUnwindSafe(|| this.round(cx)));
+        if round.is_ok() {
+            this.panics = 0;
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        match round.unwrap_or_else(|_| this.on_panic()) {
+            Round::Again => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Round::Wait => Poll::Pending,
+            Round::End => Poll::Ready(()),
+        }
     }
 }
 
@@ -288,14 +294,4 @@ impl<C: Connections> Drop for Driver<C> {
 
 fn earlier(first: Option<Instant>, other: Instant) -> Option<Instant> {
     Some(first.map_or(other, |first| first.min(other)))
-}
-
-/// The cause of the loss of a connection whose peer is silent.
-fn silent() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the peer is silent")
-}
-
-/// The cause of the loss of a connection that may not have brought the end of the session.
-fn unclosed() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the peer has not closed it")
 }

@@ -9,11 +9,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::options::SessionOptions;
+use super::queue::Queue;
 use super::report;
 use super::sessions::{Accepted, Sessions};
 use super::stream::ResumableStream;
@@ -59,7 +60,7 @@ use super::stream::ResumableStream;
 pub struct ResumableListener {
     sessions: Sessions,
     address: SocketAddr,
-    streams: Mutex<mpsc::UnboundedReceiver<ResumableStream>>,
+    queue: Queue,
     task: AbortHandle,
 }
 
@@ -102,27 +103,20 @@ impl ResumableListener {
         ResumableListenerBuilder::default()
     }
 
-    /// Waits for the next session.
+    /// Waits for the next session. Of several calls that wait, each gets another one.
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](ErrorKind::NotConnected) after [`Sessions::shutdown`]. What goes wrong with
-    /// one connection, or when the system runs out of descriptors, is logged and is no error here.
+    /// [`NotConnected`](ErrorKind::NotConnected) after [`Sessions::shutdown`], and if the runtime is
+    /// gone in which the listener was made. The sessions that have begun before are returned first. What
+    /// goes wrong with one connection, or when the system runs out of descriptors, is logged and is no
+    /// error here.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses no session.
     pub async fn accept(&self) -> io::Result<ResumableStream> {
-        let mut streams = self.streams.lock().await;
-        let mut shut_down = pin!(self.sessions.shut_down());
-        poll_fn(|cx| {
-            if let Poll::Ready(Some(stream)) = streams.poll_recv(cx) {
-                return Poll::Ready(Ok(stream));
-            }
-            let is_shut_down = shut_down.as_mut().poll(cx);
-            is_shut_down.map(|()| Err(was_shut_down()))
-        })
-        .await
+        self.queue.next(self.sessions.shut_down()).await
     }
 
     /// Returns the address that the listener is bound to.
@@ -178,7 +172,7 @@ impl ResumableListenerBuilder {
         Ok(ResumableListener {
             sessions,
             address,
-            streams: Mutex::new(streams),
+            queue: Queue::new(streams),
             task: task.abort_handle(),
         })
     }
@@ -186,10 +180,6 @@ impl ResumableListenerBuilder {
 
 /// The longest wait after an error of `accept`.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-
-fn was_shut_down() -> io::Error {
-    io::Error::new(ErrorKind::NotConnected, "the sessions were shut down")
-}
 
 /// Accepts connections until the listener is dropped and there is no session.
 async fn run(

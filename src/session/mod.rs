@@ -5,11 +5,13 @@
 //!   [`ownership`]: what follows when the application drops its end.
 //! - [`application`]: what reads and writes do. [`stream`] and [`split`] are its types.
 //! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the
-//!   session, and [`closing`] limits what is left to do at its end.
+//!   session, and [`closing`] limits what is left to do at its end. [`idle`]
+//!   releases its memory.
 //! - [`report`] and [`counts`]: what it logs, and its metrics.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
 //! - [`accept`], [`confirm`], [`accepted`]: the connections of a server. [`table`], [`room`],
-//!   [`tombstones`]: its sessions. [`sessions`] and `listener` are its types.
+//!   [`tombstones`]: its sessions. [`sessions`] and `listener` are its types. `queue`: the streams
+//!   of a listener that wait for `accept`.
 
 mod accept;
 mod accepted;
@@ -22,11 +24,14 @@ mod counts;
 mod driver;
 mod error;
 mod exchange;
+mod idle;
 #[cfg(feature = "net")]
 mod listener;
 mod options;
 mod ownership;
 mod protocol;
+#[cfg(feature = "net")]
+mod queue;
 mod rate;
 mod report;
 mod room;

@@ -1,6 +1,9 @@
 //! What a session logs.
+//!
+//! A subscriber is foreign code. If it panics, that takes nothing from the session.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::span::Span;
 use tracing::{Level, debug, error, info, warn};
@@ -11,13 +14,21 @@ use super::shared::Session;
 /// The target of every log line.
 pub(super) const TARGET: &str = "reconnecting_stream";
 
+/// Calls a subscriber or a recorder. `None`: it has panicked, which the panic hook has reported.
+pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
 /// Returns the span of a session. Its id is recorded once it is known.
 pub(super) fn span(session: &Session) -> Span {
     let id = session.lock().id();
-    // A root span: the session may outlive the span in which it was made.
-    let span = tracing::span!(target: TARGET, parent: None, Level::ERROR, "session", %id);
-    span.follows_from(Span::current());
-    span
+    let span = guarded(|| {
+        // A root span: the session may outlive the span in which it was made.
+        let span = tracing::span!(target: TARGET, parent: None, Level::ERROR, "session", %id);
+        span.follows_from(Span::current());
+        span
+    });
+    span.unwrap_or_else(Span::none)
 }
 
 /// A connection is attached. Returns how many bytes are sent again.
@@ -27,17 +38,19 @@ pub(super) fn attached(span: &Span, session: &Session) -> u64 {
         let core = inner.core();
         (inner.id(), core.epoch(), core.send().to_replay())
     };
-    span.record("id", tracing::field::display(id));
-    info!(target: TARGET, epoch, replayed, "attached");
+    guarded(|| {
+        span.record("id", tracing::field::display(id));
+        info!(target: TARGET, epoch, replayed, "attached");
+    });
     replayed
 }
 
 pub(super) fn lost(cause: &io::Error) {
-    info!(target: TARGET, %cause, "detached");
+    guarded(|| info!(target: TARGET, %cause, "detached"));
 }
 
 pub(super) fn panicked() {
-    error!(target: TARGET, "a connection, a connector or an observer panicked");
+    guarded(|| error!(target: TARGET, "a connection, a connector or an observer panicked"));
 }
 
 /// The session has ended. Returns how.
@@ -46,21 +59,21 @@ pub(super) fn ended(span: &Span, session: &Session) -> Option<Outcome> {
         let inner = session.lock();
         (inner.core().outcome(), inner.core().unacknowledged())
     };
-    match outcome {
+    guarded(|| match outcome {
         Some(Outcome::Lost(reason)) => {
             warn!(target: TARGET, parent: span, %reason, unacknowledged, "session lost");
         }
         Some(Outcome::Complete) | None => debug!(target: TARGET, parent: span, "session complete"),
-    }
+    });
     outcome
 }
 
 #[cfg(feature = "net")]
 pub(super) fn handshake_failed(error: &io::Error) {
-    debug!(target: TARGET, %error, "a handshake failed");
+    guarded(|| debug!(target: TARGET, %error, "a handshake failed"));
 }
 
 #[cfg(feature = "net")]
 pub(super) fn accept_failed(error: &io::Error) {
-    warn!(target: TARGET, %error, "accepting connections failed");
+    guarded(|| warn!(target: TARGET, %error, "accepting connections failed"));
 }

@@ -221,6 +221,13 @@ impl Inner {
         }
     }
 
+    /// Ends the connection, unless another one has resumed the session already.
+    pub(super) fn detach(&mut self, now: Instant) {
+        if self.incoming.is_none() {
+            self.core_mut().detach(now);
+        }
+    }
+
     pub(super) fn abort(&mut self, reason: Reason, source: Option<Arc<io::Error>>) {
         if !self.has_ended() {
             self.source = source;

@@ -31,8 +31,9 @@ use crate::link::{Handle, State};
 ///
 /// - A **write** is ready when its bytes are in the send buffer, where they stay until the process
 ///   of the peer has acknowledged them. It waits while the buffer is full.
-/// - A **flush** is ready when everything was handed to the current connection, and immediately while
-///   there is none. [`acknowledged`](Self::acknowledged) waits for the peer.
+/// - A **flush** is ready when everything that fits into the peer's window was handed to the current
+///   connection, and immediately while there is none. It never waits for the peer: the rest follows as
+///   the peer reads. [`acknowledged`](Self::acknowledged) waits for the peer.
 /// - A **shutdown** is ready when the peer has acknowledged everything and the end. Reading
 ///   continues.
 /// - A **read** returns `Ok(0)` only for the peer's own shutdown, after every byte before it.
@@ -45,6 +46,10 @@ use crate::link::{Handle, State};
 /// A task owns the connection, so the stream continues while it is not polled: the session answers
 /// the peer's PINGs, reconnects, and receives up to its window. The task ends with the session. If
 /// its runtime shuts down, the session is lost as [`Closed`](super::Reason::Closed).
+///
+/// A panic of a connection, a connector, an observer or a waker is logged, and ends at most the
+/// connection. If the task panics a hundred times without a wait between, the session is lost as
+/// `Closed`.
 ///
 /// # Cancel safety
 ///

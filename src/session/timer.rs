@@ -35,23 +35,31 @@ pub(super) fn deadline(limit: Duration) -> tokio::time::Instant {
     now.checked_add(limit).unwrap_or_else(|| now + far)
 }
 
-/// A timer that is set again and again. It is moved only to an earlier time: a later one is set when
-/// it fires, because most of them are moved again before.
+/// The timer of a driver, which is set again and again. It is moved only to an earlier time: a later one
+/// is set when it fires, because most of them are moved again before.
 ///
 /// It has one task, so that it is polled only when it is set.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
+    sleep: Pin<Box<Sleep>>,
     armed: Option<Instant>,
 }
 
 impl Timer {
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with time enabled: in the call that begins the session, because a
+    /// panic in its task has no caller.
+    pub(super) fn new() -> Self {
+        Self {
+            sleep: Box::pin(sleep_until(tokio::time::Instant::now())),
+            armed: None,
+        }
+    }
+
     /// Returns whether the time that it was set to is over, or whether it is not set.
     pub(super) fn is_due(&self) -> bool {
-        match (self.armed, &self.sleep) {
-            (Some(_), Some(sleep)) => sleep.is_elapsed(),
-            _ => true,
-        }
+        self.armed.is_none() || self.sleep.is_elapsed()
     }
 
     /// Registers the task for this time at the latest. Ready if it is over.
@@ -63,13 +71,10 @@ impl Timer {
             return Poll::Pending;
         }
         self.armed = Some(at);
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(sleep_until(at.into())));
-        sleep.as_mut().reset(at.into());
+        self.sleep.as_mut().reset(at.into());
         // Without the budget of the task: a poll that it refuses does not register the task, and
         // this timer is not polled again before it is over.
-        let mut sleep = unconstrained(sleep.as_mut());
+        let mut sleep = unconstrained(self.sleep.as_mut());
         ready!(Pin::new(&mut sleep).poll(cx));
         self.armed = None;
         Poll::Ready(())

@@ -194,3 +194,13 @@ pub(super) async fn write_handshake(io: &mut BoxTransport, mut message: &[u8]) -
 pub(super) fn broken(error: ProtocolError) -> io::Error {
     io::Error::other(error)
 }
+
+/// The cause of the loss of a connection whose peer is silent.
+pub(super) fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer is silent")
+}
+
+/// The cause of the loss of a connection that may not have brought the end of the session.
+pub(super) fn unclosed() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer has not closed it")
+}

@@ -1,6 +1,6 @@
 //! The tasks that wait for a session: a reader, a writer and the driver.
 
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::shared::{Inner, Session};
 use crate::link::wake_each;
@@ -11,6 +11,13 @@ pub(super) enum WaitsFor {
     Room,
     Flush,
     Shutdown,
+}
+
+/// Which of the tasks that wait polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiter {
+    Reader,
+    Writer(WaitsFor),
 }
 
 /// Tasks to wake once the lock is released, because a waker is foreign code. They are woken when this
@@ -26,6 +33,27 @@ impl Drop for Woken {
 }
 
 impl Session {
+    /// Looks at the session under the lock for a task that polls. The task is registered before the
+    /// last look, and without the lock, because the clone and the drop of a waker are foreign code.
+    pub(super) fn poll<T>(
+        &self,
+        cx: &Context<'_>,
+        waiter: Waiter,
+        mut look: impl FnMut(&mut Inner) -> Poll<T>,
+    ) -> Poll<T> {
+        let mut inner = self.lock();
+        let found = look(&mut inner);
+        if found.is_ready() || inner.is_registered(cx.waker(), waiter) {
+            return found;
+        }
+        drop(inner);
+        let waker = cx.waker().clone();
+        let before = self.lock().register(waker, waiter);
+        drop(before);
+        // What has changed meanwhile has woken nothing.
+        look(&mut self.lock())
+    }
+
     /// Looks at the session until `look` finds something, again after each change.
     pub(super) async fn wait_until<T>(&self, look: impl Fn(&mut Inner) -> Option<T>) -> T {
         let _watcher = Watcher::new(self);
@@ -98,29 +126,27 @@ impl Inner {
         Woken([reader, writer])
     }
 
-    /// Registers the task that reads. Returns a waker to drop without the lock.
-    pub(super) fn wait_to_read(&mut self, cx: &Context<'_>) -> Option<Waker> {
-        match &self.reader {
-            Some(reader) if reader.will_wake(cx.waker()) => None,
-            Some(_) | None => self.reader.replace(cx.waker().clone()),
+    /// Returns whether this task is registered, and for this.
+    fn is_registered(&self, waker: &Waker, waiter: Waiter) -> bool {
+        match (waiter, &self.reader, &self.writer) {
+            (Waiter::Reader, Some(reader), _) => reader.will_wake(waker),
+            (Waiter::Writer(what), _, Some((writer, waits_for))) => {
+                *waits_for == what && writer.will_wake(waker)
+            }
+            (Waiter::Reader, None, _) | (Waiter::Writer(_), _, None) => false,
         }
     }
 
-    /// Registers the task that writes. Returns a waker to drop without the lock.
-    pub(super) fn wait_to_write(&mut self, cx: &Context<'_>, what: WaitsFor) -> Option<Waker> {
-        match &mut self.writer {
-            Some((writer, waits_for)) if writer.will_wake(cx.waker()) => {
-                *waits_for = what;
-                None
-            }
-            Some(_) | None => {
-                let before = self.writer.replace((cx.waker().clone(), what));
-                before.map(|(waker, _)| waker)
-            }
+    /// Registers a task. Returns a waker to drop without the lock.
+    fn register(&mut self, waker: Waker, waiter: Waiter) -> Option<Waker> {
+        match waiter {
+            Waiter::Reader => self.reader.replace(waker),
+            Waiter::Writer(what) => self.writer.replace((waker, what)).map(|(waker, _)| waker),
         }
     }
 
-    /// Registers the driver, which has nothing to do until the application does something.
+    /// Registers the driver, which has nothing to do until the application does something. Its waker is
+    /// one of Tokio's.
     pub(super) fn park_driver(&mut self, cx: &Context<'_>, is_blocked: bool) -> Option<Waker> {
         self.is_blocked = is_blocked;
         match &self.driver {

@@ -1,14 +1,19 @@
 //! The end of a listener.
 
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::time::Duration;
 
 use reconnecting_stream::SessionLostReason::{Closed, Expired, PeerReset};
 use reconnecting_stream::{Policy, ResumableListener, ResumableStream, SessionOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::coop::consume_budget;
+use tokio::time::{sleep, timeout};
 
 use crate::support::{quick, reason};
+use crate::task::Task;
 
 #[tokio::test]
 async fn sessions_stay_on_their_connections_after_the_drop_of_their_listener() {
@@ -105,4 +110,83 @@ async fn a_loop_that_ends_at_a_shutdown_takes_no_resume_from_the_sessions_that_a
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }
+}
+
+/// Begins so many sessions, which wait for `accept`.
+async fn begin(listener: &ResumableListener, number: usize) -> Vec<ResumableStream> {
+    let address = listener.local_addr().unwrap();
+    let mut clients = Vec::new();
+    while clients.len() < number {
+        let connector = move || TcpStream::connect(address);
+        clients.push(ResumableStream::connect(connector).await.unwrap());
+    }
+    while listener.sessions().len() < number {
+        sleep(Duration::from_millis(1)).await;
+    }
+    clients
+}
+
+#[tokio::test]
+async fn streams_that_wait_are_accepted_before_the_error_of_a_shutdown() {
+    for consumed in [0, 1] {
+        let listener = ResumableListener::bind("127.0.0.1:0").await.unwrap();
+        // Fewer would not use up the budget of a task.
+        let clients = begin(&listener, 200).await;
+        let sessions = listener.sessions().clone();
+        let shut_down = tokio::spawn(async move { sessions.shutdown(Duration::MAX).await });
+        let accepting = tokio::spawn(async move {
+            let mut accepted = Vec::new();
+            for _ in 0..consumed {
+                consume_budget().await;
+            }
+            while let Ok(stream) = listener.accept().await {
+                accepted.push(stream);
+            }
+            accepted.len()
+        });
+        assert_eq!(accepting.await.unwrap(), clients.len());
+        shut_down.abort();
+    }
+}
+
+#[tokio::test]
+async fn an_accept_that_is_not_polled_keeps_no_other_one_waiting() {
+    let listener = ResumableListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut first, mut second) = (pin!(listener.accept()), pin!(listener.accept()));
+    let (task, other) = (Task::new(), Task::new());
+    assert!(task.poll_future(first.as_mut()).is_pending());
+    assert!(other.poll_future(second.as_mut()).is_pending());
+    let _clients = begin(&listener, 2).await;
+    assert!(task.is_woken() && other.is_woken());
+    let limit = Duration::from_secs(60);
+    let third = timeout(limit, listener.accept()).await;
+    third.expect("it does not wait for the first").unwrap();
+    let second = timeout(limit, second).await;
+    second.expect("it does not wait for the first").unwrap();
+    // There is none left.
+    assert!(task.poll_future(first).is_pending());
+}
+
+#[test]
+fn an_accept_fails_once_the_runtime_of_its_listener_is_gone() {
+    let build = || -> Runtime {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let (first, second) = (build(), build());
+    let bound = first.block_on(ResumableListener::bind("127.0.0.1:0"));
+    let listener = bound.unwrap();
+    second.block_on(async {
+        let mut waiting = pin!(listener.accept());
+        let task = Task::new();
+        assert!(task.poll_future(waiting.as_mut()).is_pending());
+        first.shutdown_background();
+        while !task.is_woken() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let error = waiting.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotConnected);
+        let error = listener.accept().await.unwrap_err();
+        assert_eq!(error.to_string(), "the listener's task is gone");
+    });
 }

@@ -16,6 +16,7 @@ mod metrics;
 mod options;
 mod panics;
 mod reads;
+mod subscribers;
 mod support;
 #[allow(dead_code, missing_docs, unreachable_pub)]
 #[path = "../support/task.rs"]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use metrics::{
@@ -14,7 +14,8 @@ use reconnecting_stream::{ResumableStream, SessionOptions, Sessions, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Server, options, quick};
+use crate::subscribers;
+use crate::support::{Server, options};
 
 /// Each metric with its labels, and its value.
 type Counted = BTreeMap<String, f64>;
@@ -211,8 +212,20 @@ fn a_client_of_another_version_is_counted_as_refused() {
     });
 }
 
-/// A recorder whose first gauge of a server panics.
-struct Panics(AtomicBool);
+/// A recorder that panics at each metric whose name ends so.
+struct Panics {
+    name: &'static str,
+    count: AtomicUsize,
+}
+
+impl Panics {
+    fn check(&self, key: &Key) {
+        if key.name().ends_with(self.name) {
+            self.count.fetch_add(1, Ordering::SeqCst);
+            panic!("of a recorder, as the test wants it");
+        }
+    }
+}
 
 impl Recorder for Panics {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -221,14 +234,13 @@ impl Recorder for Panics {
 
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        self.check(key);
         Counter::noop()
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let is_of_server = key.labels().any(|label| label.value() == "server");
-        let is_first = is_of_server && !self.0.swap(true, Ordering::SeqCst);
-        assert!(!is_first, "of a recorder, as the test wants it");
+        self.check(key);
         Gauge::noop()
     }
 
@@ -238,27 +250,49 @@ impl Recorder for Panics {
 }
 
 #[test]
-fn a_recorder_that_panics_takes_no_place_of_a_session() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    let panics = Panics(AtomicBool::new(false));
-    let test = async {
-        let (server, mut streams) = Server::new(options().max_sessions(1));
-        let connecting = server.clone();
-        let mut client = ResumableStream::builder(move || connecting.connect())
-            .policy(quick())
-            .retry_initial_connect(true)
-            .connect()
-            .await
+fn a_recorder_that_panics_takes_nothing_from_a_session() {
+    for name in [
+        "sessions",
+        "detached",
+        "resumed_total",
+        "replayed_bytes_total",
+    ] {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
             .unwrap();
-        client.write_all(b"x").await.unwrap();
-        let mut accepted = streams.recv().await.unwrap();
-        assert_eq!(accepted.read_u8().await.unwrap(), b'x');
-    };
-    let test = async { timeout(Duration::from_secs(60), test).await.unwrap() };
-    with_local_recorder(&panics, || runtime.block_on(test));
-    assert!(panics.0.load(Ordering::SeqCst), "the first gauge panicked");
+        let count = AtomicUsize::new(0);
+        let recorder = Panics { name, count };
+        let test = async {
+            let (server, mut streams) = Server::new(options().max_sessions(1));
+            let (mut client, mut accepted) = server.begin(&mut streams).await;
+            server.refuse(true);
+            server.cut();
+            sleep(Duration::from_secs(5)).await;
+            server.refuse(false);
+            client.write_all(b"x").await.unwrap();
+            assert_eq!(accepted.read_u8().await.unwrap(), b'x');
+        };
+        let test = async { timeout(Duration::from_secs(60), test).await.expect(name) };
+        with_local_recorder(&recorder, || runtime.block_on(test));
+        let count = recorder.count.into_inner();
+        assert!((1..=6).contains(&count), "{name}: {count} panics");
+    }
+}
+
+#[test]
+fn a_subscriber_that_panics_at_the_end_of_a_session_leaves_it_in_no_gauge() {
+    let (subscriber, count) = subscribers::Panics::at("session lost");
+    let _guard = tracing::subscriber::set_default(subscriber);
+    run(|mut tally| async move {
+        let (server, mut streams) = Server::new(options());
+        let (client, accepted) = server.begin(&mut streams).await;
+        drop((client, accepted));
+        sleep(Duration::from_secs(1000)).await;
+        let all = tally.read();
+        let gauges: Vec<_> = all.keys().filter(|key| !key.contains("total")).collect();
+        assert!(gauges.is_empty(), "{gauges:?}");
+    });
+    assert_eq!(count.load(Ordering::SeqCst), 2);
 }

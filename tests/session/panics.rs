@@ -1,15 +1,20 @@
 //! Foreign code that panics.
 
-use std::io;
+use std::future::pending;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use reconnecting_stream::{Event, ResumableStream};
+use reconnecting_stream::{Event, ResumableStream, SessionLostReason};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
-use crate::support::{Server, options, pattern, quick};
+use crate::support::{Server, options, pattern, quick, reason};
 use crate::task::Task;
 
 /// A connection whose n-th read or write does something else.
@@ -141,12 +146,12 @@ async fn a_waker_that_panics_leaves_no_other_task_of_a_session_waiting() {
         if reader_panics {
             assert!(read(cx).is_pending());
             while waiting.poll(&mut write).is_ready() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                sleep(Duration::from_secs(1)).await;
             }
         } else {
             assert!(waiting.poll(&mut read).is_pending());
             while write(cx).is_ready() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                sleep(Duration::from_secs(1)).await;
             }
         }
         let mut acknowledged = pin!(writer.acknowledged());
@@ -156,4 +161,63 @@ async fn a_waker_that_panics_leaves_no_other_task_of_a_session_waiting() {
         assert!(waiting.is_woken() && other.is_woken());
         assert!(acknowledged.await.is_err());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_panics_while_a_connection_is_attached_leaves_the_session_detached() {
+    let (server, mut streams) = Server::new(options().time_to_live(Duration::from_secs(5)));
+    let (dials, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (connecting, counted, opened) = (server.clone(), Arc::clone(&dials), Arc::clone(&gate));
+    let connector = move || {
+        let dial = counted.fetch_add(1, Ordering::SeqCst);
+        let (connecting, opened) = (connecting.connect(), Arc::clone(&opened));
+        async move {
+            match dial {
+                0 => {}
+                1 => opened.notified().await,
+                // The server can't be reached any more.
+                _ => pending().await,
+            }
+            connecting.await
+        }
+    };
+    let client = ResumableStream::builder(connector).policy(quick());
+    let mut client = client.connect().await.unwrap();
+    let _accepted = streams.recv().await.unwrap();
+    client.handle().reconnect();
+    while dials.load(Ordering::SeqCst) < 2 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    client.write_all(b"x").await.unwrap();
+    {
+        let panics = Waker::from(Arc::new(Panics));
+        let mut acknowledged = pin!(client.acknowledged());
+        let polled = acknowledged
+            .as_mut()
+            .poll(&mut Context::from_waker(&panics));
+        assert!(polled.is_pending());
+        gate.notify_one();
+        while dials.load(Ordering::SeqCst) < 3 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let limit = Duration::from_secs(60);
+    let flushed = timeout(limit, client.flush()).await;
+    flushed.expect("a flush waits for no connection").unwrap();
+    let read = timeout(limit, client.read_u8()).await;
+    let error = read.expect("the session expires").unwrap_err();
+    assert_eq!(reason(&error), SessionLostReason::Expired);
+}
+
+#[test]
+fn a_lazy_stream_on_a_runtime_without_time_panics_in_its_caller() {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    runtime.block_on(async {
+        let refuse =
+            || std::future::ready(io::Result::<DuplexStream>::Err(ErrorKind::Other.into()));
+        let builder = ResumableStream::builder(refuse);
+        let made = catch_unwind(AssertUnwindSafe(|| builder.lazy()));
+        assert!(made.is_err());
+    });
 }

@@ -2,14 +2,16 @@
 //! time, which is paused.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use reconnecting_stream::{Accepted, ResumableStream, SessionLostReason, Sessions};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, duplex};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Server, options, pattern, reason};
+use crate::support::{Server, options, pattern, quick, reason};
+use crate::task::Task;
 
 /// By then the ends have no acknowledgment to send.
 const IDLE: Duration = Duration::from_secs(1);
@@ -101,4 +103,21 @@ async fn a_driver_that_has_more_to_read_or_to_write_continues_without_a_timer() 
     // More than a driver moves before it lets others run.
     converse(pair(|| duplex(2 << 20)).await).await;
     assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_that_waits_for_a_busy_server_may_move_to_another_task() {
+    let (server, mut streams) = Server::new(options().max_sessions(1));
+    let first = server.begin(&mut streams).await;
+    let connector = move || server.connect();
+    let second = ResumableStream::builder(connector).policy(quick());
+    let mut connecting = pin!(second.retry_initial_connect(true).connect());
+    let task = Task::new();
+    for _ in 0..20 {
+        assert!(task.poll_future(connecting.as_mut()).is_pending());
+        sleep(Duration::from_millis(2)).await;
+    }
+    drop(first);
+    let connected = timeout(Duration::from_secs(60), connecting).await;
+    connected.expect("it is woken").unwrap();
 }

@@ -34,6 +34,8 @@ pub(crate) struct RecvBuffer {
     has_discarded: bool,
     /// The end of the stream has arrived and is not received, because bytes were thrown away.
     has_refused_end: bool,
+    /// Nothing has arrived for a while, so that the memory is freed once there is no byte in it.
+    is_idle: bool,
 }
 
 impl RecvBuffer {
@@ -50,6 +52,7 @@ impl RecvBuffer {
             is_discarding: false,
             has_discarded: false,
             has_refused_end: false,
+            is_idle: false,
         }
     }
 
@@ -111,6 +114,7 @@ impl RecvBuffer {
         let known = usize::try_from(self.received - self.next).unwrap_or(usize::MAX);
         self.next += payload.len() as u64;
         if let Some(new) = payload.get(known..) {
+            self.is_idle = false;
             self.bytes.append(new, self.window);
             self.received += new.len() as u64;
         }
@@ -126,6 +130,7 @@ impl RecvBuffer {
 
     /// Appends the first `n` bytes of [`space`](Self::space).
     pub(crate) fn on_read(&mut self, n: usize) {
+        self.is_idle = false;
         self.bytes.extend(n);
         self.next += n as u64;
         self.received += n as u64;
@@ -207,6 +212,9 @@ impl RecvBuffer {
     pub(crate) fn consume(&mut self, n: usize) -> usize {
         self.bytes.consume(n);
         self.read += n as u64;
+        if self.is_idle {
+            self.bytes.release_memory();
+        }
         self.debug_assert_invariants();
         n
     }
@@ -226,8 +234,10 @@ impl RecvBuffer {
         self.told = (self.received, self.limit());
     }
 
-    /// Frees the memory of a buffer that is empty.
+    /// Frees the memory of a buffer that is empty, or once the application has emptied it, unless
+    /// something arrives before.
     pub(crate) fn release_memory(&mut self) {
+        self.is_idle = true;
         self.bytes.release_memory();
     }
 

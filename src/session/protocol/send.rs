@@ -103,9 +103,10 @@ impl SendBuffer {
         self.most_sent.min(self.written) - self.sent.min(self.written)
     }
 
-    /// Returns whether everything that was written was handed to the current connection.
+    /// Returns whether everything that was written and that the peer permits was handed to the current
+    /// connection.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.sent >= self.written
+        self.next_data().is_none()
     }
 
     /// Returns whether the peer has everything, and the end.

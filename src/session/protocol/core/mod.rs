@@ -136,8 +136,8 @@ impl Core {
         }
     }
 
-    /// Returns whether a flush is complete: everything was handed to the connection, or there is
-    /// none.
+    /// Returns whether a flush is complete: everything that the peer permits was handed to the
+    /// connection, or there is none. It never waits for the peer, which may flush before it reads, too.
     pub(crate) fn is_flushed(&self) -> bool {
         match &self.attachment {
             Some(attachment) => self.send.is_flushed() && !attachment.has_output(),

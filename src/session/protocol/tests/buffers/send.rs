@@ -133,7 +133,10 @@ impl Model {
         assert_eq!(buffer.written(), self.written);
         assert_eq!(buffer.unacknowledged() as u64, self.kept());
         assert_eq!(buffer.is_finished(), self.is_finished);
-        assert_eq!(buffer.is_flushed(), self.sent >= self.written);
+        assert_eq!(
+            buffer.is_flushed(),
+            self.sent >= self.written.min(self.limit)
+        );
         let is_complete = self.is_finished && self.acknowledged == self.end();
         assert_eq!(buffer.is_complete(), is_complete);
         assert!(self.acknowledged <= self.sent && self.most_sent <= self.end());

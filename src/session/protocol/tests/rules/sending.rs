@@ -144,6 +144,21 @@ fn a_flush_waits_for_the_connection_and_for_no_acknowledgment_and_not_while_deta
 }
 
 #[test]
+fn a_flush_does_not_wait_for_the_window() {
+    let mut end = End::new();
+    end.core = Core::new(Role::Dialer, options());
+    end.core.attach(end.now, EPOCH, (0, 2), &[]).unwrap();
+    end.core.write(b"abc");
+    assert!(!end.core.is_flushed());
+    end.bytes();
+    assert_eq!(end.core.send().most_sent(), 2);
+    assert!(end.core.is_flushed());
+    let (received, limit) = (0, 3);
+    end.frame(Frame::Ack { received, limit }).unwrap();
+    assert!(!end.core.is_flushed());
+}
+
+#[test]
 fn there_is_something_to_transmit_from_each_act_of_the_application_until_it_is_sent() {
     type Act = fn(&mut End);
     let acts: [(&str, Act); 4] = [
@@ -210,14 +225,18 @@ fn an_end_without_data_keeps_no_memory_for_it() {
     end.core.write(b"abc");
     end.data(0, b"xyz").unwrap();
     end.bytes();
-    end.core.release_memory();
-    assert_eq!(end.read(), b"xyz", "what is there stays");
-    end.ack(3).unwrap();
     let memory = |end: &End| (end.core.send().memory(), end.core.recv().memory());
-    assert_eq!(memory(&end), (3, 3));
+    end.core.release_memory();
+    assert_eq!(memory(&end), (3, 3), "what is there stays");
+    assert_eq!(end.read(), b"xyz");
+    assert_eq!(memory(&end), (3, 0), "it was emptied late");
+    end.ack(3).unwrap();
     end.core.release_memory();
     assert_eq!(memory(&end), (0, 0));
     end.core.write(b"def");
     assert_eq!(end.frames(), data(3, b"def"));
+    end.data(3, b"xyz").unwrap();
+    assert_eq!(end.read(), b"xyz");
+    assert_eq!(end.core.recv().memory(), 3, "it is not idle any more");
     assert_eq!(*end.core.options(), options());
 }
