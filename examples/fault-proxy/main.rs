@@ -84,6 +84,12 @@ fn print_summary(stats: &Stats) {
         ("timeouts", stats.timeouts),
         ("half-open connections", stats.half_opens),
         ("refusals", stats.refusals),
+        ("single bytes", stats.one_byte_at_a_time),
+        ("slices", stats.slices),
+        ("delays", stats.delays),
+        ("latencies", stats.latencies),
+        ("bandwidths", stats.bandwidths),
+        ("slow closes", stats.slow_closes),
     ] {
         if count > 0 {
             println!("{fault}: {count}");

@@ -17,7 +17,7 @@ Faults of every connection:
   --latency TIME         every byte arrives so late, in each direction
   --jitter TIME          the latency varies by so much, at most by itself
   --bandwidth BYTES      bytes per second, in each direction
-  --slice BYTES          segments have at most so many bytes
+  --slice BYTES          writes have at most so many bytes
   --slow-close TIME      the end of a stream arrives so late
   --timeout TIME         nothing is relayed, and the connection is closed after so long
   --reset-after BYTES    a reset after so many bytes from the server

@@ -25,9 +25,11 @@ pub enum Fault {
     /// As `Stall`, but after this time both sides are closed, as by `Fin`, and not before, even if the
     /// client has closed its side. A later `Timeout` replaces the time, and a later `Stall` revokes it.
     Timeout(Duration),
-    /// Each later byte is sent in a segment of its own.
+    /// Each later byte is written by itself, without Nagle's algorithm. It usually has a segment of its
+    /// own, but the kernel may merge those that wait for the congestion window or for a slow reader.
     OneByteAtATime,
-    /// Each later segment has at most so many bytes. 0 counts as 1.
+    /// Each later write has at most so many bytes. 0 counts as 1. The kernel may merge them as those of
+    /// `OneByteAtATime`.
     Slice(usize),
     /// Each later read, of at most 16 KiB, is relayed after this delay, and the next read begins only
     /// then. So it limits the throughput, too. It replaces a `Latency`.
@@ -48,7 +50,8 @@ pub enum Fault {
         jitter: Duration,
     },
     /// Later bytes of this direction are relayed at this rate at most, on average. Single bursts are
-    /// of 10 ms. With a `Latency`, each byte is late first and then waits for its turn.
+    /// of 10 ms, after an idle time of 20 ms. With a `Latency`, each byte is late first and then waits
+    /// for its turn.
     Bandwidth {
         /// The direction that is limited. The other one stays as it is.
         direction: Direction,
@@ -58,7 +61,8 @@ pub enum Fault {
     },
     /// The end of each direction (FIN) is relayed this long after the bytes before it.
     SlowClose(Duration),
-    /// Both sides get a reset, and the port refuses new connections for this long.
+    /// Both sides get a reset, and the port refuses new connections for this long. It is a fault of a
+    /// connection: [`refuse`](super::FaultProxy::refuse) needs none.
     Refuse(Duration),
 }
 

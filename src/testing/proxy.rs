@@ -133,7 +133,8 @@ impl FaultProxy {
         self.state.set_default_plan(Arc::new(Mutex::new(plan)));
     }
 
-    /// Injects the fault into every open connection, and returns how many there were.
+    /// Injects the fault into every open connection, and returns how many there were. If there are
+    /// none, nothing happens, so that a [`Fault::Refuse`] leaves the port open.
     ///
     /// # Cancel safety
     ///
@@ -155,8 +156,10 @@ impl FaultProxy {
 
     /// Refuses new connections until [`accept`](Self::accept). Open connections stay open.
     ///
-    /// The port stays reserved, so that the system gives it to no other socket. A client that
-    /// connects during the call may be reset instead of refused.
+    /// The port stays reserved, so that the system gives it to no other socket that asks for a free
+    /// port. A socket that binds this very address with `SO_REUSEADDR`, which `TcpListener::bind` sets
+    /// on Unix, can take it on Linux. A client that connects during the call may be reset instead of
+    /// refused.
     ///
     /// # Cancel safety
     ///
@@ -177,7 +180,8 @@ impl FaultProxy {
     /// # Panics
     ///
     /// Panics if the system does not let the port listen again within a second, for example because
-    /// no descriptors are left, and in the cases in which every command panics.
+    /// no descriptors are left or because [another socket](Self::refuse) has taken the port, and in the
+    /// cases in which every command panics.
     pub async fn accept(&self) {
         self.state.listen().await;
     }

@@ -63,7 +63,8 @@ impl Program {
 
 #[tokio::test]
 async fn the_fault_proxy_relays_on_loopback_and_sums_up_on_ctrl_c() {
-    let program = Program::start(&["--slice", "3", "--bandwidth", "1M", "--latency", "1ms"]).await;
+    let shape = ["--slice", "3", "--bandwidth", "1M", "--latency", "1ms"];
+    let program = Program::start(&[&shape[..], &["--slow-close", "1ms"]].concat()).await;
     assert!(program.addr.starts_with("127.0.0.1:"));
     let (mut client, mut peer) = program.pair().await;
     client.write_all(b"question").await.unwrap();
@@ -80,6 +81,11 @@ async fn the_fault_proxy_relays_on_loopback_and_sums_up_on_ctrl_c() {
         "without a server: 0",
         "bytes to the server: 8",
         "bytes to clients: 6",
+        "slices: 1",
+        "latencies: 1",
+        // One for each direction.
+        "bandwidths: 2",
+        "slow closes: 1",
     ];
     assert_eq!(program.interrupt().await, expected);
 }

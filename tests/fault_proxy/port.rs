@@ -174,6 +174,28 @@ fn child_processes_do_not_keep_the_proxy_listening() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_is_injected_into_no_connection_leaves_the_port_open() {
+    let lab = Lab::new([]).await;
+    assert_eq!(lab.proxy.inject(Fault::Refuse(DEADLINE * 60)).await, 0);
+    assert_eq!(lab.proxy.stats().refusals, 0);
+    let (mut client, mut peer) = lab.pair().await;
+    converse(&mut client, &mut peer).await;
+}
+
+/// It takes it as any server does that binds the port explicitly.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn accept_panics_if_another_listener_has_taken_the_port() {
+    let lab = Lab::new([]).await;
+    lab.proxy.refuse().await;
+    let _thief = tokio::net::TcpListener::bind(lab.proxy.addr())
+        .await
+        .unwrap();
+    let message = panic_of(lab.proxy.accept()).await;
+    assert!(message.contains("can't listen again"), "{message}");
+}
+
+#[tokio::test]
 async fn the_longest_refusal_counts() {
     let plan = |time| Plan::new().after(1, Direction::ToServer, Fault::Refuse(time));
     for is_commanded in [true, false] {

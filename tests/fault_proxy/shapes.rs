@@ -90,7 +90,7 @@ async fn a_bandwidth_of_zero_relays_a_byte_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slices_are_segments_of_their_own() {
+async fn slices_reach_a_fast_reader_one_by_one() {
     let slow = Fault::Bandwidth {
         direction: Direction::ToClient,
         bytes_per_second: 1000,

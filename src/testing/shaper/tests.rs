@@ -73,6 +73,16 @@ fn time_without_data_gives_no_credit_beyond_a_burst() {
 }
 
 #[test]
+fn after_an_idle_time_two_bursts_go_out_immediately() {
+    let (mut shaper, begun) = shaper(0, &[bandwidth(1000)]);
+    let later = begun + 1000 * MS;
+    shaper.push(&[0; 100], later);
+    let writes = drain(&mut shaper, begun, NOW);
+    let first = writes.iter().filter(|write| write.0 == 1000 * MS);
+    assert_eq!(first.map(|write| write.1).sum::<usize>(), 20);
+}
+
+#[test]
 fn bytes_in_flight_do_not_wait_for_each_other() {
     let (mut shaper, begun) = shaper(0, &[latency(100 * MS, NOW)]);
     for ms in 0..3 {
