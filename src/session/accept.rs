@@ -52,7 +52,7 @@ pub(super) async fn accept(
         }
     };
     match outcome {
-        Outcome::Attached(session) => confirmed(&session).await,
+        Outcome::Attached(session) => confirmed(table, &session).await,
         Outcome::Answer(mut io, answer) => {
             if let Some(is_busy) = answer.is_busy {
                 counts::refused(is_busy);

@@ -7,12 +7,14 @@ use super::application::Application;
 use super::sessions::Accepted;
 use super::shared::{Inner, Session};
 use super::stream::ResumableStream;
+use super::table::Table;
 
 /// Waits until the client has confirmed its session. The first call that sees it returns the stream.
-pub(super) async fn confirmed(session: &Arc<Session>) -> io::Result<Accepted> {
+pub(super) async fn confirmed(table: &Table, session: &Arc<Session>) -> io::Result<Accepted> {
     let _waiting = Waiting::new(session);
     match session.wait_until(Inner::confirm).await {
         Confirmed::New => {
+            table.on_accepted(session);
             let application = Application::of(session)?;
             Ok(Accepted::New(ResumableStream { application }))
         }

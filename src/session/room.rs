@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::options::{Limits, MIN_SHARE, SessionOptions};
-use super::protocol::{Reason, Tombstone};
-use super::shared::{End, Inner, Session};
-use super::table::{Entry, TableState};
+use super::protocol::{Reason, SessionId, Tombstone};
+use super::shared::{Inner, Session};
+use super::table::TableState;
 use super::timer::now;
 
 /// Why there is no room for a session.
@@ -26,17 +26,8 @@ enum Victims<'a> {
     Unconfirmed(Option<&'a [u8]>),
 }
 
-impl Victims<'_> {
-    fn include(self, entry: &Entry, was_accepted: bool) -> bool {
-        match self {
-            Self::All => true,
-            Self::Unconfirmed(identity) => {
-                let is_of_it = identity.is_none() || entry.identity.as_deref() == identity;
-                is_of_it && !was_accepted
-            }
-        }
-    }
-}
+/// A session that is evicted: what it was, and what it leaves.
+type Evicted = (SessionId, Option<Tombstone>);
 
 impl TableState {
     /// Reserves a place and a share of the memory. Sessions that are evicted for it are to be woken.
@@ -88,22 +79,44 @@ impl TableState {
         is_used_up.then_some(("the memory for sessions is used up", Victims::All))
     }
 
-    /// Ends a session that has no connection: one that its client has not confirmed, if there is one,
-    /// and then the one that has been without a connection for the longest time.
+    /// Ends a session that has no connection: the oldest one that its client has not confirmed, if
+    /// there is one, and then the one that has been without a connection for the longest time.
     fn evict(&mut self, options: &SessionOptions, victims: Victims<'_>) -> Option<Arc<Session>> {
+        let (id, tombstone) = match victims {
+            Victims::Unconfirmed(identity) => self.evict_unconfirmed(identity),
+            Victims::All => self
+                .evict_unconfirmed(None)
+                .or_else(|| self.evict_detached()),
+        }?;
+        let entry = self.remove(id, tombstone, now(), options)?;
+        Some(entry.session)
+    }
+
+    /// Peers that say HELLO and nothing else bring a server to its limit of sessions. Each of their
+    /// next HELLOs looks at few of them: the oldest ones have lost their connection.
+    fn evict_unconfirmed(&self, identity: Option<&[u8]>) -> Option<Evicted> {
+        let entries = self.unconfirmed.iter();
+        let mut entries = entries.filter_map(|(_, id)| self.live.get(id));
+        entries.find_map(|entry| {
+            let is_of_it = identity.is_none() || entry.identity.as_deref() == identity;
+            let mut inner = entry.session.lock();
+            let is_victim = is_of_it && !inner.was_accepted;
+            is_victim.then(|| inner.evict())?
+        })
+    }
+
+    /// Looks at all sessions. The memory is used up only if it is less than the least share of as many
+    /// sessions as there may be.
+    fn evict_detached(&self) -> Option<Evicted> {
         loop {
             let sessions = self.live.iter().filter_map(|(id, entry)| {
-                let inner = entry.session.lock();
-                let expires_at = inner.core().expires_at()?;
-                let is_victim = victims.include(entry, inner.was_accepted);
-                is_victim.then_some((inner.was_accepted, expires_at, *id))
+                let expires_at = entry.session.lock().core().expires_at()?;
+                Some((expires_at, *id))
             });
-            let (.., id) = sessions.min()?;
-            let session = Arc::clone(&self.live.get(&id)?.session);
-            let evicted = session.lock().evict();
-            if let Some(tombstone) = evicted {
-                drop(self.remove(id, Some(tombstone), now(), options));
-                return Some(session);
+            let (_, id) = sessions.min()?;
+            let evicted = self.live.get(&id)?.session.lock().evict();
+            if evicted.is_some() {
+                return evicted;
             }
             // It was resumed in the meantime, so that it is no candidate any more.
         }
@@ -112,12 +125,9 @@ impl TableState {
 
 impl Inner {
     /// Ends the session, unless it has a connection.
-    fn evict(&mut self) -> Option<Tombstone> {
+    fn evict(&mut self) -> Option<Evicted> {
         self.core().expires_at()?;
         self.abort(Reason::Evicted, None);
-        match &self.end {
-            End::Acceptor(acceptor) => acceptor.tombstone(),
-            End::Dialer(_) => None,
-        }
+        Some((self.id(), self.tombstone()))
     }
 }

@@ -1,6 +1,6 @@
 //! The table of a server's sessions, with their limits.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -30,6 +30,8 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 pub(super) struct TableState {
     pub(super) live: HashMap<SessionId, Entry>,
+    /// Those of them that no application has got, the oldest first.
+    pub(super) unconfirmed: BTreeSet<(Instant, SessionId)>,
     tombstones: Tombstones,
     /// How many live sessions an identity has.
     pub(super) identities: HashMap<Box<[u8]>, usize>,
@@ -43,6 +45,7 @@ pub(super) struct Entry {
     pub(super) session: Arc<Session>,
     pub(super) identity: Option<Box<[u8]>>,
     share: usize,
+    begun: Instant,
 }
 
 /// What is known of a session that a client wants to resume.
@@ -70,9 +73,7 @@ impl Table {
     pub(super) fn len(&self) -> usize {
         let mut state = self.lock();
         state.tombstones.remove_old(now());
-        let sessions = state.live.values();
-        let accepted = sessions.filter(|entry| entry.session.lock().was_accepted);
-        accepted.count()
+        state.live.len() - state.unconfirmed.len()
     }
 
     /// Reserves what a session needs, and inserts it, in one step (R14). `make` is given its share
@@ -92,7 +93,9 @@ impl Table {
                 session: Arc::clone(&session),
                 identity,
                 share,
+                begun: now(),
             };
+            state.unconfirmed.insert((entry.begun, id));
             state.live.insert(id, entry);
             session
         });
@@ -115,6 +118,15 @@ impl Table {
             None => Err(reject_unknown(resume)),
         };
         Found::Ended(answer)
+    }
+
+    /// An application has got the session.
+    pub(super) fn on_accepted(&self, session: &Session) {
+        let id = session.lock().id();
+        let state = &mut *self.lock();
+        if let Some(entry) = state.live.get(&id) {
+            state.unconfirmed.remove(&(entry.begun, id));
+        }
     }
 
     /// Replaces a session that has ended by its tombstone.
@@ -200,6 +212,7 @@ impl TableState {
         options: &SessionOptions,
     ) -> Option<Entry> {
         let entry = self.live.remove(&id)?;
+        self.unconfirmed.remove(&(entry.begun, id));
         self.reserved -= entry.share;
         if let Some(identity) = &entry.identity {
             if let Some(count) = self.identities.get_mut(identity) {

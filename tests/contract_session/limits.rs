@@ -7,8 +7,8 @@ use reconnecting_stream::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-use crate::support::{Network, cut, reason, settle, small, soon};
-use crate::wire::{ACK, Credentials, answer, hello, welcomed};
+use crate::support::{Network, accepting, cut, reason, settle, small, soon};
+use crate::wire::{ACK, Credentials, answer, begin, hello, welcomed};
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_clients_at_a_limit_of_ten_get_ten_sessions() {
@@ -181,6 +181,53 @@ async fn handshakes_beyond_the_limit_are_dropped_and_those_that_end_give_their_p
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
         held.iter().for_each(|(_, accept)| accept.abort());
         settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hellos_that_no_client_confirms_take_no_tombstone_from_a_session() {
+    let (network, mut streams) = Network::new(small().max_sessions(2));
+    let mut client = network.builder().connect().await.unwrap();
+    let server = streams.recv().await.unwrap();
+    cut(&client, &network).await;
+    drop(server);
+    settle().await;
+    // A tombstone for each of these would be more than the server keeps.
+    for _ in 0..40 {
+        begin_unconfirmed(&network.sessions()).await;
+    }
+    network.go_down(false);
+    let error = soon(client.read_u8()).await.unwrap_err();
+    assert_eq!(reason(&error), Some(SessionLostReason::PeerReset));
+}
+
+/// Begins a session that its client does not confirm.
+async fn begin_unconfirmed(sessions: &Sessions) -> Credentials {
+    let (mut io, accept) = accepting(sessions);
+    let credentials = welcomed(&mut io).await;
+    drop(io);
+    assert!(soon(accept).await.unwrap().is_err());
+    // Each begins at a time of its own.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    credentials
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_session_that_no_client_has_confirmed_makes_room_for_a_new_one() {
+    let sessions = Sessions::new(small().max_sessions(3));
+    let (_stream, client, accepted) = begin(&sessions).await;
+    drop(client);
+    let first = begin_unconfirmed(&sessions).await;
+    let second = begin_unconfirmed(&sessions).await;
+    begin_unconfirmed(&sessions).await;
+    let answers = [
+        (first, (5, Some(2))),
+        (second, (4, None)),
+        (accepted, (4, None)),
+    ];
+    for (credentials, expected) in answers {
+        let answer = resume_as(&sessions, None, &credentials).await;
+        assert_eq!(answer, expected);
     }
 }
 
