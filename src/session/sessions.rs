@@ -49,6 +49,10 @@ pub struct Sessions {
     table: Arc<Table>,
 }
 
+/// How long a shutdown waits for the sessions that it has ended. Their drivers need a second at most,
+/// but a driver needs a runtime that runs.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What an accepted connection is.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -140,7 +144,12 @@ impl Sessions {
 
     /// Refuses new sessions from now on, waits until the others have ended, and after `deadline` ends
     /// those that are left as [`Closed`](super::Reason::Closed). Until then their clients may resume
-    /// them, also if their `ResumableListener` is dropped meanwhile.
+    /// them, also if their `ResumableListener` is dropped meanwhile. Sessions that were not
+    /// [accepted](Self::accept) yet are ended immediately.
+    ///
+    /// After the deadline it waits for up to 5 s until the clients are told. A session whose runtime
+    /// does not run can't tell its client. It keeps its connection until the runtime runs again or is
+    /// dropped.
     ///
     /// # Cancel safety
     ///
@@ -153,7 +162,7 @@ impl Sessions {
         self.table.refuse_new();
         if timeout(deadline, self.table.drained()).await.is_err() {
             self.table.abort_all(|_| true);
-            self.table.drained().await;
+            let _ = timeout(END_TIMEOUT, self.table.drained()).await;
         }
     }
 
