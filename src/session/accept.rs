@@ -172,7 +172,10 @@ fn resume(
             Ok(epoch) => Ok(session.put_incoming(inner, Connection::new(io, epoch, early))),
             Err(answer) => Err((io, answer)),
         };
-        (attached, inner.take_driver())
+        // Not for a peer that has proven nothing (R6). A resume may end the session as well.
+        let is_changed = attached.is_ok() || inner.has_ended();
+        let driver = is_changed.then(|| inner.take_driver());
+        (attached, driver)
     });
     drop(driver);
     match attached {

@@ -20,5 +20,6 @@ mod support;
 mod task;
 mod time;
 mod transfer;
+mod unproven;
 mod versions;
 mod wire;
