@@ -26,7 +26,7 @@ pub(super) struct Counts {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LastConnection {
-    /// The session is not counted.
+    /// The session is not counted yet.
     Uncounted,
     /// There was none.
     Never,
@@ -42,15 +42,36 @@ impl Counts {
         }
     }
 
-    /// The session has begun. Nothing else is counted before.
-    pub(super) fn begun(&mut self) {
+    /// Counts a session that has begun. A server's session begins with the first frame of its client:
+    /// until then it is provisional, and its client may have begun another one. Nothing else is counted
+    /// before.
+    pub(super) fn begin(&mut self, session: &Session) {
+        if self.connection != LastConnection::Uncounted {
+            return;
+        }
+        let next = {
+            let inner = session.lock();
+            match &inner.end {
+                End::Dialer(_) => LastConnection::Never,
+                End::Acceptor(acceptor) if !acceptor.core.is_confirmed() => return,
+                End::Acceptor(acceptor) if acceptor.core.epoch().is_some() => {
+                    LastConnection::Attached
+                }
+                End::Acceptor(_) => LastConnection::Detached,
+            }
+        };
+        // First, so that a recorder that panics is not called again.
+        self.connection = LastConnection::Never;
         facade::describe();
         facade::move_gauge(LIVE, self.end, 1.0);
-        self.connection = LastConnection::Never;
+        self.enter(next);
     }
 
     /// A connection is attached, on which so many bytes are sent again.
     pub(super) fn attached(&mut self, replayed: u64) {
+        if self.connection == LastConnection::Uncounted {
+            return;
+        }
         if self.connection != LastConnection::Never {
             facade::count(RESUMED, &[self.end], 1);
             facade::count(REPLAYED, &[self.end], replayed);

@@ -102,7 +102,7 @@ impl<C: Connections> Driver<C> {
         // A subscriber and a recorder are foreign code. If one panics, the driver is dropped, which
         // ends the session.
         driver.span = report::span(&driver.session);
-        driver.counts.begun();
+        driver.counts.begin(&driver.session);
         driver
     }
 
@@ -133,6 +133,7 @@ impl<C: Connections> Driver<C> {
                 Ok(Exchanged::Waits { moved: false })
             }
         };
+        self.counts.begin(&self.session);
         match exchanged {
             Ok(Exchanged::Closed) => Round::End,
             Ok(Exchanged::Waits { moved }) => self.wait(cx, now, moved),
@@ -276,6 +277,7 @@ impl<C: Connections> Drop for Driver<C> {
         // Nor may a subscriber or a recorder.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let outcome = report::ended(&self.span, &self.session);
+            self.counts.begin(&self.session);
             self.counts.ended(outcome);
         }));
     }

@@ -10,8 +10,8 @@ use metrics::{
     with_local_recorder,
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use reconnecting_stream::{ResumableStream, SessionOptions, State};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use reconnecting_stream::{ResumableStream, SessionOptions, Sessions, State};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::time::{sleep, timeout};
 
 use crate::support::{Server, options, quick};
@@ -155,7 +155,7 @@ fn what_a_server_refuses_and_what_expires_is_counted() {
         // A server that was restarted knows no session.
         let (other, mut streams) = Server::new(SessionOptions::default());
         let (client_of_other, server_of_other) = other.begin(&mut streams).await;
-        let restarted = reconnecting_stream::Sessions::new(SessionOptions::default());
+        let restarted = Sessions::new(SessionOptions::default());
         *other.sessions.lock().unwrap() = restarted;
         other.cut();
         sleep(Duration::from_secs(10)).await;
@@ -166,7 +166,35 @@ fn what_a_server_refuses_and_what_expires_is_counted() {
     });
 }
 
-/// A recorder whose first gauge panics.
+/// A HELLO without metadata, of this version.
+fn hello(version: u8) -> [u8; 18] {
+    [
+        1, 0, 15, b'R', b'S', b'S', version, 1, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0,
+    ]
+}
+
+#[test]
+fn a_session_that_its_client_has_not_confirmed_is_not_counted() {
+    run(|mut tally| async move {
+        let sessions = Sessions::new(options());
+        for _ in 0..5 {
+            let (mut client, io) = duplex(4096);
+            client.write_all(&hello(b'1')).await.unwrap();
+            let hang_up = async {
+                client.read_exact(&mut [0; 64]).await.unwrap();
+                drop(client);
+            };
+            let (accepted, ()) = tokio::join!(sessions.accept(io), hang_up);
+            accepted.unwrap_err();
+        }
+        assert_eq!(tally.read(), counted([]));
+        // They expire.
+        sleep(Duration::from_secs(200)).await;
+        assert_eq!(tally.read(), counted([]));
+    });
+}
+
+/// A recorder whose first gauge of a server panics.
 struct Panics(AtomicBool);
 
 impl Recorder for Panics {
@@ -180,8 +208,9 @@ impl Recorder for Panics {
         Counter::noop()
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        let is_first = !self.0.swap(true, Ordering::SeqCst);
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        let is_of_server = key.labels().any(|label| label.value() == "server");
+        let is_first = is_of_server && !self.0.swap(true, Ordering::SeqCst);
         assert!(!is_first, "of a recorder, as the test wants it");
         Gauge::noop()
     }
