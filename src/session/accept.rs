@@ -1,5 +1,6 @@
 //! The handshake of a server.
 
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +20,9 @@ use super::sessions::Accepted;
 use super::shared::{End, Inner, Session};
 use super::table::{Found, Table};
 use super::timer::{deadline, now};
-use super::transport::{BoxTransport, Connection, broken, read_handshake, write_handshake};
+use super::transport::{
+    BoxTransport, Connection, FIRST_READ, broken, poll_read, read_handshake, write_handshake,
+};
 use crate::link::SharedGuard;
 
 /// How long a client waits before it asks again for something that there is no room for.
@@ -57,11 +60,7 @@ pub(super) async fn accept(
             if let Some(is_busy) = answer.is_busy {
                 counts::refused(is_busy);
             }
-            let answered = async {
-                write_handshake(&mut io, &answer.message).await?;
-                std::future::poll_fn(|cx| io.as_mut().poll_shutdown(cx)).await
-            };
-            timeout_at(deadline, answered).await??;
+            timeout_at(deadline, write_last(&mut io, &answer.message)).await??;
             answer.result
         }
     }
@@ -222,11 +221,37 @@ async fn reject_version(
 ) -> io::Result<Accepted> {
     let protocol = error.get_ref().and_then(|error| error.downcast_ref());
     if matches!(protocol, Some(ProtocolError::OtherVersion)) {
-        let refusal = Refusal::Version;
-        let message = Reject { refusal }.encode();
-        timeout_at(deadline, write_handshake(&mut io, &message)).await??;
+        counts::refused(false);
+        let message = Reject::encode(&Reject {
+            refusal: Refusal::Version,
+        });
+        let told = async {
+            write_last(&mut io, &message).await?;
+            discard_rest(&mut io).await
+        };
+        // The client may be gone. The error stays that of its version.
+        let _ = timeout_at(deadline, told).await;
     }
     Err(error)
+}
+
+/// Writes the last message to a connection, and shuts it down.
+async fn write_last(io: &mut BoxTransport, message: &[u8]) -> io::Result<()> {
+    write_handshake(io, message).await?;
+    poll_fn(|cx| io.as_mut().poll_shutdown(cx)).await
+}
+
+/// Reads what may be left of a message, or until the client closes. A socket that is closed with
+/// bytes to read resets its connection, and the client may lose the answer.
+async fn discard_rest(io: &mut BoxTransport) -> io::Result<()> {
+    let mut most = FIRST_READ;
+    while most > 0 {
+        match poll_fn(|cx| poll_read(io, cx, FIRST_READ, <[u8]>::len)).await? {
+            0 => break,
+            n => most = most.saturating_sub(n),
+        }
+    }
+    Ok(())
 }
 
 /// Returns the error of a connection that was refused.

@@ -152,7 +152,7 @@ pub(super) fn poll_write(
 
 /// The most that is read of a connection before its handshake is done, in bytes: more than the
 /// longest message.
-const FIRST_READ: usize = 2 * 1024;
+pub(super) const FIRST_READ: usize = 2 * 1024;
 
 /// Reads the first message of a connection. Returns it with what arrived behind it.
 pub(super) async fn read_handshake(io: &mut BoxTransport) -> io::Result<(Handshake, Vec<u8>)> {

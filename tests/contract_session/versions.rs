@@ -9,7 +9,7 @@ use reconnecting_stream::{Accepted, ResumableStream, SessionLostReason, Sessions
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::sleep;
 
-use crate::support::{accepting, pair, reason, small, soon};
+use crate::support::{accepting, pair, reason, settle, small, soon};
 use crate::wire::{ACK, answer, hello, welcomed};
 
 const PING: [u8; 11] = [0x13, 0, 8, 0, 0, 0, 0, 0, 0, 0, 7];
@@ -67,6 +67,23 @@ async fn a_client_of_an_incompatible_version_is_told_so_and_leaves_nothing() {
     assert_eq!(answer(&mut client).await, (5, Some(0x41)));
     assert!(soon(accept).await.unwrap().is_err());
     assert!(sessions.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_an_incompatible_version_is_told_so_before_the_rest_of_its_hello_arrives() {
+    let sessions = Sessions::new(small());
+    let (mut client, accept) = accepting(&sessions);
+    let mut message = b"\x01\x06\x00RSS2".to_vec();
+    message.resize(3 + 0x600, 0);
+    client.write_all(&message[..8]).await.unwrap();
+    assert_eq!(answer(&mut client).await, (5, Some(0x41)));
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    settle().await;
+    // A socket that is closed before this has arrived resets the connection, and the answer is lost.
+    client.write_all(&message[8..]).await.unwrap();
+    drop(client);
+    let error = soon(accept).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("version"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -194,6 +194,23 @@ fn a_session_that_its_client_has_not_confirmed_is_not_counted() {
     });
 }
 
+#[test]
+fn a_client_of_another_version_is_counted_as_refused() {
+    run(|mut tally| async move {
+        let sessions = Sessions::new(options());
+        let (mut client, io) = duplex(4096);
+        client.write_all(&hello(b'2')).await.unwrap();
+        let read_answer = async {
+            client.read_exact(&mut [0; 9]).await.unwrap();
+            drop(client);
+        };
+        let (accepted, ()) = tokio::join!(sessions.accept(io), read_answer);
+        accepted.unwrap_err();
+        let refused = counted([("handshakes_refused_total rejected", 1.0)]);
+        assert_eq!(tally.read(), refused);
+    });
+}
+
 /// A recorder whose first gauge of a server panics.
 struct Panics(AtomicBool);
 
