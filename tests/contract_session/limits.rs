@@ -208,6 +208,8 @@ async fn begin_unconfirmed(sessions: &Sessions) -> Credentials {
     let credentials = welcomed(&mut io).await;
     drop(io);
     assert!(soon(accept).await.unwrap().is_err());
+    // Each begins at a time of its own.
+    tokio::time::sleep(Duration::from_millis(1)).await;
     credentials
 }
 
