@@ -46,6 +46,8 @@ pub(super) struct Timer {
 }
 
 impl Timer {
+    /// Returns a timer that is not set.
+    ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime with time enabled: in the call that begins the session, because a
