@@ -6,7 +6,6 @@ use reconnecting_stream::{
     Accepted, Policy, ResumableStream, SessionLostReason, SessionOptions, Sessions,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-use tokio::time::advance;
 
 use crate::support::{Network, accepting, cut, reason, settle, small, soon};
 use crate::wire::{ACK, Credentials, answer, begin, hello, welcomed};
@@ -219,9 +218,7 @@ async fn the_oldest_session_that_no_client_has_confirmed_makes_room_for_a_new_on
     let (_stream, client, accepted) = begin(&sessions).await;
     drop(client);
     let first = begin_unconfirmed(&sessions).await;
-    advance(Duration::from_millis(1)).await;
     let second = begin_unconfirmed(&sessions).await;
-    advance(Duration::from_millis(1)).await;
     begin_unconfirmed(&sessions).await;
     let answers = [
         (first, (5, Some(2))),
