@@ -71,6 +71,12 @@ impl<C> ResumableBuilder<C> {
     /// [`Expired`](super::Reason::Expired), at the latest after the server's
     /// [time to live](SessionOptions::time_to_live).
     ///
+    /// Attempts count as those of a stream: connections that live for less than
+    /// [`stable_after`](Policy::stable_after) are one outage, so 100 of them in a row end the session under
+    /// the default policy, although each has moved bytes. For such networks set
+    /// [`max_attempts(None)`](Policy::max_attempts): the time to live limits each time without a
+    /// connection.
+    ///
     /// A session does not use the policy's classification of read and write errors, its idle timeout
     /// or [`eof`](Policy::eof): every error and every end of a connection is a loss.
     pub fn policy(mut self, policy: Policy) -> Self {
