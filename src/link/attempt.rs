@@ -46,7 +46,10 @@ impl<F: Future<Output = io::Result<Io>>, Io> ConnectAttempt<F> {
         match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
             Ok(Poll::Pending) => {
-                ready!(self.timer.poll(cx));
+                // A limit of zero is over after the first poll, and yields no more.
+                if !self.limit.is_zero() {
+                    ready!(self.timer.poll(cx));
+                }
                 Poll::Ready(Ok(Err(timed_out(self.limit))))
             }
             Err(panic) => Poll::Ready(Err(panic)),
