@@ -192,7 +192,7 @@ impl<C: Connect> Link<C> {
             return Poll::Pending;
         };
         let idle = &mut this.reconnector.idle;
-        let idle = idle.get_or_insert_with(|| IdleTimer::new(limit));
+        let idle = idle.get_or_insert_with(|| Box::new(IdleTimer::new(limit)));
         if !this.shared.flags.any(IDLE) {
             idle.restart(limit);
             this.shared.flags.set(IDLE);

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use pin_project::pin_project;
 use tokio::runtime::{Handle, Id};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -39,7 +40,16 @@ enum Wait {
     Yield,
     Over,
     /// Made when it is polled, and again in another runtime.
-    Sleep(Option<(Id, Pin<Box<Sleep>>)>),
+    Sleep(Option<Pin<Box<RuntimeTimer>>>),
+}
+
+/// A timer of Tokio, and the runtime that drives it.
+#[pin_project]
+#[derive(Debug)]
+struct RuntimeTimer {
+    runtime: Id,
+    #[pin]
+    sleep: Sleep,
 }
 
 impl Timer {
@@ -72,14 +82,18 @@ impl Timer {
             Wait::Sleep(made) => made,
         };
         let runtime = Handle::current().id();
-        let (_, sleep) = match made {
-            Some(made) if made.0 == runtime => made,
-            _ => made.insert((runtime, Box::pin(sleep_until(self.deadline)))),
+        let made = match made {
+            Some(made) if made.runtime == runtime => made,
+            _ => made.insert(Box::pin(RuntimeTimer {
+                runtime,
+                sleep: sleep_until(self.deadline),
+            })),
         };
+        let mut sleep = made.as_mut().project().sleep;
         if sleep.deadline() != self.deadline {
             sleep.as_mut().reset(self.deadline);
         }
-        Pin::new(&mut unconstrained(sleep.as_mut())).poll(cx)
+        Pin::new(&mut unconstrained(sleep)).poll(cx)
     }
 }
 
