@@ -17,7 +17,8 @@ const ORPHAN_TIMES: u32 = 10;
 pub(super) struct Closing {
     /// When the connection of a session that has ended is dropped.
     close_at: Option<Instant>,
-    orphan: Option<Orphan>,
+    /// Boxed, because few sessions have one.
+    orphan: Option<Box<Orphan>>,
 }
 
 /// A stream that was dropped after its shutdown. It waits for its peer as long as the peer
@@ -50,13 +51,15 @@ impl Closing {
             let acknowledged = send.acknowledged();
             let orphan = self.orphan.take();
             let orphan = orphan.filter(|orphan| orphan.acknowledged == acknowledged);
-            let mut orphan = orphan.unwrap_or_else(|| Orphan {
-                acknowledged,
-                left: match send.is_complete() {
-                    true => options.time_to_live,
-                    false => options.time_to_live.saturating_mul(ORPHAN_TIMES),
-                },
-                until: None,
+            let mut orphan = orphan.unwrap_or_else(|| {
+                Box::new(Orphan {
+                    acknowledged,
+                    left: match send.is_complete() {
+                        true => options.time_to_live,
+                        false => options.time_to_live.saturating_mul(ORPHAN_TIMES),
+                    },
+                    until: None,
+                })
             });
             orphan.count(is_attached, now);
             self.orphan = Some(orphan);

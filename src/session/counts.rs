@@ -21,7 +21,7 @@ type Label = (&'static str, &'static str);
 #[derive(Debug)]
 pub(super) struct Counts {
     /// Which end of the session counts.
-    end: Label,
+    end: &'static Label,
     connection: LastConnection,
 }
 
@@ -64,7 +64,7 @@ impl Counts {
         // First, so that a recorder that panics is not called again.
         self.connection = LastConnection::Never;
         facade::describe();
-        facade::move_gauge(LIVE, self.end, 1.0);
+        facade::move_gauge(LIVE, *self.end, 1.0);
         self.enter(next);
     }
 
@@ -74,8 +74,8 @@ impl Counts {
             return;
         }
         if self.connection != LastConnection::Never {
-            facade::count(RESUMED, &[self.end], 1);
-            facade::count(REPLAYED, &[self.end], replayed);
+            facade::count(RESUMED, &[*self.end], 1);
+            facade::count(REPLAYED, &[*self.end], replayed);
         }
         self.enter(LastConnection::Attached);
     }
@@ -93,27 +93,27 @@ impl Counts {
             return;
         }
         self.enter(LastConnection::Never);
-        facade::move_gauge(LIVE, self.end, -1.0);
+        facade::move_gauge(LIVE, *self.end, -1.0);
         let outcome = match outcome {
             Some(Outcome::Lost(reason)) => name(reason),
             Some(Outcome::Complete) | None => "complete",
         };
-        facade::count(ENDED, &[self.end, ("outcome", outcome)], 1);
+        facade::count(ENDED, &[*self.end, ("outcome", outcome)], 1);
     }
 
     fn enter(&mut self, next: LastConnection) {
         let is_detached = |connection| f64::from(u8::from(connection == LastConnection::Detached));
         let delta = is_detached(next) - is_detached(self.connection);
         if delta != 0.0 {
-            facade::move_gauge(DETACHED, self.end, delta);
+            facade::move_gauge(DETACHED, *self.end, delta);
         }
         self.connection = next;
     }
 }
 
 /// A write waits, because the send buffer is full.
-pub(super) fn window_full(end: Label) {
-    facade::count(WINDOW_FULL, &[end], 1);
+pub(super) fn window_full(end: &'static Label) {
+    facade::count(WINDOW_FULL, &[*end], 1);
 }
 
 /// A server has refused a handshake.
@@ -123,10 +123,10 @@ pub(super) fn refused(is_busy: bool) {
 }
 
 /// Returns the label `end` of this end.
-pub(super) const fn label(end: &End) -> Label {
+pub(super) const fn label(end: &End) -> &'static Label {
     match end {
-        End::Dialer(_) => ("end", "client"),
-        End::Acceptor(_) => ("end", "server"),
+        End::Dialer(_) => &("end", "client"),
+        End::Acceptor(_) => &("end", "server"),
     }
 }
 

@@ -22,14 +22,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tracing::Span;
-
 use super::closing::Closing;
 use super::counts::Counts;
 use super::exchange::{Exchanged, exchange};
 use super::idle::Idle;
 use super::protocol::Reason;
-use super::report;
+use super::report::{self, SessionSpan};
 use super::shared::Session;
 use super::timer::{RoundTime, Timer, now};
 use super::transport::{Connection, silent, unclosed};
@@ -69,7 +67,7 @@ pub(super) struct Driver<C: Connections> {
     session: Arc<Session>,
     connections: C,
     timer: Timer,
-    span: Span,
+    span: SessionSpan,
     counts: Counts,
     /// The epoch that was logged last.
     logged: Option<u64>,
@@ -93,7 +91,7 @@ enum Round {
 impl<C: Connections> Driver<C> {
     pub(super) fn new(session: Arc<Session>, connections: C) -> Self {
         let mut driver = Self {
-            span: Span::none(),
+            span: SessionSpan::default(),
             counts: Counts::new(&session),
             session,
             connections,
@@ -104,7 +102,7 @@ impl<C: Connections> Driver<C> {
             panics: 0,
         };
         // Not before the timer, which may panic.
-        driver.span = report::span(&driver.session);
+        driver.span = SessionSpan::new(&driver.session);
         driver.counts.begin(&driver.session);
         driver
     }
