@@ -40,6 +40,7 @@ pub fn dial<Io: 'static>(
 pub struct EventCounts {
     pub losses: AtomicU64,
     pub connections: AtomicU64,
+    pub failed_attempts: AtomicU64,
     /// The generation that was lost last.
     pub lost: AtomicU64,
 }
@@ -54,6 +55,9 @@ impl EventCounts {
             }
             Event::Connected { .. } => {
                 events.connections.fetch_add(1, Ordering::SeqCst);
+            }
+            Event::AttemptFailed { .. } => {
+                events.failed_attempts.fetch_add(1, Ordering::SeqCst);
             }
             _ => {}
         }

@@ -58,6 +58,8 @@ pub(crate) struct Cell {
     pub(crate) operation: Operation,
     pub(crate) split: Split,
     pub(crate) seam: Seam,
+    /// Its timers are so many times longer.
+    pub(crate) longer: u32,
 }
 
 impl fmt::Debug for Cell {
@@ -97,9 +99,11 @@ impl fmt::Display for Report {
 }
 
 impl Cell {
-    /// On a busy machine a connection may be lost before it has come to its fault.
-    pub(crate) async fn run(self) -> Result<Report, Failure> {
-        for _ in 0..10 {
+    /// On a busy machine a connection may be lost before it has come to its fault. Then its timers are
+    /// made longer.
+    pub(crate) async fn run(mut self) -> Result<Report, Failure> {
+        for tries in 0..10 {
+            self.longer = 1 << (tries / 2);
             let (report, injected) = self.try_once().await?;
             // Slow connections are not replaced.
             let is_slow = report.losses == 0 && injected > 0;
@@ -166,7 +170,7 @@ impl Cell {
             .backoff(Backoff::constant(2 * MS))
             .max_attempts(None);
         if self.name.contains("stall") || self.name.contains("half-open") {
-            policy = policy.idle_timeout(250 * MS);
+            policy = policy.idle_timeout(250 * self.longer * MS);
         }
         // A thousand connections are enough for any round.
         ReconnectingStream::builder(dial(proxy.addr(), round * 1000, wrap))

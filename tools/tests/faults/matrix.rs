@@ -61,6 +61,7 @@ fn cells() -> Vec<Cell> {
                         operation,
                         split,
                         seam,
+                        longer: 1,
                     });
                 }
             }

@@ -7,9 +7,12 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use reconnecting_stream::testing::{FaultProxy, Plan};
-use reconnecting_stream::{Backoff, Policy, ResumableListener, ResumableStream, SessionOptions};
+use reconnecting_stream::{
+    Backoff, Policy, ResumableListener, ResumableStream, SessionOptions, State,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::cell::{Operation, Report};
 use reconnecting_stream_tools::lab::client::EventCounts;
@@ -46,11 +49,13 @@ impl Cell {
         format!("session: {} x {operation:?} x {halves:?}", self.name)
     }
 
-    /// On a busy machine a connection may be lost before it has come to its fault. Then its timers are
-    /// made longer.
+    /// On a busy machine a connection may be lost before it has come to its fault, or all of them
+    /// before a byte has moved. Then its timers are made longer.
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         for tries in 0..10 {
-            let (report, injected) = self.try_once(1 << (tries / 2)).await?;
+            let Some((report, injected)) = self.try_once(1 << (tries / 2)).await? else {
+                continue;
+            };
             // Slow connections are not replaced, and after a late loss little is left for another one.
             let is_last = report.losses == 0 || self.name.contains("late");
             if injected >= FAULTY || is_last && injected > 0 {
@@ -61,7 +66,8 @@ impl Cell {
     }
 
     /// Returns how many faults have happened, too. The timers of connections are so many times longer.
-    async fn try_once(&self, longer: u32) -> Result<(Report, u64), Failure> {
+    /// `None`: they were too short for this machine.
+    async fn try_once(&self, longer: u32) -> Result<Option<(Report, u64)>, Failure> {
         let listener = ResumableListener::builder().options(options(longer));
         let listener = listener.bind("127.0.0.1:0").await.map_err(failure)?;
         let proxy = FaultProxy::start(listener.local_addr().map_err(failure)?);
@@ -75,10 +81,20 @@ impl Cell {
             let stream = listener.accept().await?;
             serve(stream, self.operation, to_server, to_client).await
         };
-        let both = tokio::try_join!(served, self.talk(client));
-        // It would dial until it knows that its last bytes have arrived, and the port of the proxy may be
-        // that of another cell soon.
+        let both = async { tokio::try_join!(served, self.talk(client)) };
+        let ended = tokio::select! {
+            both = both => Some(both),
+            () = too_short_timers(&events) => None,
+        };
+        // It dials until it knows that its last bytes, or its end, have arrived, and the port of the
+        // proxy may be that of another cell soon.
         handle.close();
+        while handle.state() != State::Closed {
+            sleep(MS).await;
+        }
+        let Some(both) = ended else {
+            return Ok(None);
+        };
         both.map_err(failure)?;
         let report = Report {
             losses: events.losses.load(SeqCst),
@@ -86,7 +102,7 @@ impl Cell {
             to_server: to_server as u64,
             to_client: to_client as u64,
         };
-        Ok((report, proxy.stats().faults()))
+        Ok(Some((report, proxy.stats().faults())))
     }
 
     /// How many bytes go to the server and to the client.
@@ -126,6 +142,19 @@ impl Cell {
             tokio::spawn(async move { write(&mut writer, operation, 1, to_server).await });
         read(&mut reader, 2, to_client).await?;
         writing.await?
+    }
+}
+
+/// Completes once the client has replaced connections all the time for seconds. One that hangs makes
+/// none.
+async fn too_short_timers(events: &EventCounts) {
+    let made = || events.connections.load(SeqCst) + events.failed_attempts.load(SeqCst);
+    loop {
+        let before = made();
+        sleep(Duration::from_secs(5)).await;
+        if made() >= before + 20 {
+            return;
+        }
     }
 }
 

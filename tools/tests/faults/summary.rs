@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::cell::Report;
 
 /// Nothing waits for it unless it hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 /// Cells that run at the same time on each runtime.
 const AT_ONCE: usize = 64;
 
