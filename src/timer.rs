@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project::pin_project;
 use tokio::runtime::{Handle, Id};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -16,7 +17,8 @@ const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 /// immediately can't keep a poll from returning.
 ///
 /// A task that polls it waits for a timer of its own runtime, because one of another runtime wakes
-/// no task if that is not driven any more, and panics once that has ended.
+/// no task if that is not driven any more, and panics once that has ended. Each runtime keeps its
+/// timer until the wait is over: tasks of several runtimes may wait.
 #[derive(Debug)]
 pub(crate) enum Timer {
     Yield,
@@ -24,12 +26,20 @@ pub(crate) enum Timer {
     Sleep {
         deadline: Instant,
         /// Made when it is polled.
-        last: Option<OwnSleep>,
+        last: Option<Pin<Box<OwnSleep>>>,
     },
 }
 
-/// The runtime that has polled last, and its timer.
-type OwnSleep = (Id, Pin<Box<Sleep>>);
+/// The timer of the runtime that has polled last.
+#[pin_project]
+#[derive(Debug)]
+pub(crate) struct OwnSleep {
+    runtime: Id,
+    #[pin]
+    sleep: Sleep,
+    /// Those of other runtimes, for the same wait.
+    others: Vec<Pin<Box<OwnSleep>>>,
+}
 
 impl Timer {
     /// Starts a wait.
@@ -78,14 +88,37 @@ impl Timer {
         };
         let runtime = Handle::current().id();
         let own = match last.take() {
-            Some(own) if own.0 == runtime => own,
-            _ => (runtime, Box::pin(sleep_until(deadline))),
+            Some(own) if own.runtime == runtime => own,
+            last => OwnSleep::of(runtime, last, deadline),
         };
-        let (_, sleep) = last.insert(own);
+        let mut sleep = last.insert(own).as_mut().project().sleep;
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
         Pin::new(&mut unconstrained(sleep.as_mut())).poll(cx)
+    }
+}
+
+impl OwnSleep {
+    /// Returns the timer of a runtime, in place of that of the one that has polled last. A new timer
+    /// has this deadline.
+    fn of(runtime: Id, last: Option<Pin<Box<Self>>>, deadline: Instant) -> Pin<Box<Self>> {
+        let mut others = Vec::new();
+        if let Some(mut last) = last {
+            others.append(last.as_mut().project().others);
+            others.push(last);
+        }
+        // The end of a runtime ends its timers.
+        others.retain(|other| !other.sleep.is_elapsed());
+        let known = others.iter().position(|other| other.runtime == runtime);
+        let new = || Self {
+            runtime,
+            sleep: sleep_until(deadline),
+            others: Vec::new(),
+        };
+        let mut own = known.map_or_else(|| Box::pin(new()), |index| others.swap_remove(index));
+        *own.as_mut().project().others = others;
+        own
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use reconnecting_stream::{
@@ -13,7 +13,7 @@ use reconnecting_stream::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
+use tokio::time::{advance, timeout};
 
 const MS: Duration = Duration::from_millis(1);
 /// Nothing takes so long.
@@ -135,6 +135,51 @@ fn a_half_continues_on_its_runtime_after_that_of_the_other_half() {
         let written = runtime_two.block_on(async { timeout(LIMIT, writer.write_all(b"x")).await });
         written.unwrap().unwrap();
     }
+}
+
+/// Counts how often its task was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Asserts that the task of this future is woken at the end of the backoff, on a runtime that runs,
+/// although another task polled later, on a runtime that is not driven any more.
+fn is_woken(waiting: impl Future, later: impl Future) {
+    let (runs, stands) = (runtime(), runtime());
+    let mut waiting = pin!(waiting);
+    waits(&runs, waiting.as_mut());
+    let wakes = Arc::new(Wakes::default());
+    {
+        let _runs = runs.enter();
+        let waker = Waker::from(Arc::clone(&wakes));
+        let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    waits(&stands, later);
+    wakes.0.store(0, Ordering::SeqCst);
+    runs.block_on(advance(100 * MS));
+    assert!(wakes.0.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn a_half_is_woken_by_its_runtime_though_the_other_half_has_left_one_that_stands() {
+    let server = Server::default();
+    let builder = ReconnectingStream::builder(server.connector()).policy(policy());
+    let (mut reader, mut writer) = builder.lazy().into_split();
+    is_woken(reader.read_u8(), writer.write_all(b"x"));
+}
+
+#[test]
+fn a_task_that_shares_a_client_is_woken_by_its_runtime_though_another_has_left_one_that_stands() {
+    let refuses = || std::future::ready(io::Result::<()>::Err(ErrorKind::ConnectionRefused.into()));
+    let builder = Reconnecting::builder(refuses).policy(policy());
+    let database = builder.lazy().shared();
+    is_woken(database.get(), database.get());
 }
 
 #[test]
