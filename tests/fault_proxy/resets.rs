@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use reconnecting_stream::testing::{Fault, FaultProxy};
+use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -61,6 +61,31 @@ async fn a_reset_overtakes_the_end_of_a_stream_that_is_late() {
     assert!(timeout(30 * MS, peer.read_u8()).await.is_err());
     reset(client);
     assert_reset(peer).await;
+}
+
+#[tokio::test]
+async fn a_reset_overtakes_the_bytes_that_are_late() {
+    let (delay, jitter) = (Duration::from_secs(24 * 3600), Duration::ZERO);
+    let bandwidth = |direction| Fault::Bandwidth {
+        direction,
+        bytes_per_second: 1,
+    };
+    let narrow = Plan::new().on_accept(bandwidth(Direction::ToServer));
+    for plan in [
+        Fault::Delay(delay).into(),
+        Fault::Latency { delay, jitter }.into(),
+        narrow.on_accept(bandwidth(Direction::ToClient)),
+    ] {
+        for is_client in [true, false] {
+            let lab = Lab::new([plan.clone()]).await;
+            let (mut dies, mut survivor) = sides(&lab, is_client).await;
+            dies.write_all(&[7; 1000]).await.unwrap();
+            let late = timeout(30 * MS, survivor.read_exact(&mut [0; 1000])).await;
+            assert!(late.is_err(), "{plan:?}");
+            reset(dies);
+            assert_reset(survivor).await;
+        }
+    }
 }
 
 #[tokio::test]
