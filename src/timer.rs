@@ -47,18 +47,25 @@ impl Timer {
         if limit.is_zero() {
             return Self::Yield;
         }
-        let now = Instant::now();
         Self::Sleep {
-            deadline: now.checked_add(limit).unwrap_or_else(|| now + FAR),
+            deadline: deadline(limit),
             last: None,
         }
     }
 
-    /// Starts another wait.
+    /// Starts another wait, which is not zero. The timers of other runtimes do not stay for it.
     pub(crate) fn restart(&mut self, limit: Duration) {
-        match (self, Self::new(limit)) {
-            (Self::Sleep { deadline, .. }, Self::Sleep { deadline: new, .. }) => *deadline = new,
-            (timer, new) => *timer = new,
+        let Self::Sleep {
+            deadline: end,
+            last,
+        } = self
+        else {
+            *self = Self::new(limit);
+            return;
+        };
+        *end = deadline(limit);
+        if let Some(last) = last {
+            last.as_mut().project().others.clear();
         }
     }
 
@@ -122,8 +129,17 @@ impl OwnSleep {
     }
 }
 
+/// Returns the end of a wait that begins now.
+fn deadline(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + FAR)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
+    use tokio::runtime::{Builder, Runtime};
     use tokio::time::advance;
 
     use super::*;
@@ -155,5 +171,39 @@ mod tests {
         advance(SECOND).await;
         assert_eq!(task.wakes(), 1);
         assert!(delay.poll(cx).is_ready());
+    }
+
+    fn runtime() -> Runtime {
+        let mut runtime = Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap()
+    }
+
+    /// Polls it on this runtime, and returns how many timers it has.
+    fn timers(timer: &mut Timer, runtime: &Runtime) -> usize {
+        let _context = runtime.enter();
+        let polled = timer.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        match timer {
+            Timer::Sleep { last, .. } => last.iter().map(|last| 1 + last.others.len()).sum(),
+            Timer::Yield | Timer::Over => 0,
+        }
+    }
+
+    #[test]
+    fn each_runtime_has_one_timer_until_it_ends_or_another_wait_begins() {
+        let runtimes = [runtime(), runtime(), runtime()];
+        let mut timer = Timer::new(LIMIT);
+        for round in 0..3 {
+            for (index, runtime) in runtimes.iter().enumerate() {
+                let expected = if round == 0 { index + 1 } else { 3 };
+                assert_eq!(timers(&mut timer, runtime), expected);
+            }
+        }
+        let [first, second, third] = runtimes;
+        drop(third);
+        assert_eq!(timers(&mut timer, &first), 2);
+        timer.restart(LIMIT);
+        assert_eq!(timers(&mut timer, &first), 1);
+        assert_eq!(timers(&mut timer, &second), 2);
     }
 }
