@@ -6,7 +6,7 @@ use std::time::Duration;
 use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::lab::*;
 
@@ -118,4 +118,21 @@ async fn a_reset_of_the_client_ends_the_connect_to_the_server() {
     reset(client);
     assert_ended(&proxy).await;
     assert_eq!(proxy.stats().unreachable, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_do_not_put_off_the_end_of_a_silent_connection_whose_client_has_gone() {
+    for fault in [Fault::Stall, Fault::HalfOpen] {
+        let lab = Lab::new([]).await;
+        let client = lab.dial().await;
+        let _peer = lab.server.accept().await.unwrap();
+        assert_eq!(lab.proxy.inject(fault).await, 1);
+        drop(client);
+        for _ in 0..3 {
+            assert_eq!(lab.proxy.stats().open, 1);
+            lab.proxy.inject(Fault::Slice(9)).await;
+            sleep(Duration::from_secs(2)).await;
+        }
+        assert_eq!(lab.proxy.stats().open, 0, "{fault:?}");
+    }
 }
