@@ -140,6 +140,7 @@ mod stream;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timer;
 #[cfg(feature = "rustls")]
 mod tls_error;
 #[cfg_attr(

@@ -105,11 +105,15 @@ fn only_one_file_of_the_sessions_reads_the_clock() {
 const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("seam", &[]),
+    ("timer", &[]),
     ("tls_error", &[]),
     ("error", &[]),
     ("policy", &["error", "tls_error"]),
-    ("connect", &["error", "tls_error"]),
-    ("link", &["connect", "error", "policy", "seam", "sync"]),
+    ("connect", &["error", "timer", "tls_error"]),
+    (
+        "link",
+        &["connect", "error", "policy", "seam", "sync", "timer"],
+    ),
     ("builder", &["link", "policy", "seam"]),
     (
         "transfer",

@@ -11,6 +11,7 @@ use pin_project::pin_project;
 
 use super::attempt::Attempt;
 use super::connect::Connect;
+use crate::timer::Timer;
 
 /// The shortest limit. Tokio's timers count in milliseconds.
 const MIN_LIMIT: Duration = Duration::from_millis(1);
@@ -37,7 +38,8 @@ impl<C: Connect> Connect for Timeout<C> {
 
     fn connect(&mut self, attempt: &Attempt) -> Self::Future {
         TimeoutAttempt {
-            attempt: tokio::time::timeout(self.limit, self.connector.connect(attempt)),
+            attempt: self.connector.connect(attempt),
+            timer: Timer::new(self.limit),
             limit: self.limit,
         }
     }
@@ -47,7 +49,8 @@ impl<C: Connect> Connect for Timeout<C> {
 #[pin_project]
 pub struct TimeoutAttempt<A> {
     #[pin]
-    attempt: tokio::time::Timeout<A>,
+    attempt: A,
+    timer: Timer,
     limit: Duration,
 }
 
@@ -59,12 +62,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let limit = *this.limit;
-        let timed_out = |_elapsed| {
-            let text = format!("the step did not complete within {limit:?}");
-            Err(io::Error::new(io::ErrorKind::TimedOut, text))
-        };
-        Poll::Ready(ready!(this.attempt.poll(cx)).unwrap_or_else(timed_out))
+        if let Poll::Ready(result) = this.attempt.poll(cx) {
+            return Poll::Ready(result);
+        }
+        ready!(this.timer.poll(cx));
+        let text = format!("the step did not complete within {:?}", this.limit);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
     }
 }
 

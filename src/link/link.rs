@@ -14,11 +14,12 @@ use super::handle::Handle;
 use super::reconnector::{Reconnector, Settings};
 use super::shared::{CHANGED, IDLE, Role, SharedGuard};
 use super::state::State;
-use super::timers::{IdleTimer, Timer, now};
+use super::timers::{IdleTimer, now};
 use crate::connect::{Attempt, Connect};
 use crate::error::{ConnectionLost, GaveUp};
 use crate::policy::Policy;
 use crate::seam::Seam;
+use crate::timer::Timer;
 
 /// One connection after another. See the [module](super) for its contract.
 ///

@@ -34,7 +34,7 @@ pub(crate) mod shared;
 mod shared_tests;
 mod state;
 #[cfg(test)]
-mod test_task;
+pub(crate) mod test_task;
 mod timers;
 mod transition;
 

@@ -45,7 +45,7 @@ pub(crate) struct Reconnector<C> {
     last_error: Option<Arc<io::Error>>,
     /// The last loss. A connection that follows removes it if the seam is hidden.
     pub(super) last_loss: Option<(u64, Arc<io::Error>)>,
-    /// Made when a read first waits under an idle timeout. Boxed, because most streams have none.
+    /// Made when a read first waits under an idle timeout.
     pub(super) idle: Option<Box<IdleTimer>>,
     pub(super) registrations: Registrations,
 }

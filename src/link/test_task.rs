@@ -1,4 +1,4 @@
-//! A task for the unit tests of this folder.
+//! A task for unit tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 
 /// A task that counts how often it was woken.
 #[derive(Default)]
-pub(super) struct Task(AtomicUsize);
+pub(crate) struct Task(AtomicUsize);
 
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
@@ -15,12 +15,12 @@ impl Wake for Task {
 }
 
 impl Task {
-    pub(super) fn new() -> (Arc<Self>, Waker) {
+    pub(crate) fn new() -> (Arc<Self>, Waker) {
         let task = Arc::new(Self::default());
         (Arc::clone(&task), Waker::from(task))
     }
 
-    pub(super) fn wakes(&self) -> usize {
+    pub(crate) fn wakes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }

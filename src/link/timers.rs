@@ -1,20 +1,14 @@
-//! The clock and the timers. No other file reads a clock.
+//! The clock and the idle timer. No other file of `link` reads a clock.
 //!
 //! The clock is Tokio's, which a test can pause.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use pin_project::pin_project;
-use tokio::runtime::{Handle, Id};
-use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-/// The delay that stands for one that is too long to be represented, as in Tokio's own timers.
-const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+use crate::timer::Timer;
 
 /// The shortest idle timeout: the resolution of Tokio's timers.
 const LEAST: Duration = Duration::from_millis(1);
@@ -22,79 +16,6 @@ const LEAST: Duration = Duration::from_millis(1);
 /// Returns the time for the rules of an outage.
 pub(super) fn now() -> std::time::Instant {
     Instant::now().into_std()
-}
-
-/// The end of a wait. A wait of zero yields to the runtime once, so that attempts that fail
-/// immediately can't keep a poll from returning.
-///
-/// A task that polls it waits for a timer of its own runtime, because one of another runtime wakes
-/// no task once that has ended or is not driven any more.
-#[derive(Debug)]
-pub(super) struct Timer {
-    deadline: Instant,
-    wait: Wait,
-}
-
-#[derive(Debug)]
-enum Wait {
-    Yield,
-    Over,
-    /// Made when it is polled, and again in another runtime.
-    Sleep(Option<Pin<Box<RuntimeTimer>>>),
-}
-
-/// A timer of Tokio, and the runtime that drives it.
-#[pin_project]
-#[derive(Debug)]
-struct RuntimeTimer {
-    runtime: Id,
-    #[pin]
-    sleep: Sleep,
-}
-
-impl Timer {
-    /// Starts a wait.
-    pub(super) fn new(limit: Duration) -> Self {
-        let now = Instant::now();
-        Self {
-            deadline: now.checked_add(limit).unwrap_or_else(|| now + FAR),
-            wait: match limit.is_zero() {
-                true => Wait::Yield,
-                false => Wait::Sleep(None),
-            },
-        }
-    }
-
-    /// Ready once the time is over. It ignores the budget of the task, which what it limits may have
-    /// used up.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime with time enabled, unless the wait is zero.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let made = match &mut self.wait {
-            Wait::Yield => {
-                self.wait = Wait::Over;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Wait::Over => return Poll::Ready(()),
-            Wait::Sleep(made) => made,
-        };
-        let runtime = Handle::current().id();
-        let made = match made {
-            Some(made) if made.runtime == runtime => made,
-            _ => made.insert(Box::pin(RuntimeTimer {
-                runtime,
-                sleep: sleep_until(self.deadline),
-            })),
-        };
-        let mut sleep = made.as_mut().project().sleep;
-        if sleep.deadline() != self.deadline {
-            sleep.as_mut().reset(self.deadline);
-        }
-        Pin::new(&mut unconstrained(sleep)).poll(cx)
-    }
 }
 
 /// The timer of a read that waits for bytes.
@@ -109,7 +30,7 @@ impl IdleTimer {
 
     /// Starts the wait again.
     pub(super) fn restart(&mut self, limit: Duration) {
-        self.0.deadline = Timer::new(limit.max(LEAST)).deadline;
+        self.0.restart(limit.max(LEAST));
     }
 
     /// Returns the cause of the loss once the read has waited for too long. Until then it
@@ -126,7 +47,7 @@ impl IdleTimer {
     /// Returns true if no read was polled for another `limit` after the deadline. Then no read
     /// was waiting when the timer fired.
     fn was_abandoned(&self, limit: Duration) -> bool {
-        self.0.deadline.elapsed() >= limit.max(LEAST)
+        self.0.overdue() >= limit.max(LEAST)
     }
 }
 
@@ -252,31 +173,6 @@ mod tests {
         advance(LEAST).await;
         let cause = poll_limit(&mut timer, Duration::ZERO, Waker::noop());
         assert_eq!(cause.unwrap(), "nothing arrived within 0ns");
-    }
-
-    #[test]
-    fn a_delay_of_zero_yields_once_and_needs_no_runtime() {
-        let (task, waker) = Task::new();
-        let cx = &mut Context::from_waker(&waker);
-        let mut delay = Timer::new(Duration::ZERO);
-        assert!(delay.poll(cx).is_pending());
-        assert_eq!(task.wakes(), 1);
-        assert!(delay.poll(cx).is_ready());
-        assert!(delay.poll(cx).is_ready());
-        assert_eq!(task.wakes(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_delay_is_over_when_its_time_is() {
-        let (task, waker) = Task::new();
-        let cx = &mut Context::from_waker(&waker);
-        let mut delay = Timer::new(LIMIT);
-        assert!(delay.poll(cx).is_pending());
-        advance(LIMIT - SECOND).await;
-        assert!(delay.poll(cx).is_pending());
-        advance(SECOND).await;
-        assert_eq!(task.wakes(), 1);
-        assert!(delay.poll(cx).is_ready());
     }
 
     #[tokio::test(start_paused = true)]

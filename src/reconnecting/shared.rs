@@ -22,8 +22,9 @@ use crate::transfer::{NothingToRead, Transfer};
 /// not end the next one.
 ///
 /// Every task that waits for a client drives the attempt. If one of them is cancelled or stops to
-/// poll, the others continue. The timers are those of the runtime whose task polled last, so the
-/// runtimes of all tasks that wait have to run.
+/// poll, the others continue. If the tasks are on several runtimes, each waits for a timer of its own.
+/// A socket is driven by the runtime of the task that began to connect it: while that stands, the
+/// attempt makes no progress until its timeout.
 ///
 /// # Panics
 ///

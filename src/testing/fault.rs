@@ -32,7 +32,7 @@ pub enum Fault {
     /// `OneByteAtATime`.
     Slice(usize),
     /// Each later read, of at most 16 KiB, is relayed after this delay, and the next read begins only
-    /// then. So it limits the throughput, too. It replaces a `Latency`.
+    /// then. So it limits the throughput, too. A reset is not late. It replaces a `Latency`.
     Delay(Duration),
     /// Each later byte arrives this long after it was sent, in both directions, as on a long line:
     /// more is sent meanwhile, and the throughput stays. It replaces a `Delay`.
@@ -51,7 +51,7 @@ pub enum Fault {
     },
     /// Later bytes of this direction are relayed at this rate at most, on average. Single bursts are
     /// of 10 ms, after an idle time of 20 ms. With a `Latency`, each byte is late first and then waits
-    /// for its turn.
+    /// for its turn. A reset does not wait.
     Bandwidth {
         /// The direction that is limited. The other one stays as it is.
         direction: Direction,

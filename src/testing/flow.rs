@@ -66,7 +66,7 @@ impl Flow {
             let next = self.shaper.next(self.room());
             select! {
                 biased;
-                written = relay(next, from, to) => {
+                written = relay(next, to) => {
                     let Some(written) = written? else {
                         return Ok(Step::Ended(self.direction));
                     };
@@ -77,7 +77,8 @@ impl Flow {
                 read = read(from, &mut self.buffer), if self.shaper.has_room() => {
                     self.shaper.push(&self.buffer[..read?], Instant::now());
                 }
-                error = failure(from), if self.shaper.has_ended() => return Err(error),
+                // Only a reset of `from` overtakes what waits to be relayed.
+                error = failure(from), if !self.shaper.has_room() => return Err(error),
             }
         }
     }
@@ -98,11 +99,7 @@ impl Flow {
 }
 
 /// Writes `next` once it is due, and returns how many bytes, or `None` for the end of the stream.
-async fn relay(
-    next: Option<(Instant, Next<'_>)>,
-    from: &TcpStream,
-    to: &TcpStream,
-) -> Result<Option<usize>> {
+async fn relay(next: Option<(Instant, Next<'_>)>, to: &TcpStream) -> Result<Option<usize>> {
     let Some((due, next)) = next else {
         return pending().await;
     };
@@ -110,12 +107,7 @@ async fn relay(
         sleep_until(due).await;
     }
     match next {
-        Next::Bytes(bytes) => select! {
-            biased;
-            written = write(to, bytes) => written.map(Some),
-            // `from` is not read while `to` has no room.
-            error = failure(from) => Err(error),
-        },
+        Next::Bytes(bytes) => write(to, bytes).await.map(Some),
         Next::End => Ok(None),
     }
 }

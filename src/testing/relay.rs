@@ -10,12 +10,12 @@ use tokio::select;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 use super::fault::{Direction, Fault};
 use super::flow::{Flow, Step};
 use super::plan::Plan;
-use super::socket::{failure, peer_closed, shutdown_write};
+use super::socket::{HALF_CLOSE_GRACE, failure, peer_closed, shutdown_write};
 use super::state::{ProxyState, after};
 use state::RelayState;
 
@@ -44,6 +44,8 @@ pub(super) struct Relay {
     /// `None` before `run` and after the end of the direction.
     up: Option<Flow>,
     down: Option<Flow>,
+    /// When a stalled or half-open connection is reset, because its client has closed its side.
+    reset_at: Option<Instant>,
 }
 
 impl Relay {
@@ -57,6 +59,7 @@ impl Relay {
             proxy,
             up: None,
             down: None,
+            reset_at: None,
         }
     }
 
@@ -110,6 +113,8 @@ impl Relay {
             }
             | RelayState::HalfOpen { client } => {
                 peer_closed(client).await;
+                let reset_at = self.reset_at.get_or_insert_with(|| after(HALF_CLOSE_GRACE));
+                sleep_until(*reset_at).await;
                 RelayEvent::PeerClosed
             }
             RelayState::Ended => RelayEvent::PeerClosed,
@@ -139,7 +144,7 @@ impl Relay {
             (state, RelayEvent::Requested(Some(Request(command, done)))) => {
                 let next = match command {
                     Command::Inject(fault) => self.inject(fault, state),
-                    Command::Resume => state.resume(),
+                    Command::Resume => self.resume(state),
                 };
                 // An error means that the caller dropped its future.
                 let _ = done.send(());
@@ -163,6 +168,14 @@ impl Relay {
             (None, None) => RelayState::Ended,
             (Some(_), _) | (_, Some(_)) => RelayState::Relaying { client, server },
         }
+    }
+
+    /// Ends a stall. A later one has a time of its own.
+    fn resume(&mut self, state: RelayState) -> RelayState {
+        if let RelayState::Stalled { .. } = state {
+            self.reset_at = None;
+        }
+        state.resume()
     }
 
     fn inject(&mut self, fault: Fault, state: RelayState) -> RelayState {

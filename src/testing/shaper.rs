@@ -111,12 +111,7 @@ impl Shaper {
             Lateness::Each(_) => self.packets.is_empty(),
             Lateness::Pipelined { .. } => self.len < MAX_BYTES && self.packets.len() < MAX_PACKETS,
         };
-        has_room && !self.has_ended()
-    }
-
-    /// Whether the end of the stream was read.
-    pub(super) const fn has_ended(&self) -> bool {
-        self.end.is_some()
+        has_room && self.end.is_none()
     }
 
     /// Adds what was read. An empty read is the end of the stream.

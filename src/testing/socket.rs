@@ -7,11 +7,10 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::sleep;
 
 /// How long the socket of a client stays open after its FIN during a stall or a half-open
 /// connection. The client may be gone, or may wait for an answer.
-const HALF_CLOSE_GRACE: Duration = Duration::from_secs(5);
+pub(super) const HALF_CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Connects to the server. If the future is dropped, a server that has accepted already gets a
 /// RST.
@@ -81,7 +80,7 @@ pub(super) async fn peer_closed(socket: &TcpStream) {
                     io::Result::<()>::Err(ErrorKind::WouldBlock.into())
                 });
             }
-            Ok(_) | Err(_) => return sleep(HALF_CLOSE_GRACE).await,
+            Ok(_) | Err(_) => return,
         }
     }
 }

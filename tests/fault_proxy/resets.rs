@@ -3,10 +3,10 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use reconnecting_stream::testing::{Fault, FaultProxy};
+use reconnecting_stream::testing::{Direction, Fault, FaultProxy, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::lab::*;
 
@@ -64,6 +64,31 @@ async fn a_reset_overtakes_the_end_of_a_stream_that_is_late() {
 }
 
 #[tokio::test]
+async fn a_reset_overtakes_the_bytes_that_are_late() {
+    let (delay, jitter) = (Duration::from_secs(24 * 3600), Duration::ZERO);
+    let bandwidth = |direction| Fault::Bandwidth {
+        direction,
+        bytes_per_second: 1,
+    };
+    let narrow = Plan::new().on_accept(bandwidth(Direction::ToServer));
+    for plan in [
+        Fault::Delay(delay).into(),
+        Fault::Latency { delay, jitter }.into(),
+        narrow.on_accept(bandwidth(Direction::ToClient)),
+    ] {
+        for is_client in [true, false] {
+            let lab = Lab::new([plan.clone()]).await;
+            let (mut dies, mut survivor) = sides(&lab, is_client).await;
+            dies.write_all(&[7; 1000]).await.unwrap();
+            let late = timeout(30 * MS, survivor.read_exact(&mut [0; 1000])).await;
+            assert!(late.is_err(), "{plan:?}");
+            reset(dies);
+            assert_reset(survivor).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reset_of_a_side_that_waits_for_room_is_passed_on() {
     let lab = Lab::new([]).await;
     for is_client in [true, false] {
@@ -93,4 +118,21 @@ async fn a_reset_of_the_client_ends_the_connect_to_the_server() {
     reset(client);
     assert_ended(&proxy).await;
     assert_eq!(proxy.stats().unreachable, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_do_not_put_off_the_end_of_a_silent_connection_whose_client_has_gone() {
+    for fault in [Fault::Stall, Fault::HalfOpen] {
+        let lab = Lab::new([]).await;
+        let client = lab.dial().await;
+        let _peer = lab.server.accept().await.unwrap();
+        assert_eq!(lab.proxy.inject(fault).await, 1);
+        drop(client);
+        for _ in 0..3 {
+            assert_eq!(lab.proxy.stats().open, 1);
+            lab.proxy.inject(Fault::Slice(9)).await;
+            sleep(Duration::from_secs(2)).await;
+        }
+        assert_eq!(lab.proxy.stats().open, 0, "{fault:?}");
+    }
 }

@@ -189,6 +189,8 @@ impl<'de> serde::Deserialize<'de> for Address {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -307,6 +309,22 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>(), Err(error), "{text:?}");
             assert!(!error.to_string().contains("secret"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_read_again_as_it_is_displayed(
+            text in "(tcp|TLS|tls|unix|uNix)(:|:/{1,4})(\\[[0-9a-f:.]{1,20}\\]|[a-zA-Z0-9._:@%/é -]{0,20})(:[0-9]{1,5})?",
+        ) {
+            if let Ok(address) = text.parse::<Address>() {
+                prop_assert_eq!(address.to_string().parse(), Ok(address));
+            }
+        }
+
+        #[test]
+        fn reading_an_address_never_panics(text: String, scheme in "(tcp://|tls://|unix:|)") {
+            let _ = format!("{scheme}{text}").parse::<Address>();
         }
     }
 }

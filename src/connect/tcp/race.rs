@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use crate::timer::Timer;
 
 /// Returns a race of the candidates. The next candidate starts as soon as one has failed, or `delay`
 /// after the previous start. The first success ends the race and drops the other candidates. If
@@ -33,7 +33,7 @@ pub(super) struct Race<I, F> {
 /// When the next candidate starts.
 enum Start {
     Now,
-    Later(Pin<Box<Sleep>>),
+    Later(Timer),
     /// No candidate is left.
     Never,
 }
@@ -74,7 +74,7 @@ where
             self.start = match self.waiting.next() {
                 Some(candidate) => {
                     self.running.push(Box::pin(candidate));
-                    Start::Later(Box::pin(sleep(self.delay)))
+                    Start::Later(Timer::new(self.delay))
                 }
                 None => Start::Never,
             };
@@ -84,7 +84,7 @@ where
     fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.start {
             Start::Now => true,
-            Start::Later(timer) => timer.as_mut().poll(cx).is_ready(),
+            Start::Later(timer) => timer.poll(cx).is_ready(),
             Start::Never => false,
         }
     }
@@ -116,8 +116,10 @@ where
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+    use std::pin::pin;
 
-    use tokio::time::{Instant, timeout};
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::time::{Instant, sleep, timeout};
 
     use super::*;
 
@@ -188,6 +190,26 @@ mod tests {
         let second = Box::pin(ready(Ok(2)));
         let race = race([first, second], Duration::MAX).run();
         assert!(timeout(Duration::from_secs(3600), race).await.is_err());
+    }
+
+    fn runtime() -> Runtime {
+        let mut runtime = Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap()
+    }
+
+    #[test]
+    fn a_race_that_began_on_one_runtime_continues_on_another() {
+        for has_ended in [false, true] {
+            let (first, second) = (runtime(), runtime());
+            let hangs = Box::pin(pending::<Answer>()) as Pin<Box<dyn Future<Output = Answer>>>;
+            let mut race = pin!(race([hangs, Box::pin(ready(Ok(2)))], DELAY).run());
+            let began = first.block_on(async { timeout(MS, race.as_mut()).await });
+            assert!(began.is_err());
+            let _first = (!has_ended).then_some(first);
+            let hour = Duration::from_secs(3600);
+            let answer = second.block_on(async { timeout(hour, race).await });
+            assert_eq!(answer, Ok(Ok(2)));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,6 +51,9 @@ where
     /// one half, the other half continues as it would on the whole stream. `tokio::io::split`
     /// blocks the thread in the first case, and panics in the second.
     ///
+    /// If the tasks are on two runtimes, each waits for a timer of its own. A socket is driven by the
+    /// runtime of the task that began to connect it, so that one has to run.
+    ///
     /// There are no native halves, such as those of `TcpStream::into_split`, because a connection
     /// may be of any type and is replaced as a whole.
     ///
