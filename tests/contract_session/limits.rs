@@ -232,6 +232,28 @@ async fn the_oldest_session_that_no_client_has_confirmed_makes_room_for_a_new_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hello_of_an_identity_that_has_too_many_sessions_evicts_none_of_another_one() {
+    let options = small().max_sessions(2).max_sessions_per_identity(1);
+    let sessions = Sessions::new(options);
+    let _alice = begin_as(&sessions, "alice").await.unwrap();
+    let (mut io, server) = duplex(4096);
+    let bob = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.accept_from(server, "bob").await }
+    });
+    let credentials = welcomed(&mut io).await;
+    drop(io);
+    assert!(soon(bob).await.unwrap().is_err());
+    // The server is full, and the identity as well.
+    let (mut io, server) = duplex(4096);
+    io.write_all(&hello()).await.unwrap();
+    assert!(soon(sessions.accept_from(server, "alice")).await.is_err());
+    assert_eq!(answer(&mut io).await, (5, Some(0x40)));
+    let answer = resume_as(&sessions, Some("bob"), &credentials).await;
+    assert_eq!(answer, (4, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn sessions_that_come_and_go_leave_nothing() {
     let options = small()
         .memory_budget(300 * 1024)
