@@ -40,12 +40,7 @@ pub(super) trait Connections: Send + Unpin {
     fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: &RoundTime);
 
     /// Returns the current connection, and gets one if there is none. `None`: there will be none.
-    fn poll_connection(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &Session,
-        now: &RoundTime,
-    ) -> Poll<Option<&mut Connection>>;
+    fn poll_connection(&mut self, session: &Session) -> Poll<Option<&mut Connection>>;
 
     fn has_connection(&self) -> bool;
 
@@ -53,7 +48,7 @@ pub(super) trait Connections: Send + Unpin {
     fn lose(&mut self, session: &Session, cause: io::Error);
 
     /// When the driver has to come back for its own reasons.
-    fn timeout(&self, session: &Session) -> Option<Instant>;
+    fn timeout(&self) -> Option<Instant>;
 
     /// The session has ended: no connection will follow.
     fn end(&mut self, session: &Session);
@@ -119,7 +114,7 @@ impl<C: Connections> Driver<C> {
         if (is_due || !self.connections.has_connection()) && self.has_closed(now.get()) {
             return Round::End;
         }
-        let poll = self.connections.poll_connection(cx, &self.session, now);
+        let poll = self.connections.poll_connection(&self.session);
         let exchanged = match poll {
             Poll::Ready(None) => return Round::End,
             Poll::Ready(Some(connection)) => {
@@ -231,7 +226,7 @@ impl<C: Connections> Driver<C> {
             self.closing.update(&inner, is_attached, now);
             inner.core().poll_timeout()
         };
-        let own = self.connections.timeout(&self.session);
+        let own = self.connections.timeout();
         let all = [own, self.closing.timeout(), self.idle.timeout()];
         let at = all.into_iter().flatten().fold(at, earlier);
         match self.timer.poll(cx, at) {

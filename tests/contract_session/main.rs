@@ -5,6 +5,7 @@
 mod adapters;
 mod attacks;
 mod basics;
+mod busy;
 mod cancelled;
 mod drops;
 mod endings;
