@@ -107,7 +107,7 @@ impl<C: Connections> Driver<C> {
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
         let now = &RoundTime::default();
         self.connections.execute_commands(cx, &self.session, now);
-        let is_due = self.timer.is_due();
+        let is_due = self.timer.is_due() || self.closing.is_due(now);
         if is_due {
             self.handle_timeouts(now);
         }
@@ -120,7 +120,7 @@ impl<C: Connections> Driver<C> {
             Poll::Ready(Some(connection)) => {
                 if self.logged != Some(connection.epoch) {
                     self.logged = Some(connection.epoch);
-                    self.closing.on_attached();
+                    self.closing.on_attached(&self.session.lock());
                     let replayed = report::attached(&self.span, &self.session);
                     self.counts.attached(replayed);
                 }
@@ -138,6 +138,7 @@ impl<C: Connections> Driver<C> {
             Ok(Exchanged::Waits { moved }) => self.wait(cx, now, moved),
             Ok(Exchanged::More) => {
                 self.idle.note_activity(now);
+                self.closing.update(&self.session.lock(), true, now);
                 Round::Again
             }
             Err(cause) => self.lose(now.get(), cause),

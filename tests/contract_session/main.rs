@@ -11,6 +11,7 @@ mod drops;
 mod endings;
 mod histories;
 mod http;
+mod kept;
 mod limits;
 mod panics;
 mod progress;
