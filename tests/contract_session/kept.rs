@@ -112,3 +112,15 @@ async fn a_client_that_resumes_a_session_that_is_complete_does_not_keep_it() {
     }
     assert_eq!(sessions.len(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_whose_offsets_do_not_fit_ends_the_session_without_a_timer() {
+    let sessions = Sessions::new(small());
+    let (_stream, _client, credentials) = begin(&sessions).await;
+    // The next timer is that of a PING.
+    sleep(Duration::from_secs(5)).await;
+    let mut connection = say(&sessions, &credentials.resume_at(1, 99)).await;
+    assert_eq!(answer(&mut connection).await, (5, Some(4)));
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(sessions.len(), 0);
+}
