@@ -147,14 +147,17 @@ async fn a_detached_session_is_evicted_when_the_memory_is_used_up_and_a_live_one
     assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
     cut(&first, &network).await;
     first.write_all(&[2; 10]).await.unwrap();
-    network
-        .is_down
-        .store(false, std::sync::atomic::Ordering::SeqCst);
+    let reading = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        (first_server.read_to_end(&mut bytes).await, bytes)
+    });
+    settle().await;
+    network.go_down(false);
+    let began = tokio::time::Instant::now();
     let _third = builder().connect().await.unwrap();
-    let mut bytes = Vec::new();
-    let error = soon(first_server.read_to_end(&mut bytes))
-        .await
-        .unwrap_err();
+    let (read, bytes) = soon(reading).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO, "it is woken");
+    let error = read.unwrap_err();
     assert_eq!(reason(&error), Some(SessionLostReason::Evicted));
     assert_eq!(bytes, [1; 10]);
     let error = soon(first.read_u8()).await.unwrap_err();
