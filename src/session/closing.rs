@@ -33,16 +33,12 @@ struct Orphan {
 }
 
 impl Closing {
-    /// Another connection that has to tell the peer gets its own time. Otherwise a peer that resumes
-    /// again and again would keep a session that has ended.
-    pub(super) fn on_attached(&mut self, inner: &Inner) {
-        if inner.core().is_reset_untold() {
-            self.close_at = None;
-        }
-    }
-
-    /// Updates the limits that apply now. Not only when the driver waits, because a peer may never let
-    /// it wait.
+    /// Updates the limits that apply now. Call it not only when the driver waits, because a peer may
+    /// never let it wait.
+    ///
+    /// The next connection after a loss, which may have to tell the peer, gets its own time. One that
+    /// replaces another gets none: otherwise a peer that resumes again and again would keep a session
+    /// that has ended.
     pub(super) fn update(&mut self, inner: &Inner, is_attached: bool, now: &RoundTime) {
         if inner.has_ended() {
             self.orphan = None;

@@ -120,7 +120,6 @@ impl<C: Connections> Driver<C> {
             Poll::Ready(Some(connection)) => {
                 if self.logged != Some(connection.epoch) {
                     self.logged = Some(connection.epoch);
-                    self.closing.on_attached(&self.session.lock());
                     let replayed = report::attached(&self.span, &self.session);
                     self.counts.attached(replayed);
                 }
