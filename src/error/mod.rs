@@ -5,6 +5,8 @@ mod chain;
 mod connection_lost;
 mod gave_up;
 mod permanent;
+#[cfg(feature = "session")]
+mod retry_after;
 mod reunite;
 #[cfg(test)]
 mod tests;
@@ -16,4 +18,6 @@ pub(crate) use chain::kind_of;
 pub use connection_lost::ConnectionLost;
 pub use gave_up::GaveUp;
 pub use permanent::Permanent;
+#[cfg(feature = "session")]
+pub(crate) use retry_after::RetryAfter;
 pub use reunite::ReuniteError;

@@ -83,19 +83,20 @@ impl<C> Reconnector<C> {
         (attempt, outage.attempt_limit(&self.policy, now))
     }
 
-    /// Returns how long to wait before the next attempt; `None` to give up. Keeps the panic of an
-    /// iterator of delays, unless there is an earlier panic.
+    /// Returns how long to wait before the next attempt, at least `least`; `None` to give up. Keeps
+    /// the panic of an iterator of delays, unless there is an earlier panic.
     pub(super) fn next_delay(
         &mut self,
         now: Instant,
+        least: Duration,
         panic: &mut Option<Panic>,
     ) -> Option<Duration> {
         let random = fastrand::f64();
         let outage = self.outage.get_or_insert_with(|| Outage::begin(now));
-        let next_delay = AssertUnwindSafe(|| outage.next_delay(&self.policy, now, random));
+        let next_delay = AssertUnwindSafe(|| outage.next_delay(&self.policy, now, random, least));
         catch_unwind(next_delay).unwrap_or_else(|payload| {
             panic.get_or_insert(payload);
-            Some(UNKNOWN_DELAY)
+            Some(UNKNOWN_DELAY.max(least))
         })
     }
 

@@ -79,7 +79,7 @@ impl<C: Connect> Link<C> {
             AfterLoss::Close => (ConnState::Closed(self.last_loss()), Event::Closed {}),
             AfterLoss::Retry => {
                 reconnector.begin_outage(since, now);
-                let delay = reconnector.next_delay(now, &mut panic);
+                let delay = reconnector.next_delay(now, Duration::ZERO, &mut panic);
                 self.as_mut().next_state(delay, now)
             }
             AfterLoss::GiveUp => {
@@ -197,6 +197,7 @@ impl<C: Connect> Link<C> {
             panic = Some(payload);
             Verdict::Lost
         });
+        let asked = asked_delay(&error);
         let (known, surfaced) = match verdict {
             Verdict::Surface => (clone_error(&error), Some(error)),
             Verdict::Lost | Verdict::Permanent => (error, None),
@@ -204,7 +205,7 @@ impl<C: Connect> Link<C> {
         let failed = reconnector.attempt_failed(number, known, now);
         let delay = match verdict {
             Verdict::Permanent => None,
-            Verdict::Lost | Verdict::Surface => reconnector.next_delay(now, &mut panic),
+            Verdict::Lost | Verdict::Surface => reconnector.next_delay(now, asked, &mut panic),
         };
         let (next, event) = self.as_mut().next_state(delay, now);
         self.transition(Some(polling), next, &[failed, event]);
@@ -251,6 +252,17 @@ pub(crate) fn reconnect_requested() -> io::Error {
         io::ErrorKind::ConnectionAborted,
         "a reconnect was requested",
     )
+}
+
+/// Returns how long the server asks to wait. Only that of a session asks.
+#[cfg(feature = "session")]
+fn asked_delay(error: &io::Error) -> Duration {
+    crate::error::RetryAfter::of(error)
+}
+
+#[cfg(not(feature = "session"))]
+const fn asked_delay(_: &io::Error) -> Duration {
+    Duration::ZERO
 }
 
 /// Returns a copy of an error that is returned to a caller, for the log and the observer.

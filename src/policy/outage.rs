@@ -53,7 +53,8 @@ impl Outage {
         }
     }
 
-    /// Returns the delay before the next attempt, or `None` to give up. `random` is in `[0, 1)`.
+    /// Returns the delay before the next attempt, which is at least `least`, or `None` to give up.
+    /// `random` is in `[0, 1)`.
     ///
     /// If `max_outage` is shorter than the first delay, the outage still gets one attempt, without
     /// a delay. An outage that may not last at all gets none.
@@ -62,6 +63,7 @@ impl Outage {
         policy: &Policy,
         now: Instant,
         random: f64,
+        least: Duration,
     ) -> Option<Duration> {
         if policy.max_attempts.is_some_and(|max| self.attempts >= max) {
             return None;
@@ -69,7 +71,7 @@ impl Outage {
         let schedule = self
             .schedule
             .get_or_insert_with(|| policy.backoff.schedule());
-        let delay = schedule.next(&policy.backoff, random)?;
+        let delay = schedule.next(&policy.backoff, random)?.max(least);
         let Some(max) = policy.max_outage else {
             return Some(delay);
         };
@@ -118,6 +120,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const NONE: Duration = Duration::ZERO;
 
     fn policy() -> Policy {
         Policy::default().backoff(Backoff::exponential(SECOND).jitter(Jitter::None))
@@ -129,7 +132,7 @@ mod tests {
         let mut outage = Outage::begin(start);
         let mut now = start;
         std::iter::from_fn(|| {
-            now += outage.next_delay(policy, now, 0.0)?;
+            now += outage.next_delay(policy, now, 0.0, NONE)?;
             outage.start_attempt();
             Some((now - start).as_secs())
         })
@@ -161,7 +164,7 @@ mod tests {
         let policy = policy().stable_after(10 * SECOND).max_outage(3 * SECOND);
         let start = Instant::now();
         let mut outage = Outage::begin(start);
-        outage.next_delay(&policy, start, 0.0);
+        outage.next_delay(&policy, start, 0.0, NONE);
         outage.start_attempt();
         for (uptime, attempts) in [(SECOND, 1), (3 * SECOND, 1), (4 * SECOND, 0)] {
             let before = Outage {
@@ -173,7 +176,7 @@ mod tests {
             let now = start + uptime;
             let mut outage = Outage::after_loss(Some(before), start, &policy, now);
             assert_eq!(outage.attempts, attempts, "{uptime:?}");
-            let is_retried = outage.next_delay(&policy, now, 0.0).is_some();
+            let is_retried = outage.next_delay(&policy, now, 0.0, NONE).is_some();
             assert_eq!(is_retried, uptime != 3 * SECOND, "{uptime:?}");
         }
     }
@@ -197,20 +200,23 @@ mod tests {
         let policy = policy().stable_after(10 * SECOND);
         let start = Instant::now();
         let mut outage = Outage::begin(start);
-        outage.next_delay(&policy, start, 0.0);
+        outage.next_delay(&policy, start, 0.0, NONE);
         outage.start_attempt();
 
         let connected_at = start + SECOND;
         let young = connected_at + 10 * SECOND - Duration::from_nanos(1);
         let mut outage = Outage::after_loss(Some(outage), connected_at, &policy, young);
         assert_eq!(outage.attempts, 1);
-        assert_eq!(outage.next_delay(&policy, young, 0.0), Some(2 * SECOND));
+        assert_eq!(
+            outage.next_delay(&policy, young, 0.0, NONE),
+            Some(2 * SECOND)
+        );
         assert_eq!(outage.downtime(young), young - start);
 
         let old = connected_at + 10 * SECOND;
         let mut outage = Outage::after_loss(Some(outage), connected_at, &policy, old);
         assert_eq!(outage.attempts, 0);
-        assert_eq!(outage.next_delay(&policy, old, 0.0), Some(SECOND));
+        assert_eq!(outage.next_delay(&policy, old, 0.0, NONE), Some(SECOND));
         assert_eq!(outage.downtime(old), Duration::ZERO);
     }
 
@@ -223,7 +229,7 @@ mod tests {
         let mut outage = Outage::begin(now);
         let mut times = Vec::new();
         while now < start + 3600 * SECOND {
-            now += outage.next_delay(&policy, now, 0.0).unwrap();
+            now += outage.next_delay(&policy, now, 0.0, NONE).unwrap();
             outage.start_attempt();
             times.push((now - start).as_secs());
             outage = Outage::after_loss(Some(outage), now, &policy, now);
@@ -246,7 +252,7 @@ mod tests {
     fn the_longest_delay_is_no_reason_to_give_up() {
         let policy = policy().backoff(Backoff::constant(Duration::MAX));
         assert_eq!(
-            Outage::begin(Instant::now()).next_delay(&policy, Instant::now(), 0.0),
+            Outage::begin(Instant::now()).next_delay(&policy, Instant::now(), 0.0, NONE),
             Some(Duration::MAX)
         );
     }
@@ -259,6 +265,6 @@ mod tests {
         outage.attempts = u32::MAX;
         assert_eq!(outage.start_attempt(), u32::MAX);
         assert_eq!(outage.downtime(start), Duration::ZERO);
-        assert!(outage.next_delay(&policy, start, 0.0).is_some());
+        assert!(outage.next_delay(&policy, start, 0.0, NONE).is_some());
     }
 }

@@ -170,12 +170,7 @@ impl Connections for AcceptedConnections {
         }
     }
 
-    fn poll_connection(
-        &mut self,
-        _cx: &mut Context<'_>,
-        session: &Session,
-        _now: &RoundTime,
-    ) -> Poll<Option<&mut Connection>> {
+    fn poll_connection(&mut self, session: &Session) -> Poll<Option<&mut Connection>> {
         self.take_incoming(session);
         match &mut self.connection {
             Some(connection) => Poll::Ready(Some(connection)),
@@ -193,7 +188,7 @@ impl Connections for AcceptedConnections {
         self.drop_connection(if is_replaced { replaced() } else { cause });
     }
 
-    fn timeout(&self, _session: &Session) -> Option<Instant> {
+    fn timeout(&self) -> Option<Instant> {
         self.confirmed_until()
     }
 

@@ -77,6 +77,9 @@ impl<C> ResumableBuilder<C> {
     /// [`max_attempts(None)`](Policy::max_attempts): the time to live limits each time without a
     /// connection.
     ///
+    /// A server that is busy may ask for a longer wait than the backoff. The client grants it up to
+    /// 2 minutes, within the policy's limits.
+    ///
     /// A session does not use the policy's classification of read and write errors, its idle timeout
     /// or [`eof`](Policy::eof): every error and every end of a connection is a loss.
     pub fn policy(mut self, policy: Policy) -> Self {
@@ -150,7 +153,7 @@ where
             return Ok(run(session, link));
         }
         let mut dialing = Dialing::new(Link::lazy(connector, settings));
-        dialing.connect(&session).await?;
+        dialing.connect().await?;
         Ok(spawn(session, dialing))
     }
 

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep_until;
-
 use super::driver::Connections;
 use super::error::SessionLost;
 use super::protocol::{Answered, Reason};
@@ -17,7 +15,7 @@ use super::shared::{End, Session};
 use super::timer::{RoundTime, now};
 use super::transport::{BoxTransport, Connection, broken, read_handshake, write_handshake};
 use crate::connect::BoxConnector;
-use crate::error::Permanent;
+use crate::error::{Permanent, RetryAfter};
 use crate::link::{AfterLoss, Command, Handle, Link, Role, Unavailable};
 
 /// The handshake of a client, which is the last step of an attempt.
@@ -45,10 +43,7 @@ pub(super) async fn handshake(
             Ok(Connection::new(io, epoch.unwrap_or(0), Vec::new()))
         }
         Answered::Busy { retry_after } => {
-            let retry_after = Duration::from_millis(retry_after.into());
-            session.lock().busy_until = now().checked_add(retry_after);
-            let message = format!("the server is busy, and asks to retry after {retry_after:?}");
-            Err(io::Error::new(ErrorKind::ResourceBusy, message))
+            Err(RetryAfter(Duration::from_millis(retry_after.into())).into())
         }
         Answered::Lost(reason) => {
             let lost = session.lock().lost();
@@ -74,32 +69,14 @@ impl Dialing {
         self.link.handle()
     }
 
-    /// Drives the link to its first connection, and waits for as long as the server asks for.
-    pub(super) async fn connect(&mut self, session: &Session) -> io::Result<()> {
-        loop {
-            let connected = poll_fn(|cx| self.poll_first(cx, session)).await;
-            if let Some(connected) = connected {
-                return connected.map_err(into_error);
-            }
-            let busy_until = session.lock().busy_until;
-            if let Some(busy_until) = busy_until {
-                sleep_until(busy_until.into()).await;
-            }
-        }
-    }
-
-    /// Polls the link for its first connection. `None`: the server has asked to wait.
-    fn poll_first(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &Session,
-    ) -> Poll<Option<Result<(), Unavailable>>> {
-        if session.lock().is_busy(now()) {
-            return Poll::Ready(None);
-        }
-        let link = self.link.as_mut();
-        link.register_and_check(Role::Read, cx.waker(), || false);
-        self.link.as_mut().poll_connected(Role::Read).map(Some)
+    /// Drives the link to its first connection.
+    pub(super) async fn connect(&mut self) -> io::Result<()> {
+        let connected = poll_fn(|cx| {
+            let link = self.link.as_mut();
+            link.register_and_check(Role::Read, cx.waker(), || false);
+            self.link.as_mut().poll_connected(Role::Read)
+        });
+        connected.await.map_err(into_error)
     }
 
     fn execute(&mut self, command: Command, session: &Session, now: Instant) {
@@ -144,15 +121,7 @@ impl Connections for Dialing {
         }
     }
 
-    fn poll_connection(
-        &mut self,
-        _cx: &mut Context<'_>,
-        session: &Session,
-        now: &RoundTime,
-    ) -> Poll<Option<&mut Connection>> {
-        if self.link.get_ref().is_none() && session.lock().is_busy(now.get()) {
-            return Poll::Pending;
-        }
+    fn poll_connection(&mut self, session: &Session) -> Poll<Option<&mut Connection>> {
         let unavailable = loop {
             match self.link.as_mut().poll_connected(Role::Read) {
                 Poll::Pending => return Poll::Pending,
@@ -180,11 +149,8 @@ impl Connections for Dialing {
             .lose(Some(Role::Read), cause, AfterLoss::Retry);
     }
 
-    fn timeout(&self, session: &Session) -> Option<Instant> {
-        match self.has_connection() {
-            true => None,
-            false => session.lock().busy_until,
-        }
+    fn timeout(&self) -> Option<Instant> {
+        None
     }
 
     fn end(&mut self, _session: &Session) {

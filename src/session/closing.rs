@@ -34,13 +34,12 @@ struct Orphan {
 }
 
 impl Closing {
-    /// Another connection, which may have to tell the peer, gets its own time.
-    pub(super) fn on_attached(&mut self) {
-        self.close_at = None;
-    }
-
-    /// Updates the limits that apply now. Not only when the driver waits, because a peer may never let
-    /// it wait.
+    /// Updates the limits that apply now. Call it not only when the driver waits, because a peer may
+    /// never let it wait.
+    ///
+    /// The next connection after a loss, which may have to tell the peer, gets its own time. One that
+    /// replaces another gets none: otherwise a peer that resumes again and again would keep a session
+    /// that has ended.
     pub(super) fn update(&mut self, inner: &Inner, is_attached: bool, now: &RoundTime) {
         if inner.has_ended() {
             self.orphan = None;
@@ -64,6 +63,11 @@ impl Closing {
             orphan.count(is_attached, now);
             self.orphan = Some(orphan);
         }
+    }
+
+    /// Returns whether one of the limits is over. It reads the clock only if there is one.
+    pub(super) fn is_due(&self, now: &RoundTime) -> bool {
+        self.timeout().is_some_and(|at| at <= now.get())
     }
 
     pub(super) fn is_close_late(&self, now: Instant) -> bool {

@@ -38,12 +38,7 @@ pub(super) trait Connections: Send + Unpin {
     fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: &RoundTime);
 
     /// Returns the current connection, and gets one if there is none. `None`: there will be none.
-    fn poll_connection(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &Session,
-        now: &RoundTime,
-    ) -> Poll<Option<&mut Connection>>;
+    fn poll_connection(&mut self, session: &Session) -> Poll<Option<&mut Connection>>;
 
     fn has_connection(&self) -> bool;
 
@@ -51,7 +46,7 @@ pub(super) trait Connections: Send + Unpin {
     fn lose(&mut self, session: &Session, cause: io::Error);
 
     /// When the driver has to come back for its own reasons.
-    fn timeout(&self, session: &Session) -> Option<Instant>;
+    fn timeout(&self) -> Option<Instant>;
 
     /// The session has ended: no connection will follow.
     fn end(&mut self, session: &Session);
@@ -110,20 +105,19 @@ impl<C: Connections> Driver<C> {
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
         let now = &RoundTime::default();
         self.connections.execute_commands(cx, &self.session, now);
-        let is_due = self.timer.is_due();
+        let is_due = self.timer.is_due() || self.closing.is_due(now);
         if is_due {
             self.handle_timeouts(now);
         }
         if (is_due || !self.connections.has_connection()) && self.has_closed(now.get()) {
             return Round::End;
         }
-        let poll = self.connections.poll_connection(cx, &self.session, now);
+        let poll = self.connections.poll_connection(&self.session);
         let exchanged = match poll {
             Poll::Ready(None) => return Round::End,
             Poll::Ready(Some(connection)) => {
                 if self.logged != Some(connection.epoch) {
                     self.logged = Some(connection.epoch);
-                    self.closing.on_attached();
                     let replayed = report::attached(&self.span, &self.session);
                     self.counts.attached(replayed);
                 }
@@ -141,6 +135,7 @@ impl<C: Connections> Driver<C> {
             Ok(Exchanged::Waits { moved }) => self.wait(cx, now, moved),
             Ok(Exchanged::More) => {
                 self.idle.note_activity(now);
+                self.closing.update(&self.session.lock(), true, now);
                 Round::Again
             }
             Err(cause) => self.lose(now.get(), cause),
@@ -229,7 +224,7 @@ impl<C: Connections> Driver<C> {
             self.closing.update(&inner, is_attached, now);
             inner.core().poll_timeout()
         };
-        let own = self.connections.timeout(&self.session);
+        let own = self.connections.timeout();
         let all = [own, self.closing.timeout(), self.idle.timeout()];
         let at = all.into_iter().flatten().fold(at, earlier);
         match self.timer.poll(cx, at) {

@@ -67,13 +67,14 @@ impl TableState {
         identity: Option<&'a [u8]>,
         least: usize,
     ) -> Option<(&'static str, Victims<'a>)> {
-        if self.live.len() >= limits.sessions {
-            return Some(("there are too many sessions", Victims::Unconfirmed(None)));
-        }
+        // The identity first: if it may have no more, no session of another one is evicted for it.
         let of_identity = identity.and_then(|identity| self.identities.get(identity));
         if of_identity.is_some_and(|count| *count >= limits.sessions_per_identity) {
             let why = "there are too many sessions of this identity";
             return Some((why, Victims::Unconfirmed(identity)));
+        }
+        if self.live.len() >= limits.sessions {
+            return Some(("there are too many sessions", Victims::Unconfirmed(None)));
         }
         let is_used_up = limits.memory.saturating_sub(self.reserved) < least;
         is_used_up.then_some(("the memory for sessions is used up", Victims::All))

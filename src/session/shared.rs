@@ -62,8 +62,6 @@ pub(super) struct Inner {
     /// The acceptor's application has got its stream. Until then the session is provisional (R13).
     pub(super) was_accepted: bool,
     pub(super) resumes: Rate,
-    /// Until when the acceptor has asked the dialer to wait.
-    pub(super) busy_until: Option<Instant>,
 }
 
 impl End {
@@ -98,7 +96,6 @@ impl Session {
                 source: None,
                 was_accepted: false,
                 resumes: Rate::default(),
-                busy_until: None,
             }),
             handle: OnceLock::new(),
             changed: Notify::new(),
@@ -189,12 +186,6 @@ impl Inner {
 
     pub(super) fn has_ended(&self) -> bool {
         self.core().outcome().is_some()
-    }
-
-    /// Returns whether the acceptor has asked the dialer to wait until later than now.
-    pub(super) fn is_busy(&mut self, now: Instant) -> bool {
-        self.busy_until = self.busy_until.filter(|at| now < *at);
-        self.busy_until.is_some()
     }
 
     /// Returns whether the connection of this epoch is the session's. The last one of a session that

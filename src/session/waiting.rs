@@ -168,3 +168,34 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::SessionOptions;
+    use super::super::protocol::Dialer;
+    use super::super::shared::End;
+    use super::*;
+
+    #[test]
+    fn a_task_is_registered_before_the_last_look_which_sees_what_has_changed_meanwhile() {
+        let options = SessionOptions::new();
+        let options = options.of_session(options.full_share());
+        let cx = Context::from_waker(Waker::noop());
+        for waiter in [Waiter::Reader, Waiter::Writer(WaitsFor::Room)] {
+            let dialer = Dialer::new(options, Vec::new());
+            let session = Session::new(End::Dialer(dialer), &[]);
+            let mut looks = 0;
+            let found = session.poll(&cx, waiter, |inner| {
+                looks += 1;
+                let is_registered = inner.reader.is_some() || inner.writer.is_some();
+                assert_eq!(is_registered, looks > 1);
+                // It comes between the two looks.
+                match looks > 1 {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            });
+            assert!(found.is_ready(), "{waiter:?}");
+        }
+    }
+}

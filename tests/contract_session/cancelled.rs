@@ -91,6 +91,21 @@ async fn an_accept_that_is_dropped_behind_the_welcome_drops_its_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_accept_that_is_dropped_keeps_a_later_connection_of_its_session() {
+    let sessions = Sessions::new(small());
+    let (mut first, accept) = accepting(&sessions);
+    let credentials = welcomed(&mut first).await;
+    let (mut second, resumed) = accepting(&sessions);
+    second.write_all(&credentials.resume(1)).await.unwrap();
+    assert_eq!(answer(&mut second).await.0, 4);
+    accept.abort();
+    settle().await;
+    second.write_all(&ACK).await.unwrap();
+    let accepted = soon(resumed).await.unwrap().unwrap();
+    assert!(matches!(accepted, Accepted::New(_)), "{accepted:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connect_that_is_dropped_leaves_nothing_at_the_server() {
     for times in 0..12 {
         let (network, mut streams) = Network::new(small());

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{accepting, cut, pair, reason, settle, small, soon};
-use crate::wire::{ACK, welcomed};
+use crate::wire::{ACK, PONG, begin, say, welcomed};
 
 /// Returns the stream to drop, then the one that is left.
 fn roles(
@@ -195,4 +195,30 @@ async fn a_peer_that_acknowledges_nothing_for_ten_times_to_live_ends_a_stream_th
 async fn a_peer_that_acknowledges_slowly_keeps_a_stream_that_was_dropped() {
     // A byte in 1000 s, for three hours.
     check_orphan(|seconds| (seconds / 1000).min(10), 11_200..11_220).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_resumes_again_and_again_does_not_keep_a_stream_that_was_dropped() {
+    let sessions = Sessions::new(small());
+    let (mut stream, client, credentials) = begin(&sessions).await;
+    stream.write_all(&[7; 10_000]).await.unwrap();
+    begin_shutdown(&mut stream).await;
+    drop(stream);
+    let began = Instant::now();
+    let mut connections = vec![client];
+    while !sessions.is_empty() && began.elapsed() < Duration::from_secs(86_400) {
+        // It is without a connection for a minute.
+        connections.clear();
+        sleep(Duration::from_secs(60)).await;
+        let epoch = began.elapsed().as_secs();
+        connections.push(say(&sessions, &credentials.resume(epoch)).await);
+        for _ in (0..29).take_while(|_| !sessions.is_empty()) {
+            sleep(Duration::from_secs(10)).await;
+            // A sign of life, that acknowledges nothing.
+            let _ = connections[0].write_all(&PONG).await;
+        }
+    }
+    // Ten times to live with a connection: four times 290 s, and 40 s.
+    let ended_after = began.elapsed().as_secs();
+    assert!((1500..1520).contains(&ended_after), "{ended_after} s");
 }

@@ -147,14 +147,17 @@ async fn a_detached_session_is_evicted_when_the_memory_is_used_up_and_a_live_one
     assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
     cut(&first, &network).await;
     first.write_all(&[2; 10]).await.unwrap();
-    network
-        .is_down
-        .store(false, std::sync::atomic::Ordering::SeqCst);
+    let reading = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        (first_server.read_to_end(&mut bytes).await, bytes)
+    });
+    settle().await;
+    network.go_down(false);
+    let began = tokio::time::Instant::now();
     let _third = builder().connect().await.unwrap();
-    let mut bytes = Vec::new();
-    let error = soon(first_server.read_to_end(&mut bytes))
-        .await
-        .unwrap_err();
+    let (read, bytes) = soon(reading).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO, "it is woken");
+    let error = read.unwrap_err();
     assert_eq!(reason(&error), Some(SessionLostReason::Evicted));
     assert_eq!(bytes, [1; 10]);
     let error = soon(first.read_u8()).await.unwrap_err();
@@ -229,6 +232,28 @@ async fn the_oldest_session_that_no_client_has_confirmed_makes_room_for_a_new_on
         let answer = resume_as(&sessions, None, &credentials).await;
         assert_eq!(answer, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hello_of_an_identity_that_has_too_many_sessions_evicts_none_of_another_one() {
+    let options = small().max_sessions(2).max_sessions_per_identity(1);
+    let sessions = Sessions::new(options);
+    let _alice = begin_as(&sessions, "alice").await.unwrap();
+    let (mut io, server) = duplex(4096);
+    let bob = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.accept_from(server, "bob").await }
+    });
+    let credentials = welcomed(&mut io).await;
+    drop(io);
+    assert!(soon(bob).await.unwrap().is_err());
+    // The server is full, and the identity as well.
+    let (mut io, server) = duplex(4096);
+    io.write_all(&hello()).await.unwrap();
+    assert!(soon(sessions.accept_from(server, "alice")).await.is_err());
+    assert_eq!(answer(&mut io).await, (5, Some(0x40)));
+    let answer = resume_as(&sessions, Some("bob"), &credentials).await;
+    assert_eq!(answer, (4, None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,11 +5,13 @@
 mod adapters;
 mod attacks;
 mod basics;
+mod busy;
 mod cancelled;
 mod drops;
 mod endings;
 mod histories;
 mod http;
+mod kept;
 mod limits;
 mod panics;
 mod progress;

@@ -48,10 +48,15 @@ pub async fn welcomed(io: &mut DuplexStream) -> Credentials {
 
 impl Credentials {
     pub fn resume(&self, epoch: u64) -> Vec<u8> {
+        self.resume_at(epoch, 0)
+    }
+
+    /// A RESUME of a dialer that has received everything before this offset.
+    pub fn resume_at(&self, epoch: u64, received: u64) -> Vec<u8> {
         let mut body = b"RSS1\x01".to_vec();
         body.extend_from_slice(&self.id);
         body.extend_from_slice(&epoch.to_be_bytes());
-        body.extend_from_slice(&0_u64.to_be_bytes());
+        body.extend_from_slice(&received.to_be_bytes());
         body.extend_from_slice(&4096_u64.to_be_bytes());
         body.extend_from_slice(&[0xa5; 16]);
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).unwrap();

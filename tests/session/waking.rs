@@ -1,8 +1,10 @@
 //! What wakes the driver. The timers of a session wake it as well, but later: none of these steps takes
 //! time, which is paused.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use reconnecting_stream::{Accepted, ResumableStream, SessionLostReason, Sessions};
@@ -120,4 +122,28 @@ async fn a_connect_that_waits_for_a_busy_server_may_move_to_another_task() {
     drop(first);
     let connected = timeout(Duration::from_secs(60), connecting).await;
     connected.expect("it is woken").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waited_for_room_is_woken_at_the_end_of_its_shutdown() {
+    let (server, mut streams) = Server::new(options());
+    let (mut client, mut stream) = server.begin(&mut streams).await;
+    let fill = poll_fn(|cx| {
+        while Pin::new(&mut client)
+            .poll_write(cx, &[7; 1 << 16])
+            .is_ready()
+        {}
+        Poll::Ready(())
+    });
+    fill.await;
+    let began = Instant::now();
+    let reading = tokio::spawn(async move {
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        stream
+    });
+    // With the same waker.
+    let shutdown = timeout(Duration::from_secs(60), client.shutdown());
+    shutdown.await.unwrap().unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    drop(reading.await.unwrap());
 }
