@@ -8,6 +8,7 @@
 //! | Connecting | failure, timeout, panic | Backoff; `GaveUp` if nothing is left to try or the error is permanent |
 //! | Connected, `GaveUp` | reconnect | Backoff without a delay |
 //! | Backoff | reconnect | Backoff without a delay, for the same attempt |
+//! | Backoff | the peer has asked to wait for longer than an outage may last | `GaveUp` |
 //! | any | close | Closed |
 //!
 //! A change sets the new state, which drops the old connection, then publishes the state, wakes
@@ -123,6 +124,19 @@ impl<C: Connect> Link<C> {
         }
         let events: Vec<_> = lost.into_iter().chain([retrying]).collect();
         self.transition(polling, next, &events);
+    }
+
+    /// Gives up without a wait if the next attempt may not begin before this time, and the policy
+    /// allows none then. Does nothing unless the link waits for an attempt.
+    #[cfg(feature = "session")]
+    pub(crate) fn give_up_before(mut self: Pin<&mut Self>, polling: Option<Role>, at: Instant) {
+        let (policy, outage) = (&self.reconnector.policy, &self.reconnector.outage);
+        let is_short = |outage: &Outage| !outage.may_last_until(policy, at);
+        let is_waiting = matches!(self.state, ConnState::Backoff { .. });
+        if is_waiting && outage.as_ref().is_some_and(is_short) {
+            let (next, event) = self.as_mut().next_state(None, now());
+            self.transition(polling, next, &[event]);
+        }
     }
 
     /// Ends the link: no connection will follow.

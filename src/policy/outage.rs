@@ -97,6 +97,12 @@ impl Outage {
         })
     }
 
+    /// Returns whether an attempt may begin at this time.
+    #[cfg(feature = "session")]
+    pub(crate) fn may_last_until(&self, policy: &Policy, at: Instant) -> bool {
+        policy.max_outage.is_none_or(|max| self.downtime(at) < max)
+    }
+
     pub(crate) fn downtime(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
     }

@@ -94,12 +94,23 @@ impl Dialing {
         cx: &mut Context<'_>,
         session: &Session,
     ) -> Poll<Option<Result<(), Unavailable>>> {
-        if session.lock().is_busy(now()) {
+        if self.is_busy(session, now()) {
             return Poll::Ready(None);
         }
         let link = self.link.as_mut();
         link.register_and_check(Role::Read, cx.waker(), || false);
         self.link.as_mut().poll_connected(Role::Read).map(Some)
+    }
+
+    /// Returns whether the server has asked to wait. The link gives up if its policy does not allow
+    /// that.
+    fn is_busy(&mut self, session: &Session, now: Instant) -> bool {
+        let busy_until = session.lock().busy_after(now);
+        let Some(until) = busy_until else {
+            return false;
+        };
+        self.link.as_mut().give_up_before(Some(Role::Read), until);
+        self.link.gave_up().is_none()
     }
 
     fn execute(&mut self, command: Command, session: &Session, now: Instant) {
@@ -150,7 +161,7 @@ impl Connections for Dialing {
         session: &Session,
         now: &RoundTime,
     ) -> Poll<Option<&mut Connection>> {
-        if self.link.get_ref().is_none() && session.lock().is_busy(now.get()) {
+        if self.link.get_ref().is_none() && self.is_busy(session, now.get()) {
             return Poll::Pending;
         }
         let unavailable = loop {

@@ -191,10 +191,10 @@ impl Inner {
         self.core().outcome().is_some()
     }
 
-    /// Returns whether the acceptor has asked the dialer to wait until later than now.
-    pub(super) fn is_busy(&mut self, now: Instant) -> bool {
+    /// Returns until when the acceptor has asked the dialer to wait; `None` if that is over.
+    pub(super) fn busy_after(&mut self, now: Instant) -> Option<Instant> {
         self.busy_until = self.busy_until.filter(|at| now < *at);
-        self.busy_until.is_some()
+        self.busy_until
     }
 
     /// Returns whether the connection of this epoch is the session's. The last one of a session that
