@@ -196,3 +196,20 @@ async fn a_peer_that_acknowledges_slowly_keeps_a_stream_that_was_dropped() {
     // A byte in 1000 s, for three hours.
     check_orphan(|seconds| (seconds / 1000).min(10), 11_200..11_220).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_gets_everything_from_a_stream_that_was_dropped() {
+    let (mut client, mut left, _network) = pair().await;
+    client.write_all(&[7; 30_000]).await.unwrap();
+    begin_shutdown(&mut client).await;
+    drop(client);
+    let (mut all, mut bytes) = (0, [0; 20]);
+    loop {
+        sleep(Duration::from_secs(10)).await;
+        match left.read(&mut bytes).await.unwrap() {
+            0 => break,
+            n => all += n,
+        }
+    }
+    assert_eq!(all, 30_000);
+}

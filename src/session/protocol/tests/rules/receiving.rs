@@ -94,6 +94,29 @@ fn r3_the_window_is_told_when_a_quarter_of_it_is_free() {
 }
 
 #[test]
+fn r3_what_the_window_has_grown_by_is_told_with_a_ping_and_a_pong() {
+    let mut end = End::new();
+    end.data(0, &[7; 100]).unwrap();
+    end.frames();
+    for (asks, limit) in [(true, 101), (false, 102)] {
+        assert_eq!(end.core.read(&mut [0]), 1);
+        assert_eq!(end.frames(), []);
+        let token = u64::from(asks);
+        let expected = if asks {
+            assert!(end.timeout());
+            Frame::Ping { token: 0 }
+        } else {
+            end.frame(Frame::Ping { token }).unwrap();
+            Frame::Pong { token }
+        };
+        assert_eq!(end.frames(), [ack(100, limit), Owned::Frame(expected)]);
+    }
+    // Nothing has changed.
+    end.frame(Frame::Ping { token: 2 }).unwrap();
+    assert_eq!(end.frames(), [Owned::Frame(Frame::Pong { token: 2 })]);
+}
+
+#[test]
 fn r3_data_beyond_the_window_ends_the_connection() {
     let mut end = End::new();
     let exceeded = ProtocolError::LimitExceeded {
