@@ -8,6 +8,7 @@ mod basics;
 mod cancelled;
 mod drops;
 mod endings;
+mod foreign_client;
 mod foreign_server;
 mod histories;
 mod http;
