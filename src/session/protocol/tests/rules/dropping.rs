@@ -75,6 +75,19 @@ fn an_end_that_throws_bytes_away_resets_the_peer_once_its_own_bytes_have_arrived
 }
 
 #[test]
+fn an_end_that_has_delivered_everything_resets_the_peer_when_it_throws_bytes_away() {
+    for role in ROLES {
+        let mut end = finished(role);
+        end.data(0, b"abc").unwrap();
+        end.ack(2).unwrap();
+        assert_eq!(end.core.outcome(), None);
+        end.core.discard();
+        assert_eq!(end.core.outcome(), Some(Outcome::Lost(Reason::PeerReset)));
+        assert_eq!(end.frames(), [reset(Reason::PeerReset)]);
+    }
+}
+
+#[test]
 fn a_peer_that_may_throw_bytes_away_as_well_is_reset_behind_the_end() {
     let mut end = End::new();
     end.core.write(b"abc");

@@ -103,6 +103,18 @@ fn a_reset_loses_the_session_and_what_has_arrived_can_be_read() {
 }
 
 #[test]
+fn a_reset_stops_the_frame_that_has_begun() {
+    for written in 0..14 {
+        let mut end = End::new();
+        end.core.write(b"abc");
+        end.core.poll_transmit().unwrap();
+        end.core.advance(written);
+        end.frame(Frame::Reset { code: 3 }).unwrap();
+        assert_eq!(end.core.poll_transmit(), None, "{written}");
+    }
+}
+
+#[test]
 fn an_end_that_is_aborted_resets_the_peer_behind_the_frame_that_has_begun() {
     for written in 0..20 {
         let mut end = End::new();
