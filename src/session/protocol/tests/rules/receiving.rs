@@ -67,6 +67,31 @@ fn r3_what_arrives_is_acknowledged_whether_the_application_reads_or_not() {
 }
 
 #[test]
+fn r3_more_data_does_not_put_an_acknowledgment_off() {
+    let mut end = End::new();
+    let first = end.now;
+    for offset in 0..3 {
+        end.data(offset, b"x").unwrap();
+        end.now += Duration::from_millis(8);
+    }
+    assert!(end.timeout());
+    assert_eq!(end.now - first, options().ack_delay);
+    assert_eq!(end.frames(), [ack(3, 100)]);
+}
+
+#[test]
+fn the_timer_of_an_acknowledgment_comes_once_while_the_connection_takes_nothing() {
+    let mut end = End::new();
+    end.core.write(b"waits");
+    assert!(end.core.poll_transmit().is_some());
+    end.data(0, b"x").unwrap();
+    assert!(end.timeout());
+    assert!(end.core.poll_timeout() > Some(end.now));
+    let frames = end.frames();
+    assert_eq!(frames.last(), Some(&ack(1, 100)));
+}
+
+#[test]
 fn r3_an_end_that_acknowledges_each_byte_acknowledges_no_acknowledgment() {
     for ack_after in [0, 1] {
         let options = Options {

@@ -238,5 +238,12 @@ fn an_end_without_data_keeps_no_memory_for_it() {
     end.data(3, b"xyz").unwrap();
     assert_eq!(end.read(), b"xyz");
     assert_eq!(end.core.recv().memory(), 3, "it is not idle any more");
+    end.core.release_memory();
+    end.arrive(&encode(Frame::Data { offset: 6, len: 3 }))
+        .unwrap();
+    end.core.space(EPOCH).unwrap().copy_from_slice(b"xyz");
+    end.core.on_read(end.now, 3);
+    assert_eq!(end.read(), b"xyz");
+    assert_eq!(end.core.recv().memory(), 3, "nor if it is read there");
     assert_eq!(*end.core.options(), options());
 }
