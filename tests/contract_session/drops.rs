@@ -34,6 +34,9 @@ async fn begin_shutdown(stream: &mut ResumableStream) {
 async fn check_reset(mut left: ResumableStream) {
     let error = soon(left.shutdown()).await.unwrap_err();
     assert_eq!(reason(&error), Some(PeerReset));
+    // It was shut down.
+    let text = "the session is lost: one end was dropped before the session was complete";
+    assert!(error.to_string().starts_with(text), "{error}");
     assert!(soon(left.write_all(b"x")).await.is_err());
 }
 
