@@ -168,7 +168,9 @@ async fn a_session_that_has_ended_answers_each_resume_with_how_it_ended() {
     io.write_all(&ack(1, 0)).await.unwrap();
     soon(shutdown).await.unwrap().unwrap();
     // DONE is lost. Before and after the server has closed the connection.
-    for epoch in [3, 7] {
+    for (old, epoch) in [(0, 3), (3, 7)] {
+        let mut replayed = say(&sessions, &complete.resume_at(old, 1)).await;
+        assert_eq!(answer(&mut replayed).await, (5, Some(5)), "{old}");
         let mut again = say(&sessions, &complete.resume_at(epoch, 1)).await;
         let (kind, body) = soon(next(&mut again)).await.unwrap();
         assert_eq!((kind, body[9..17].last(), body[25]), (4, Some(&1), 1));
