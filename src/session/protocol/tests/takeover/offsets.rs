@@ -124,6 +124,17 @@ fn r10_both_ends_keep_a_detached_session_for_the_time_of_the_acceptor() {
 }
 
 #[test]
+fn a_time_to_live_that_is_too_long_for_a_welcome_is_told_as_the_longest() {
+    for (time_to_live, told) in [(Duration::from_millis(5), 5), (Duration::MAX, u32::MAX)] {
+        let options = Options {
+            time_to_live,
+            ..Options::default()
+        };
+        assert_eq!(options.time_to_live_millis(), told);
+    }
+}
+
+#[test]
 fn r10_a_resume_that_comes_with_the_expiry_finds_the_session_expired() {
     for (late, expected) in [(-1, Ok(2)), (0, Err(lost(Reason::Expired)))] {
         let mut pair = Pair::new();
