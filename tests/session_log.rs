@@ -199,7 +199,7 @@ async fn a_session_that_is_lost_is_a_warning_with_its_reason_at_each_end() {
     drop(server);
     client.read_u8().await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let lost = "WARN session lost reason=one end was dropped without a shutdown unacknowledged=0";
+    let lost = "WARN session lost reason=one end was dropped before the session was complete unacknowledged=0";
     let ends: Vec<_> = log.of(id).iter().map(|lines| lines[1..].to_vec()).collect();
     assert_eq!(ends, [[lost], [lost]]);
 }

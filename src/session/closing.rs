@@ -45,7 +45,8 @@ impl Closing {
             self.orphan = None;
             let close_at = || now.get().checked_add(CLOSE_TIMEOUT);
             self.close_at = self.close_at.or_else(close_at).filter(|_| is_attached);
-        } else if inner.is_orphan() {
+        } else if inner.is_orphan() && (is_attached || self.orphan.is_some()) {
+            // A client knows the time to live from its first connection on.
             let (send, options) = (inner.core().send(), inner.core().options());
             let acknowledged = send.acknowledged();
             let orphan = self.orphan.take();

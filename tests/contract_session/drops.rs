@@ -1,16 +1,17 @@
 //! Streams that are dropped after their shutdown: what they throw away, and how long they wait.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
+use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use reconnecting_stream::SessionLostReason::PeerReset;
 use reconnecting_stream::{Accepted, ResumableStream, Sessions};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{accepting, cut, pair, reason, settle, small, soon};
+use crate::support::{Network, accepting, cut, pair, reason, settle, small, soon};
 use crate::wire::{ACK, PONG, begin, say, welcomed};
 
 /// Returns the stream to drop, then the one that is left.
@@ -33,6 +34,9 @@ async fn begin_shutdown(stream: &mut ResumableStream) {
 async fn check_reset(mut left: ResumableStream) {
     let error = soon(left.shutdown()).await.unwrap_err();
     assert_eq!(reason(&error), Some(PeerReset));
+    // It was shut down.
+    let text = "the session is lost: one end was dropped before the session was complete";
+    assert!(error.to_string().starts_with(text), "{error}");
     assert!(soon(left.write_all(b"x")).await.is_err());
 }
 
@@ -221,4 +225,61 @@ async fn a_peer_that_resumes_again_and_again_does_not_keep_a_stream_that_was_dro
     // Ten times to live with a connection: four times 290 s, and 40 s.
     let ended_after = began.elapsed().as_secs();
     assert!((1500..1520).contains(&ended_after), "{ended_after} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_gets_everything_from_a_stream_that_was_dropped() {
+    let (mut client, mut left, _network) = pair().await;
+    client.write_all(&[7; 30_000]).await.unwrap();
+    begin_shutdown(&mut client).await;
+    drop(client);
+    let (mut all, mut bytes) = (0, [0; 20]);
+    loop {
+        sleep(Duration::from_secs(10)).await;
+        match left.read(&mut bytes).await.unwrap() {
+            0 => break,
+            n => all += n,
+        }
+    }
+    assert_eq!(all, 30_000);
+}
+
+/// A connection that brings everything 50 ms late.
+fn late(network: &Network) -> io::Result<DuplexStream> {
+    let (client, near) = duplex(4096);
+    let (from_client, to_client) = split(near);
+    let (from_server, to_server) = split(network.dial()?);
+    tokio::spawn(bring_late(from_client, to_server));
+    tokio::spawn(bring_late(from_server, to_client));
+    Ok(client)
+}
+
+async fn bring_late(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let mut bytes = [0; 1024];
+    while let Ok(n @ 1..) = from.read(&mut bytes).await {
+        sleep(Duration::from_millis(50)).await;
+        if to.write_all(&bytes[..n]).await.is_err() {
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_to_live_that_a_client_sets_ends_no_stream_that_was_dropped_before_it_had_a_connection()
+ {
+    let (network, mut streams) = Network::new(small());
+    let dialed = network.clone();
+    let mut client = ResumableStream::builder(move || ready(late(&dialed)))
+        .options(small().time_to_live(Duration::from_millis(1)))
+        .lazy();
+    client.write_all(b"last").await.unwrap();
+    begin_shutdown(&mut client).await;
+    drop(client);
+    let mut left = soon(streams.recv()).await.unwrap();
+    let mut all = Vec::new();
+    soon(left.read_to_end(&mut all)).await.unwrap();
+    assert_eq!(all, b"last");
+    // Nothing was thrown away.
+    sleep(Duration::from_secs(100)).await;
+    soon(left.shutdown()).await.unwrap();
 }

@@ -63,6 +63,19 @@ async fn a_drop_without_a_shutdown_while_detached_resets_the_peer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_whose_connection_is_closed_when_it_is_dropped_expires_at_its_server() {
+    let (client, mut server, _network) = pair().await;
+    settle().await;
+    let began = Instant::now();
+    drop(client);
+    // Before it has read the RESET.
+    server.handle().reconnect();
+    let error = soon(server.read_u8()).await.unwrap_err();
+    assert_eq!(reason(&error), Some(SessionLostReason::Expired));
+    assert_eq!(began.elapsed(), Duration::from_secs(120));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drop_after_a_shutdown_delivers_everything() {
     for is_detached in [true, false] {
         for client_drops in [true, false] {

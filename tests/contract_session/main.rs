@@ -9,6 +9,8 @@ mod busy;
 mod cancelled;
 mod drops;
 mod endings;
+mod foreign_client;
+mod foreign_server;
 mod histories;
 mod http;
 mod kept;

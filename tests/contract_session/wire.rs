@@ -27,6 +27,42 @@ pub fn hello() -> Vec<u8> {
     bytes
 }
 
+/// A frame, or a message of the handshake.
+pub fn frame(kind: u8, fields: &[&[u8]]) -> Vec<u8> {
+    let body = fields.concat();
+    let [high, low] = u16::try_from(body.len()).unwrap().to_be_bytes();
+    [&[kind, high, low], &body[..]].concat()
+}
+
+pub fn data(offset: u64, payload: &[u8]) -> Vec<u8> {
+    frame(0x10, &[&offset.to_be_bytes(), payload])
+}
+
+pub fn ack(received: u64, limit: u64) -> Vec<u8> {
+    frame(0x11, &[&received.to_be_bytes(), &limit.to_be_bytes()])
+}
+
+pub fn fin(offset: u64) -> Vec<u8> {
+    frame(0x12, &[&offset.to_be_bytes()])
+}
+
+/// Reads a frame, or a message of the handshake: its type and its body. `None` at the end.
+pub async fn next(io: &mut DuplexStream) -> Option<(u8, Vec<u8>)> {
+    let mut head = [0; 3];
+    io.read_exact(&mut head).await.ok()?;
+    let mut body = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+    io.read_exact(&mut body).await.ok()?;
+    Some((head[0], body))
+}
+
+/// The fields of a body of numbers.
+pub fn numbers(body: &[u8]) -> Vec<u64> {
+    let fields = body.chunks_exact(8);
+    fields
+        .map(|field| u64::from_be_bytes(field.try_into().unwrap()))
+        .collect()
+}
+
 /// What a dialer knows of its session.
 #[derive(Clone, Copy)]
 pub struct Credentials {
@@ -59,13 +95,32 @@ impl Credentials {
         body.extend_from_slice(&received.to_be_bytes());
         body.extend_from_slice(&4096_u64.to_be_bytes());
         body.extend_from_slice(&[0xa5; 16]);
+        let proof = self.proof(b"reconnecting-stream session 1 dialer", &[&body]);
+        frame(3, &[&body, &proof])
+    }
+
+    /// The WELCOME of a server.
+    pub fn welcome(&self, limit: u64, time_to_live: u32) -> Vec<u8> {
+        let (limit, time_to_live) = (limit.to_be_bytes(), time_to_live.to_be_bytes());
+        frame(2, &[&[1], &self.id, &self.secret, &limit, &time_to_live])
+    }
+
+    /// The RESUMED of a server that has received so much, and answers a RESUME with this body.
+    pub fn resumed(&self, resume: &[u8], (received, limit): (u64, u64), flags: u8) -> Vec<u8> {
+        let (received, limit) = (received.to_be_bytes(), limit.to_be_bytes());
+        let epoch = &resume[21..29];
+        let body = [&[1], epoch, &received, &limit, &[flags]].concat();
+        let question = &resume[..resume.len() - 32];
+        let label = b"reconnecting-stream session 1 acceptor";
+        let proof = self.proof(label, &[question, &body]);
+        frame(4, &[&body, &proof])
+    }
+
+    fn proof(&self, label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).unwrap();
-        mac.update(b"reconnecting-stream session 1 dialer");
-        mac.update(&body);
-        body.extend_from_slice(&mac.finalize().into_bytes());
-        let mut message = vec![3, 0, u8::try_from(body.len()).unwrap()];
-        message.extend_from_slice(&body);
-        message
+        mac.update(label);
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
     }
 }
 

@@ -83,7 +83,8 @@ pub enum Reason {
     /// The server does not know the session, or refuses it. It may have been restarted, or a load
     /// balancer has sent the client to another server.
     Rejected,
-    /// One of the two ends was dropped without a shutdown.
+    /// One of the two ends was dropped before the session was complete: without a shutdown, or after it
+    /// and before it had read to the end.
     PeerReset,
     /// The offsets of the two ends do not fit together.
     Desynchronized,
@@ -100,7 +101,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Expired => "it was without a connection for too long",
             Self::Rejected => "the server does not know or refuses it",
-            Self::PeerReset => "one end was dropped without a shutdown",
+            Self::PeerReset => "one end was dropped before the session was complete",
             Self::Desynchronized => "the offsets of the two ends do not fit together",
             Self::Superseded => "a later connection has resumed it",
             Self::Evicted => "the server ended it to stay within its limits",

@@ -229,6 +229,11 @@ impl RecvBuffer {
         self.limit() - self.told.1 >= (self.window as u64 / 4).max(1)
     }
 
+    /// Returns whether the window has grown by something that the peer was not told.
+    pub(crate) fn has_window_grown(&self) -> bool {
+        self.limit() > self.told.1
+    }
+
     /// Records that the peer is told what is received and permitted.
     pub(crate) fn on_told(&mut self) {
         self.told = (self.received, self.limit());

@@ -75,6 +75,36 @@ fn an_end_that_throws_bytes_away_resets_the_peer_once_its_own_bytes_have_arrived
 }
 
 #[test]
+fn an_end_that_has_delivered_everything_resets_the_peer_when_it_throws_bytes_away() {
+    for role in ROLES {
+        let mut end = finished(role);
+        end.data(0, b"abc").unwrap();
+        end.ack(2).unwrap();
+        assert_eq!(end.core.outcome(), None);
+        end.core.discard();
+        assert_eq!(end.core.outcome(), Some(Outcome::Lost(Reason::PeerReset)));
+        assert_eq!(end.frames(), [reset(Reason::PeerReset)]);
+    }
+}
+
+#[test]
+fn bytes_that_are_read_into_the_buffer_are_thrown_away_as_well() {
+    for role in ROLES {
+        let mut end = finished(role);
+        end.ack(2).unwrap();
+        end.core.discard();
+        end.arrive(&encode(Frame::Data { offset: 0, len: 3 }))
+            .unwrap();
+        assert_eq!(end.core.outcome(), None, "nothing has arrived");
+        assert!(end.core.space(EPOCH).is_some());
+        end.core.on_read(end.now, 2);
+        assert_eq!(end.core.outcome(), Some(Outcome::Lost(Reason::PeerReset)));
+        assert_eq!(end.core.recv().unread(), 0);
+        assert_eq!(end.frames(), [reset(Reason::PeerReset)]);
+    }
+}
+
+#[test]
 fn a_peer_that_may_throw_bytes_away_as_well_is_reset_behind_the_end() {
     let mut end = End::new();
     end.core.write(b"abc");
@@ -85,6 +115,21 @@ fn a_peer_that_may_throw_bytes_away_as_well_is_reset_behind_the_end() {
     assert!(end.frames().ends_with(&[fin(3)]));
     end.ack(3).unwrap();
     assert_eq!(end.core.outcome(), Some(Outcome::Lost(Reason::PeerReset)));
+    assert_eq!(end.frames(), [reset(Reason::PeerReset)]);
+}
+
+#[test]
+fn a_peer_is_not_reset_before_it_was_sent_the_end() {
+    let mut end = End::new();
+    end.core.write(b"abc");
+    end.bytes();
+    end.ack(3).unwrap();
+    end.core.finish();
+    end.core.discard();
+    end.arrive(&bytes_and_end(b"x")).unwrap();
+    assert_eq!(end.core.outcome(), None);
+    assert_eq!(end.frames(), [ack(1, 101), fin(3)]);
+    end.ack(3).unwrap();
     assert_eq!(end.frames(), [reset(Reason::PeerReset)]);
 }
 

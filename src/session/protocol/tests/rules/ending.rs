@@ -58,6 +58,17 @@ fn r9_an_acceptor_says_done_once_both_directions_are_complete() {
 }
 
 #[test]
+fn r9_a_resume_that_acknowledges_the_end_completes_the_session() {
+    let mut end = End::with(Role::Acceptor, options());
+    end.core.finish();
+    end.bytes();
+    end.frame(Frame::Fin { offset: 0 }).unwrap();
+    end.reattach(1).unwrap();
+    assert_eq!(end.core.outcome(), Some(Outcome::Complete));
+    assert_eq!(end.frames(), [ack(1, 100), Owned::Frame(Frame::Done)]);
+}
+
+#[test]
 fn r9_a_dialer_stays_until_it_is_told_that_everything_has_arrived() {
     let mut end = End::new();
     end.core.finish();
@@ -100,6 +111,30 @@ fn a_reset_loses_the_session_and_what_has_arrived_can_be_read() {
         assert_eq!(end.read(), b"xy");
         assert!(!end.core.recv().is_at_end(), "never a clean end");
     }
+}
+
+#[test]
+fn a_reset_stops_the_frame_that_has_begun() {
+    for written in 0..14 {
+        let mut end = End::new();
+        end.core.write(b"abc");
+        end.core.poll_transmit().unwrap();
+        end.core.advance(written);
+        end.frame(Frame::Reset { code: 3 }).unwrap();
+        assert_eq!(end.core.poll_transmit(), None, "{written}");
+    }
+}
+
+#[test]
+fn an_end_that_is_aborted_takes_no_more_of_a_payload() {
+    let mut end = End::new();
+    end.arrive(&encode(Frame::Data { offset: 0, len: 3 }))
+        .unwrap();
+    assert!(end.core.space(EPOCH).is_some());
+    end.core.abort(Reason::Closed, Reason::Closed);
+    assert_eq!(end.core.space(EPOCH), None);
+    end.arrive(b"abc").unwrap();
+    assert_eq!(end.read(), b"");
 }
 
 #[test]

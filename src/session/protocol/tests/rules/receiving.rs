@@ -67,6 +67,31 @@ fn r3_what_arrives_is_acknowledged_whether_the_application_reads_or_not() {
 }
 
 #[test]
+fn r3_more_data_does_not_put_an_acknowledgment_off() {
+    let mut end = End::new();
+    let first = end.now;
+    for offset in 0..3 {
+        end.data(offset, b"x").unwrap();
+        end.now += Duration::from_millis(8);
+    }
+    assert!(end.timeout());
+    assert_eq!(end.now - first, options().ack_delay);
+    assert_eq!(end.frames(), [ack(3, 100)]);
+}
+
+#[test]
+fn the_timer_of_an_acknowledgment_comes_once_while_the_connection_takes_nothing() {
+    let mut end = End::new();
+    end.core.write(b"waits");
+    assert!(end.core.poll_transmit().is_some());
+    end.data(0, b"x").unwrap();
+    assert!(end.timeout());
+    assert!(end.core.poll_timeout() > Some(end.now));
+    let frames = end.frames();
+    assert_eq!(frames.last(), Some(&ack(1, 100)));
+}
+
+#[test]
 fn r3_an_end_that_acknowledges_each_byte_acknowledges_no_acknowledgment() {
     for ack_after in [0, 1] {
         let options = Options {
@@ -91,6 +116,29 @@ fn r3_the_window_is_told_when_a_quarter_of_it_is_free() {
     assert_eq!(end.frames(), []);
     assert_eq!(end.core.read(&mut into[..1]), 1);
     assert_eq!(end.frames(), [ack(100, 125)]);
+}
+
+#[test]
+fn r3_what_the_window_has_grown_by_is_told_with_a_ping_and_a_pong() {
+    let mut end = End::new();
+    end.data(0, &[7; 100]).unwrap();
+    end.frames();
+    for (asks, limit) in [(true, 101), (false, 102)] {
+        assert_eq!(end.core.read(&mut [0]), 1);
+        assert_eq!(end.frames(), []);
+        let token = u64::from(asks);
+        let expected = if asks {
+            assert!(end.timeout());
+            Frame::Ping { token: 0 }
+        } else {
+            end.frame(Frame::Ping { token }).unwrap();
+            Frame::Pong { token }
+        };
+        assert_eq!(end.frames(), [ack(100, limit), Owned::Frame(expected)]);
+    }
+    // Nothing has changed.
+    end.frame(Frame::Ping { token: 2 }).unwrap();
+    assert_eq!(end.frames(), [Owned::Frame(Frame::Pong { token: 2 })]);
 }
 
 #[test]

@@ -220,6 +220,18 @@ fn what_was_written_is_sent_in_frames_of_the_longest_payload() {
 }
 
 #[test]
+fn a_frame_has_no_more_of_the_stream_than_its_sender_is_told() {
+    let options = Options {
+        max_payload: 2,
+        ..options()
+    };
+    let mut end = End::with(Role::Dialer, options);
+    end.core.write(b"abc");
+    let expected = [data(0, b"ab"), data(2, b"c")].concat();
+    assert_eq!(end.frames(), expected);
+}
+
+#[test]
 fn an_end_without_data_keeps_no_memory_for_it() {
     let mut end = End::new();
     end.core.write(b"abc");
@@ -238,5 +250,12 @@ fn an_end_without_data_keeps_no_memory_for_it() {
     end.data(3, b"xyz").unwrap();
     assert_eq!(end.read(), b"xyz");
     assert_eq!(end.core.recv().memory(), 3, "it is not idle any more");
+    end.core.release_memory();
+    end.arrive(&encode(Frame::Data { offset: 6, len: 3 }))
+        .unwrap();
+    end.core.space(EPOCH).unwrap().copy_from_slice(b"xyz");
+    end.core.on_read(end.now, 3);
+    assert_eq!(end.read(), b"xyz");
+    assert_eq!(end.core.recv().memory(), 3, "nor if it is read there");
     assert_eq!(*end.core.options(), options());
 }

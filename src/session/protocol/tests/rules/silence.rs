@@ -34,6 +34,13 @@ fn r10_a_session_that_is_attached_again_does_not_expire() {
 }
 
 #[test]
+fn r10_a_dialer_that_never_had_a_connection_does_not_expire() {
+    let mut core = Core::new(Role::Dialer, options());
+    core.detach(Instant::now());
+    assert_eq!(core.poll_timeout(), None);
+}
+
+#[test]
 fn r11_silence_is_answered_by_a_ping_and_then_by_the_end_of_the_connection() {
     let mut end = End::new();
     let began = end.now;

@@ -20,6 +20,18 @@ fn a_session_moves_to_the_connection_of_a_resume() {
 }
 
 #[test]
+fn a_hello_permits_what_it_says_before_the_first_frame() {
+    let hello = Hello {
+        limit: 5,
+        metadata: Vec::new(),
+    };
+    let credentials = (ID, SECRET);
+    let mut acceptor = Acceptor::new(Instant::now(), Options::default(), &hello, credentials);
+    acceptor.core.write(b"abcdefgh");
+    assert_eq!(acceptor.core.send().next_data(), Some((0, 5)));
+}
+
+#[test]
 fn r5_the_offset_is_computed_after_the_old_connection_has_been_stopped() {
     let mut pair = Pair::new();
     let late = [

@@ -63,6 +63,30 @@ fn r9_a_tombstone_answers_a_dialer_that_does_not_know_that_the_session_is_comple
 }
 
 #[test]
+fn a_dialer_stops_to_tell_its_loss_when_it_learns_how_the_session_has_ended() {
+    for (tells, is_told) in [(0, true), (1, true), (2, false)] {
+        let mut pair = Pair::new();
+        pair.dialer.core.finish();
+        let mut tombstone = complete(&mut pair);
+        pair.dialer.core.abort(Reason::Closed, Reason::Closed);
+        let dial = pair.dial();
+        assert!(pair.dialer.core.is_reset_untold());
+        let refusal = match tells {
+            1 => Refusal::Lost(Reason::PeerReset.code()),
+            _ => Refusal::Busy { retry_after: 1 },
+        };
+        let answer = match tells {
+            0 => Handshake::Resumed(tombstone.handle_resume(&resume_of(&dial)).unwrap()),
+            _ => Handshake::Reject(Reject { refusal }),
+        };
+        pair.answer(&dial, &answer).unwrap();
+        assert_eq!(pair.dialer.core.is_reset_untold(), !is_told, "{answer:?}");
+        let outcome = Some(Outcome::Lost(Reason::Closed));
+        assert_eq!(pair.dialer.core.outcome(), outcome, "it was lost before");
+    }
+}
+
+#[test]
 fn a_session_that_says_that_it_is_complete_and_is_not_is_desynchronized() {
     let mut pair = Pair::new();
     let dial = pair.dial();
@@ -96,6 +120,17 @@ fn r10_both_ends_keep_a_detached_session_for_the_time_of_the_acceptor() {
     for core in [&mut dialer.core, &mut acceptor.core] {
         core.detach(now);
         assert_eq!(core.poll_timeout(), Some(now + options.time_to_live));
+    }
+}
+
+#[test]
+fn a_time_to_live_that_is_too_long_for_a_welcome_is_told_as_the_longest() {
+    for (time_to_live, told) in [(Duration::from_millis(5), 5), (Duration::MAX, u32::MAX)] {
+        let options = Options {
+            time_to_live,
+            ..Options::default()
+        };
+        assert_eq!(options.time_to_live_millis(), told);
     }
 }
 
