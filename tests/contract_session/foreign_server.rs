@@ -2,7 +2,6 @@
 
 use std::future::{Future, ready};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use reconnecting_stream::{
     Backoff, GaveUp, Policy, ResumableBuilder, ResumableStream, SessionLost,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::support::{reason, settle, soon};
 use crate::wire::{Credentials, ack, data, fin, frame, next, numbers};
@@ -79,14 +78,11 @@ async fn a_code_that_is_not_known_ends_the_session_as_rejected() {
 fn busy(
     from: usize,
     retry_after: u32,
-    dials: &Arc<AtomicUsize>,
 ) -> impl Fn(usize, DuplexStream) -> std::pin::Pin<Box<dyn Future<Output = Option<()>> + Send>>
 + Send
 + 'static
 + use<> {
-    let dials = Arc::clone(dials);
     move |dial, mut io| {
-        dials.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             if dial < from {
                 say(&mut io, &CREDENTIALS.welcome(4096, TTL)).await?;
@@ -109,7 +105,7 @@ async fn a_client_waits_for_a_busy_server_no_longer_than_its_policy_allows() {
         // While it resumes, and before its first connection.
         for from in [1, 0] {
             let began = Instant::now();
-            let builder = client(busy(from, retry_after, &Arc::default()));
+            let builder = client(busy(from, retry_after));
             let mut stream = builder.policy(policy.clone()).lazy();
             let error = soon(stream.read_u8()).await.unwrap_err();
             assert!(
@@ -122,7 +118,7 @@ async fn a_client_waits_for_a_busy_server_no_longer_than_its_policy_allows() {
             assert!(GaveUp::find(&error).is_some(), "{error:?}");
         }
         let began = Instant::now();
-        let builder = client(busy(0, retry_after, &Arc::default()));
+        let builder = client(busy(0, retry_after));
         let builder = builder.policy(policy.clone()).retry_initial_connect(true);
         let error = soon(builder.connect()).await.unwrap_err();
         assert!(
@@ -133,27 +129,6 @@ async fn a_client_waits_for_a_busy_server_no_longer_than_its_policy_allows() {
         let gave_up = GaveUp::find(&error).unwrap();
         assert_eq!(gave_up.last_error.kind(), io::ErrorKind::ResourceBusy);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_does_not_dial_before_a_busy_server_allows_it() {
-    let policy = Policy::default().max_outage(Duration::from_secs(30));
-    let dials = Arc::default();
-    let builder = client(busy(0, 20_000, &dials)).policy(policy);
-    let mut stream = builder.lazy();
-    sleep(Duration::from_millis(19_900)).await;
-    assert_eq!(dials.load(Ordering::SeqCst), 1);
-    stream.handle().reconnect();
-    settle().await;
-    assert_eq!(dials.load(Ordering::SeqCst), 1);
-    sleep(Duration::from_millis(200)).await;
-    assert_eq!(dials.load(Ordering::SeqCst), 2);
-    // The next one would be too late.
-    assert_eq!(
-        reason(&soon(stream.read_u8()).await.unwrap_err()),
-        Some(Expired)
-    );
-    assert_eq!(dials.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
