@@ -8,13 +8,13 @@ impl Inner {
         self.owners = self.owners.saturating_add(1);
     }
 
-    /// The application has dropped its end. Without a shutdown the session is reset.
+    /// The application has dropped its end. Without a shutdown the session is reset. What is unread
+    /// takes no memory until the peer knows.
     pub(super) fn on_dropped(&mut self) {
-        if self.core().send().is_finished() {
-            self.core_mut().discard();
-        } else {
+        if !self.core().send().is_finished() {
             self.abort(Reason::PeerReset, None);
         }
+        self.core_mut().discard();
     }
 
     /// Returns whether the application has shut its end down and dropped it.

@@ -135,6 +135,25 @@ fn full_windows_keep_their_bytes_and_5_percent() {
     assert!(full <= (2 * MIB as u64) * 105 / 100, "{full}");
 }
 
+#[test]
+fn a_client_that_is_dropped_in_an_outage_keeps_nothing_of_what_it_has_not_read() {
+    let runtime = runtime(true);
+    let (network, mut streams) = Network::new(SessionOptions::default());
+    let (left, kept) = kept(&runtime, async {
+        let (client, mut server) = network.begin(&mut streams).await;
+        server.write_all(&vec![7; MIB]).await.unwrap();
+        server.acknowledged().await.unwrap();
+        network.take_down();
+        drop(client);
+        become_idle().await;
+        server
+    });
+    println!("both ends keep {kept} bytes");
+    assert_eq!(left.unacknowledged(), 0);
+    // The thread keeps a buffer for all of its sessions.
+    assert!(kept <= 256 * 1024, "{kept}");
+}
+
 /// A session over a pair of sockets that begins, moves some bytes and ends in one of three ways: as a
 /// whole, by a drop, or by the loss of its connection.
 async fn come_and_go(sessions: &Sessions, number: usize) {
