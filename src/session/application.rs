@@ -100,7 +100,7 @@ impl Application {
             check_writable(inner)?;
             let written = write(inner.core_mut(), bufs);
             if written == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
-                let waits_already = matches!(inner.writer, Some((_, WaitsFor::Room)));
+                let waits_already = inner.waits_for(WaitsFor::Room);
                 full = full.or_else(|| (!waits_already).then(|| counts::label(&inner.end)));
                 return Poll::Pending;
             }

@@ -12,7 +12,7 @@ use super::error::SessionLost;
 use super::protocol::{Acceptor, Core, Dialer, Outcome, Reason, SessionId};
 use super::rate::Rate;
 use super::transport::Connection;
-use super::waiting::WaitsFor;
+use super::waiting::Waits;
 use crate::link::Handle;
 
 /// One session: its protocol core, and who waits for it.
@@ -44,7 +44,7 @@ pub(super) struct Inner {
     /// The task that waits for bytes, or for their end.
     pub(super) reader: Option<Waker>,
     /// The task that waits for room, a flush or a shutdown.
-    pub(super) writer: Option<(Waker, WaitsFor)>,
+    pub(super) writer: Option<(Waker, Waits)>,
     /// The driver, while it waits for the application.
     pub(super) driver: Option<Waker>,
     /// How many calls wait for [`Session::changed`]. It is not notified if there are none.

@@ -13,6 +13,25 @@ pub(super) enum WaitsFor {
     Shutdown,
 }
 
+impl WaitsFor {
+    const ALL: [Self; 3] = [Self::Room, Self::Flush, Self::Shutdown];
+}
+
+/// All that one task waits for: it may have polled a flush and a write, and both were pending.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waits([bool; 3]);
+
+impl Waits {
+    fn and(mut self, what: WaitsFor) -> Self {
+        self.0[what as usize] = true;
+        self
+    }
+
+    fn has(self, what: WaitsFor) -> bool {
+        self.0[what as usize]
+    }
+}
+
 /// Which of the tasks that wait polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiter {
@@ -93,14 +112,21 @@ impl Inner {
         recv.unread() > 0 || recv.has_end() || self.has_ended()
     }
 
-    fn is_ready(&self, what: WaitsFor) -> bool {
+    /// Returns whether something that a writer waits for has happened.
+    fn is_ready(&self, waits: Waits) -> bool {
         let core = self.core();
-        self.has_ended()
-            || match what {
-                WaitsFor::Room => self.is_writable(),
-                WaitsFor::Flush => core.is_flushed(),
-                WaitsFor::Shutdown => core.send().is_complete(),
-            }
+        let is_ready = |what| match what {
+            WaitsFor::Room => self.is_writable(),
+            WaitsFor::Flush => core.is_flushed(),
+            WaitsFor::Shutdown => core.send().is_complete(),
+        };
+        let mut all = WaitsFor::ALL.into_iter();
+        self.has_ended() || all.any(|what| waits.has(what) && is_ready(what))
+    }
+
+    /// Returns whether a writer is registered for this.
+    pub(super) fn waits_for(&self, what: WaitsFor) -> bool {
+        matches!(self.writer, Some((_, waits)) if waits.has(what))
     }
 
     /// Returns whether a writer that waits is woken: not for every byte, so that writes stay large,
@@ -120,7 +146,7 @@ impl Inner {
             Some(_) | None => None,
         };
         let writer = match self.writer {
-            Some((_, what)) if self.is_ready(what) => self.writer.take().map(|(waker, _)| waker),
+            Some((_, waits)) if self.is_ready(waits) => self.writer.take().map(|(waker, _)| waker),
             Some(_) | None => None,
         };
         Woken([reader, writer])
@@ -130,8 +156,8 @@ impl Inner {
     fn is_registered(&self, waker: &Waker, waiter: Waiter) -> bool {
         match (waiter, &self.reader, &self.writer) {
             (Waiter::Reader, Some(reader), _) => reader.will_wake(waker),
-            (Waiter::Writer(what), _, Some((writer, waits_for))) => {
-                *waits_for == what && writer.will_wake(waker)
+            (Waiter::Writer(what), _, Some((writer, waits))) => {
+                waits.has(what) && writer.will_wake(waker)
             }
             (Waiter::Reader, None, _) | (Waiter::Writer(_), _, None) => false,
         }
@@ -141,7 +167,15 @@ impl Inner {
     fn register(&mut self, waker: Waker, waiter: Waiter) -> Option<Waker> {
         match waiter {
             Waiter::Reader => self.reader.replace(waker),
-            Waiter::Writer(what) => self.writer.replace((waker, what)).map(|(waker, _)| waker),
+            Waiter::Writer(what) => {
+                let before = self.writer.take();
+                let own = before
+                    .as_ref()
+                    .filter(|(before, _)| before.will_wake(&waker));
+                let waits = own.map_or(Waits::default(), |(_, waits)| *waits);
+                self.writer = Some((waker, waits.and(what)));
+                before.map(|(waker, _)| waker)
+            }
         }
     }
 

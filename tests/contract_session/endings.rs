@@ -238,7 +238,9 @@ async fn a_flush_is_ready_after_the_end_if_the_peer_takes_no_more() {
         .await
         .unwrap();
     soon(stream.shutdown()).await.unwrap();
+    let began = Instant::now();
     soon(stream.flush()).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(sessions.is_empty());
     soon(stream.flush()).await.unwrap();

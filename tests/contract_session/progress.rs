@@ -1,13 +1,16 @@
 //! Peers that make little progress, and ends that have more to do than one round of the driver does.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use reconnecting_stream::{Accepted, Backoff, Policy, ResumableStream, SessionOptions, Sessions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Network, accepting, byte, small, soon};
-use crate::wire::{ACK, welcomed};
+use crate::wire::{ACK, begin, welcomed};
 
 /// Returns how many connections a client makes in a minute if each fails right behind its handshake.
 async fn dials_in_a_minute(stable_after: Duration) -> usize {
@@ -119,4 +122,27 @@ async fn much_that_has_arrived_is_received_without_a_timer_or_an_application_tha
         received = u64::from_be_bytes(ack[3..11].try_into().unwrap());
     }
     assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waits_for_a_flush_and_for_room_is_woken_by_each() {
+    let sessions = Sessions::new(small());
+    let (mut stream, mut client, _) = begin(&sessions).await;
+    poll_fn(|cx| {
+        while Pin::new(&mut stream).poll_write(cx, &[7; 1000]).is_ready() {}
+        Poll::Ready(())
+    })
+    .await;
+    // It takes everything, and acknowledges nothing.
+    let taking = tokio::spawn(async move { client.read_to_end(&mut Vec::new()).await });
+    let flushed = poll_fn(|cx| {
+        let flushed = Pin::new(&mut stream).poll_flush(cx);
+        // There is no room until something is acknowledged.
+        assert!(Pin::new(&mut stream).poll_write(cx, b"more").is_pending());
+        flushed
+    });
+    let began = Instant::now();
+    soon(flushed).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    taking.abort();
 }
