@@ -1,4 +1,6 @@
-//! The end of a wait, whichever runtime polls it.
+//! The clock, and the end of a wait, whichever runtime polls it.
+//!
+//! The clock is Tokio's, which a test can pause.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +14,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The delay that stands for one that is too long to be represented, as in Tokio's own timers.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+
+/// Returns the time for the rules of an outage and of a session.
+pub(crate) fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
 
 /// The end of a wait. A wait of zero yields to the runtime once, so that attempts that fail
 /// immediately can't keep a poll from returning.
@@ -47,23 +54,20 @@ impl Timer {
         if limit.is_zero() {
             return Self::Yield;
         }
+        let now = Instant::now();
         Self::Sleep {
-            deadline: deadline(limit),
+            deadline: now.checked_add(limit).unwrap_or_else(|| now + FAR),
             last: None,
         }
     }
 
-    /// Starts another wait, which is not zero. The timers of other runtimes do not stay for it.
+    /// Starts another wait. The timers of other runtimes do not stay for it.
     pub(crate) fn restart(&mut self, limit: Duration) {
-        let Self::Sleep {
-            deadline: end,
-            last,
-        } = self
-        else {
-            *self = Self::new(limit);
+        let before = std::mem::replace(self, Self::new(limit));
+        let (Self::Sleep { last, .. }, Self::Sleep { last: own, .. }) = (self, before) else {
             return;
         };
-        *end = deadline(limit);
+        *last = own;
         if let Some(last) = last {
             last.as_mut().project().others.clear();
         }
@@ -94,9 +98,15 @@ impl Timer {
             Self::Sleep { deadline, last } => (*deadline, last),
         };
         let runtime = Handle::current().id();
+        let new = || OwnSleep {
+            runtime,
+            sleep: sleep_until(deadline),
+            others: Vec::new(),
+        };
         let own = match last.take() {
+            None => Box::pin(new()),
             Some(own) if own.runtime == runtime => own,
-            last => OwnSleep::of(runtime, last, deadline),
+            Some(other) => other.replaced_by(runtime, new),
         };
         let mut sleep = last.insert(own).as_mut().project().sleep;
         if sleep.deadline() != deadline {
@@ -107,32 +117,21 @@ impl Timer {
 }
 
 impl OwnSleep {
-    /// Returns the timer of a runtime, in place of that of the one that has polled last. A new timer
-    /// has this deadline.
-    fn of(runtime: Id, last: Option<Pin<Box<Self>>>, deadline: Instant) -> Pin<Box<Self>> {
-        let mut others = Vec::new();
-        if let Some(mut last) = last {
-            others.append(last.as_mut().project().others);
-            others.push(last);
-        }
+    /// Returns the timer of this runtime, a new one if it has none. It keeps those of the others.
+    fn replaced_by(
+        mut self: Pin<Box<Self>>,
+        runtime: Id,
+        new: impl FnOnce() -> Self,
+    ) -> Pin<Box<Self>> {
+        let mut others = std::mem::take(self.as_mut().project().others);
+        others.push(self);
         // The end of a runtime ends its timers.
         others.retain(|other| !other.sleep.is_elapsed());
         let known = others.iter().position(|other| other.runtime == runtime);
-        let new = || Self {
-            runtime,
-            sleep: sleep_until(deadline),
-            others: Vec::new(),
-        };
         let mut own = known.map_or_else(|| Box::pin(new()), |index| others.swap_remove(index));
         *own.as_mut().project().others = others;
         own
     }
-}
-
-/// Returns the end of a wait that begins now.
-fn deadline(limit: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(limit).unwrap_or_else(|| now + FAR)
 }
 
 #[cfg(test)]
@@ -205,5 +204,12 @@ mod tests {
         timer.restart(LIMIT);
         assert_eq!(timers(&mut timer, &first), 1);
         assert_eq!(timers(&mut timer, &second), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_is_the_one_that_a_test_can_pause() {
+        let before = now();
+        advance(LIMIT).await;
+        assert_eq!(now() - before, LIMIT);
     }
 }

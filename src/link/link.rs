@@ -11,15 +11,15 @@ use pin_project::pin_project;
 
 use super::attempt::ConnectAttempt;
 use super::handle::Handle;
+use super::idle::IdleTimer;
 use super::reconnector::{Reconnector, Settings};
 use super::shared::{CHANGED, IDLE, Role, SharedGuard};
 use super::state::State;
-use super::timers::{IdleTimer, now};
 use crate::connect::{Attempt, Connect};
 use crate::error::{ConnectionLost, GaveUp};
 use crate::policy::Policy;
 use crate::seam::Seam;
-use crate::timer::Timer;
+use crate::timer::{Timer, now};
 
 /// One connection after another. See the [module](super) for its contract.
 ///

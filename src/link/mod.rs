@@ -23,6 +23,7 @@ mod commands;
 mod event;
 mod events;
 mod handle;
+mod idle;
 #[expect(
     clippy::module_inception,
     reason = "the type is named after the folder"
@@ -35,7 +36,6 @@ mod shared_tests;
 mod state;
 #[cfg(test)]
 pub(crate) mod test_task;
-mod timers;
 mod transition;
 
 pub(crate) use attempt::Panic;

@@ -13,8 +13,8 @@ use tracing::{Level, debug, error, info, warn};
 
 use super::attempt::{Caught, Panic};
 use super::event::Event;
+use super::idle::IdleTimer;
 use super::shared::Registrations;
-use super::timers::IdleTimer;
 use crate::connect::Attempt;
 use crate::error::GaveUp;
 use crate::policy::{Outage, Policy};

@@ -24,10 +24,9 @@ use super::attempt::{Caught, ConnectAttempt, panicked};
 use super::event::Event;
 use super::link::{ConnState, Link, Unavailable};
 use super::shared::{CHANGED, IDLE, READ_LOSS, Role, WRITE_LOSS};
-use super::timers::now;
 use crate::connect::Connect;
 use crate::policy::{Outage, Verdict};
-use crate::timer::Timer;
+use crate::timer::{Timer, now};
 
 /// What follows a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
-/// Returns the time, on Tokio's clock.
-pub(super) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
+pub(super) use crate::timer::now;
 
 /// The time of one round of a driver. It reads the clock when it is asked for the first time, because
 /// a round that only writes does not need it.

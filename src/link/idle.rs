@@ -1,22 +1,13 @@
-//! The clock and the idle timer. No other file of `link` reads a clock.
-//!
-//! The clock is Tokio's, which a test can pause.
+//! The idle timeout of a read.
 
 use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::timer::Timer;
 
 /// The shortest idle timeout: the resolution of Tokio's timers.
 const LEAST: Duration = Duration::from_millis(1);
-
-/// Returns the time for the rules of an outage.
-pub(super) fn now() -> std::time::Instant {
-    Instant::now().into_std()
-}
 
 /// The timer of a read that waits for bytes.
 #[derive(Debug)]
@@ -173,12 +164,5 @@ mod tests {
         advance(LEAST).await;
         let cause = poll_limit(&mut timer, Duration::ZERO, Waker::noop());
         assert_eq!(cause.unwrap(), "nothing arrived within 0ns");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_clock_is_the_one_that_a_test_can_pause() {
-        let before = now();
-        advance(LIMIT).await;
-        assert_eq!(now() - before, LIMIT);
     }
 }
