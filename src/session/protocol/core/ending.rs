@@ -71,7 +71,15 @@ impl Core {
 
     /// Completes the session of an acceptor once both directions are complete (R9), and resets one
     /// whose bytes were thrown away once the peer has everything.
+    #[inline]
     pub(super) fn check_end(&mut self) {
+        // Every frame comes here.
+        if self.recv.has_discarded() || self.recv.has_end() {
+            self.end_if_complete();
+        }
+    }
+
+    fn end_if_complete(&mut self) {
         if self.recv.has_discarded() {
             // The peer may have thrown bytes away, too. Then it never acknowledges the end, but it
             // gets the RESET behind it.

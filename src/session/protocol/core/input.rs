@@ -62,6 +62,9 @@ impl Core {
             Frame::Ping { token } => {
                 if let Some(attachment) = &mut self.attachment {
                     attachment.pong = Some(token);
+                    // What the application reads a little at a time is told while the connection is
+                    // silent.
+                    attachment.is_ack_due |= self.recv.has_window_grown();
                 }
             }
             Frame::Pong { .. } => {}

@@ -246,9 +246,12 @@ impl Core {
         if self.expires_at.is_some_and(|at| at <= now) {
             self.lose(Reason::Expired);
         }
-        match &mut self.attachment {
-            Some(attachment) => attachment.handle_timeout(now, &self.options),
-            None => true,
-        }
+        let Some(attachment) = &mut self.attachment else {
+            return true;
+        };
+        let is_alive = attachment.handle_timeout(now, &self.options);
+        // As with the answer to a PING of the peer.
+        attachment.is_ack_due |= attachment.is_ping_due && self.recv.has_window_grown();
+        is_alive
     }
 }

@@ -89,10 +89,6 @@ impl Core {
     /// Collects the frames that are due: those without payload first (R3), so that none of them
     /// waits for more than one DATA frame. Returns false if there are none.
     fn fill(&mut self) -> bool {
-        let most = self.options.max_payload;
-        let data = self.send.next_data();
-        let data = data.map(|(offset, len)| (offset, len.min(most)));
-        let is_ack_due = self.is_ack_due(data.is_some());
         let Some(attachment) = &mut self.attachment else {
             return false;
         };
@@ -101,6 +97,13 @@ impl Core {
             return self.fill_last();
         }
         let head = &mut attachment.output.head;
+        let most = self.options.max_payload;
+        let data = self.send.next_data();
+        let data = data.map(|(offset, len)| (offset, len.min(most)));
+        // It was asked for, it can go with data, or the peer may wait for it.
+        let is_ack_due = attachment.is_ack_due
+            || (data.is_some() && self.recv.unacknowledged() > 0)
+            || self.recv.is_window_due();
         if is_ack_due {
             attachment.is_ack_due = false;
             attachment.ack_at = None;
@@ -123,17 +126,6 @@ impl Core {
             self.send.on_fin_sent();
         }
         head.len() > 0
-    }
-
-    /// Returns whether an ACK was asked for, can go with data, or is what the peer may wait for. What
-    /// the application reads a little at a time is told while the connection is silent.
-    fn is_ack_due(&self, has_data: bool) -> bool {
-        self.recv.is_window_due()
-            || (has_data && self.recv.unacknowledged() > 0)
-            || self.attachment.as_ref().is_some_and(|attachment| {
-                let is_silent = attachment.is_ping_due || attachment.pong.is_some();
-                attachment.is_ack_due || (is_silent && self.recv.has_window_grown())
-            })
     }
 
     /// Collects the last frames of a session that has ended. Returns false if there are none.
