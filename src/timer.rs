@@ -13,7 +13,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The delay that stands for one that is too long to be represented, as in Tokio's own timers.
-const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+pub(crate) const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// Returns the time for the rules of an outage and of a session.
 pub(crate) fn now() -> std::time::Instant {

@@ -87,11 +87,7 @@ impl AcceptedConnections {
     }
 
     fn detach(&mut self, session: &Session, now: Instant, cause: io::Error) {
-        session.update(|inner| {
-            if inner.incoming.is_none() {
-                inner.core_mut().detach(now);
-            }
-        });
+        session.update(|inner| inner.detach(now));
         self.drop_connection(cause);
     }
 

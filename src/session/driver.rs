@@ -175,10 +175,7 @@ impl<C: Connections> Driver<C> {
     /// Ends the connection. The session stays, unless it has ended and the peer knows.
     fn lose(&mut self, now: Instant, cause: io::Error) -> Round {
         let is_settled = self.session.update(|inner| {
-            // A connection that has resumed the session already is another one.
-            if inner.incoming.is_none() {
-                inner.core_mut().detach(now);
-            }
+            inner.detach(now);
             inner.is_settled()
         });
         if is_settled {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
+use crate::timer::FAR;
 pub(super) use crate::timer::now;
 
 /// The time of one round of a driver. It reads the clock when it is asked for the first time, because
@@ -28,8 +29,7 @@ impl RoundTime {
 /// in Tokio's own timers.
 pub(super) fn deadline(limit: Duration) -> tokio::time::Instant {
     let now = tokio::time::Instant::now();
-    let far = Duration::from_secs(86_400 * 365 * 30);
-    now.checked_add(limit).unwrap_or_else(|| now + far)
+    now.checked_add(limit).unwrap_or_else(|| now + FAR)
 }
 
 /// The timer of a driver, which is set again and again. It is moved only to an earlier time: a later one
