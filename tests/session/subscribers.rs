@@ -1,16 +1,16 @@
 //! Subscribers of `tracing` that panic.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::set_default;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::subscriber::{NoSubscriber, set_default};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 use crate::support::{Server, options};
 
@@ -20,9 +20,14 @@ pub(crate) struct Panics {
     count: Arc<AtomicUsize>,
 }
 
+/// With one subscriber alone, `tracing` asks that of the thread that meets a line first, and another
+/// test's thread has none: the line would be off for this one, too.
+static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+
 impl Panics {
     /// Returns it, and how often it has panicked.
     pub(crate) fn at(text: &'static str) -> (Self, Arc<AtomicUsize>) {
+        LazyLock::force(&OTHER);
         let count = Arc::new(AtomicUsize::new(0));
         let subscriber = Self {
             text,
