@@ -1,6 +1,7 @@
 //! Moves bytes between a connection and its session.
 
 use std::io;
+use std::mem;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::protocol::ProtocolError;
@@ -33,6 +34,12 @@ pub(super) fn exchange(
     cx: &mut Context<'_>,
     now: &RoundTime,
 ) -> io::Result<Exchanged> {
+    if !connection.early.is_empty() {
+        let early = mem::take(&mut connection.early);
+        connection.next = handle(session, connection.epoch, &early, now)?;
+        // The application gets them before the peer gets its acknowledgment.
+        return Ok(Exchanged::More);
+    }
     let (read, is_read_waiting) = read(connection, session, cx, now)?;
     let (written, is_write_waiting) = write(connection, session, cx)?;
     if connection.is_shut_down && read == Some(0) {
@@ -57,10 +64,6 @@ fn read(
     cx: &mut Context<'_>,
     now: &RoundTime,
 ) -> io::Result<(Option<usize>, bool)> {
-    if !connection.early.is_empty() {
-        let early = std::mem::take(&mut connection.early);
-        connection.next = handle(session, connection.epoch, &early, now)?;
-    }
     let (mut last, mut bytes) = (None, 0);
     for _ in 0..READS {
         match poll_read(connection, session, cx, now) {

@@ -128,8 +128,8 @@ impl Hash for Head {
 }
 
 impl Head {
-    /// Room for one frame of each kind.
-    pub(crate) const CAPACITY: usize = 96;
+    /// Room for a WELCOME, the longest answer of a handshake, and ACK, PONG, PING and DATA behind it.
+    pub(crate) const CAPACITY: usize = 120;
 
     pub(crate) const EMPTY: Self = Self {
         bytes: [0; Self::CAPACITY],

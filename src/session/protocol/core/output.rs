@@ -1,5 +1,7 @@
 //! What is to be written to a connection.
 
+use std::mem;
+
 use super::{Core, Outcome};
 use crate::session::protocol::frame::{Frame, Head};
 
@@ -17,6 +19,9 @@ pub(super) struct Output {
     written: usize,
     /// How many bytes of the send buffer follow.
     payload: usize,
+    /// It is the answer of the handshake alone: the first frames are appended, so that one write takes
+    /// both.
+    is_answer: bool,
 }
 
 impl Output {
@@ -27,6 +32,7 @@ impl Output {
             head,
             written: 0,
             payload: 0,
+            is_answer: true,
         }
     }
 
@@ -38,6 +44,7 @@ impl Output {
     pub(super) fn clear(&mut self) {
         self.head.clear();
         (self.written, self.payload) = (0, 0);
+        self.is_answer = false;
     }
 }
 
@@ -45,10 +52,17 @@ impl Core {
     /// Returns bytes to write to the connection; `None` if there are none now. Call
     /// [`advance`](Self::advance) with the number of bytes that the connection has taken.
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
-        if self.attachment.as_ref()?.output.is_empty() && !self.fill() {
-            return None;
+        let output = &mut self.attachment.as_mut()?.output;
+        if output.is_empty() {
+            output.clear();
+            self.fill();
+        } else if mem::take(&mut output.is_answer) {
+            self.fill();
         }
         let output = &self.attachment.as_ref()?.output;
+        if output.is_empty() {
+            return None;
+        }
         let head = &output.head.as_slice()[output.written..];
         let (first, second) = match output.payload {
             0 => (&[][..], &[][..]),
@@ -86,13 +100,12 @@ impl Core {
         }
     }
 
-    /// Collects the frames that are due: those without payload first (R3), so that none of them
-    /// waits for more than one DATA frame. Returns false if there are none.
-    fn fill(&mut self) -> bool {
+    /// Appends the frames that are due: those without payload first (R3), so that none of them waits
+    /// for more than one DATA frame.
+    fn fill(&mut self) {
         let Some(attachment) = &mut self.attachment else {
-            return false;
+            return;
         };
-        attachment.output.clear();
         if self.outcome.is_some() {
             return self.fill_last();
         }
@@ -114,7 +127,7 @@ impl Core {
         if let Some(token) = attachment.pong.take() {
             Frame::Pong { token }.encode(head);
         }
-        if std::mem::take(&mut attachment.is_ping_due) {
+        if mem::take(&mut attachment.is_ping_due) {
             Frame::Ping { token: 0 }.encode(head);
         }
         if let Some((offset, len)) = data {
@@ -125,17 +138,16 @@ impl Core {
             Frame::Fin { offset }.encode(head);
             self.send.on_fin_sent();
         }
-        head.len() > 0
     }
 
-    /// Collects the last frames of a session that has ended. Returns false if there are none.
-    fn fill_last(&mut self) -> bool {
+    /// Appends the last frames of a session that has ended.
+    fn fill_last(&mut self) {
         let Some(attachment) = &mut self.attachment else {
-            return false;
+            return;
         };
         let head = &mut attachment.output.head;
         match self.outcome {
-            Some(Outcome::Complete) if std::mem::take(&mut attachment.is_done_due) => {
+            Some(Outcome::Complete) if mem::take(&mut attachment.is_done_due) => {
                 let (received, limit) = (self.recv.received(), self.recv.limit());
                 Frame::Ack { received, limit }.encode(head);
                 Frame::Done.encode(head);
@@ -147,6 +159,5 @@ impl Core {
             }
             Some(Outcome::Complete) | None => {}
         }
-        head.len() > 0
     }
 }

@@ -81,16 +81,12 @@ impl Pair {
     }
 }
 
-/// The handshake message that the acceptor writes first.
+/// The handshake message that the acceptor writes first. What follows it is not written.
 fn first_output(acceptor: &mut Acceptor) -> Handshake {
-    let bytes = acceptor
-        .core
-        .poll_transmit()
-        .expect("an answer")
-        .slices
-        .concat();
-    acceptor.core.advance(bytes.len());
-    message(&bytes)
+    let output = acceptor.core.poll_transmit().expect("an answer");
+    let (message, len) = Handshake::decode(output.slices[0]).unwrap().unwrap();
+    acceptor.core.advance(len);
+    message
 }
 
 fn lost(reason: Reason) -> Reject {

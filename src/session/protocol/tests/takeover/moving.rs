@@ -32,6 +32,31 @@ fn a_hello_permits_what_it_says_before_the_first_frame() {
 }
 
 #[test]
+fn an_answer_goes_with_all_that_is_due_in_one_write() {
+    let mut pair = Pair::new();
+    pair.acceptor.core.write(b"reply");
+    let dial = pair.dial();
+    assert_eq!(pair.resume(&dial), Ok(2));
+    // The dialer's first frames may have come with its question.
+    let ping = encode(Frame::Ping { token: 7 });
+    pair.acceptor.core.handle_input(pair.now, 2, &ping).unwrap();
+    let output = pair.acceptor.core.poll_transmit().unwrap().slices.concat();
+    let (answer, len) = Handshake::decode(&output).unwrap().unwrap();
+    assert_eq!(pair.answer(&dial, &answer), Ok(Answered::Attached(2)));
+    // Nothing is added to what a connection has not taken yet.
+    pair.acceptor.core.write(b"more");
+    let again = pair.acceptor.core.poll_transmit().unwrap().slices.concat();
+    assert_eq!(again, output);
+    pair.dialer
+        .core
+        .handle_input(pair.now, 2, &output[len..])
+        .unwrap();
+    assert_eq!(pair.dialer.core.recv().readable().0, b"reply");
+    pair.acceptor.core.advance(output.len());
+    assert_eq!(pair.acceptor.core.send().next_data(), Some((5, 4)));
+}
+
+#[test]
 fn r5_the_offset_is_computed_after_the_old_connection_has_been_stopped() {
     let mut pair = Pair::new();
     let late = [
