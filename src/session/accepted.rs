@@ -86,6 +86,17 @@ impl AcceptedConnections {
         self.shared.publish(self.state(), &events);
     }
 
+    fn execute(&mut self, command: Command, session: &Session, now: Instant) {
+        match command {
+            Command::Close => session.abort(Reason::Closed, None),
+            Command::Reconnect => self.detach(session, now, reconnect_requested()),
+            Command::Lose(generation, cause) if generation == self.generation => {
+                self.detach(session, now, cause);
+            }
+            Command::Lose(..) => {}
+        }
+    }
+
     fn detach(&mut self, session: &Session, now: Instant, cause: io::Error) {
         session.update(|inner| inner.detach(now));
         self.drop_connection(cause);
@@ -146,23 +157,16 @@ fn unconfirmed() -> io::Error {
 impl Connections for AcceptedConnections {
     fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: &RoundTime) {
         let registrations = &mut self.registrations;
-        registrations.register_and_check(&self.shared, Role::Read, cx.waker(), || false);
-        while let Some(command) = self.shared.take_command() {
-            match command {
-                Command::Close => session.abort(Reason::Closed, None),
-                Command::Reconnect => self.detach(session, now.get(), reconnect_requested()),
-                Command::Lose(generation, cause) if generation == self.generation => {
-                    self.detach(session, now.get(), cause);
-                }
-                Command::Lose(..) => {}
+        if registrations.register_and_check(&self.shared, Role::Read, cx.waker(), || false) {
+            while let Some(command) = self.shared.take_command() {
+                self.execute(command, session, now.get());
             }
         }
+        // It reads the clock only until the session is confirmed.
+        self.is_limited = self.is_limited && !session.lock().was_accepted;
         if self.confirmed_until().is_some_and(|at| at <= now.get()) {
             self.is_limited = false;
-            let is_provisional = !session.lock().was_accepted;
-            if is_provisional {
-                self.detach(session, now.get(), unconfirmed());
-            }
+            self.detach(session, now.get(), unconfirmed());
         }
     }
 

@@ -113,9 +113,10 @@ fn into_error(unavailable: Unavailable) -> io::Error {
 
 impl Connections for Dialing {
     fn execute_commands(&mut self, cx: &mut Context<'_>, session: &Session, now: &RoundTime) {
-        self.link
-            .as_mut()
-            .register_and_check(Role::Read, cx.waker(), || false);
+        let link = self.link.as_mut();
+        if !link.register_and_check(Role::Read, cx.waker(), || false) {
+            return;
+        }
         while let Some(command) = self.link.shared.take_command() {
             self.execute(command, session, now.get());
         }

@@ -111,9 +111,9 @@ impl Session {
     /// Runs `f` under the lock, then wakes the tasks that can go on.
     pub(super) fn update<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.lock();
-        let before = inner.progress();
+        let before = (inner.watchers > 0).then(|| inner.progress());
         let result = f(&mut inner);
-        let is_awaited = inner.watchers > 0 && inner.progress() != before;
+        let is_awaited = before.is_some_and(|before| inner.progress() != before);
         let woken = inner.take_ready();
         drop(inner);
         if is_awaited {

@@ -67,10 +67,13 @@ impl Session {
         }
         drop(inner);
         let waker = cx.waker().clone();
-        let before = self.lock().register(waker, waiter);
-        drop(before);
-        // What has changed meanwhile has woken nothing.
-        look(&mut self.lock())
+        let (found, _before) = {
+            let mut inner = self.lock();
+            let before = inner.register(waker, waiter);
+            // What has changed meanwhile has woken nothing.
+            (look(&mut inner), before)
+        };
+        found
     }
 
     /// Looks at the session until `look` finds something, again after each change.

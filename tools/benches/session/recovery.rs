@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-const LOSSES: usize = 301;
+pub(crate) const LOSSES: usize = 101;
 
 /// Returns the median of the times, of raw connections or of a session.
 pub(crate) async fn median(is_session: bool) -> io::Result<Duration> {

@@ -6,29 +6,36 @@ use std::fmt;
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     pub median: f64,
-    pub lowest: f64,
-    pub highest: f64,
+    pub low: f64,
+    pub high: f64,
 }
 
 impl Spread {
-    /// Of an odd number of values.
-    pub fn of(mut values: Vec<f64>) -> Self {
+    /// The median of an odd number of values, from the lowest to the highest.
+    pub fn of(values: Vec<f64>) -> Self {
+        Self::between(values, 0)
+    }
+
+    /// The median of an odd number of values, and the half of them that lies around it.
+    pub fn of_half(values: Vec<f64>) -> Self {
+        let quarter = values.len() / 4;
+        Self::between(values, quarter)
+    }
+
+    /// Without so many of the lowest and of the highest.
+    fn between(mut values: Vec<f64>, without: usize) -> Self {
         values.sort_by(f64::total_cmp);
         Self {
             median: values[values.len() / 2],
-            lowest: values[0],
-            highest: values[values.len() - 1],
+            low: values[without],
+            high: values[values.len() - 1 - without],
         }
     }
 }
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            median,
-            lowest,
-            highest,
-        } = self;
-        write!(f, "{median:.3} ({lowest:.3} to {highest:.3})")
+        let Self { median, low, high } = self;
+        write!(f, "{median:.3} ({low:.3} to {high:.3})")
     }
 }
