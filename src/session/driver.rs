@@ -121,18 +121,14 @@ impl<C: Connections> Driver<C> {
                     let replayed = report::attached(&self.span, &self.session);
                     self.counts.attached(replayed);
                 }
-                exchange(connection, &self.session, cx, now)
+                exchange(connection, &self.session, cx, now, &mut self.closing)
             }
-            Poll::Pending => {
-                self.counts.detached();
-                let _dropped = self.session.lock().park_driver(cx, false);
-                Ok(Exchanged::Waits { moved: false })
-            }
+            Poll::Pending => return self.wait_for_connection(cx, now),
         };
         self.counts.begin(&self.session);
         match exchanged {
             Ok(Exchanged::Closed) => Round::End,
-            Ok(Exchanged::Waits { moved }) => self.wait(cx, now, moved),
+            Ok(Exchanged::Waits { moved, at }) => self.wait(cx, now, moved, at),
             Ok(Exchanged::More) => {
                 self.idle.note_activity(now);
                 self.closing.update(&self.session.lock(), true, now);
@@ -206,21 +202,34 @@ impl<C: Connections> Driver<C> {
         }
     }
 
-    /// Registers the driver with the timer.
-    fn wait(&mut self, cx: &mut Context<'_>, now: &RoundTime, moved: bool) -> Round {
+    /// Registers the driver while there is no connection.
+    fn wait_for_connection(&mut self, cx: &mut Context<'_>, now: &RoundTime) -> Round {
+        self.counts.detached();
+        self.counts.begin(&self.session);
+        let (at, _dropped) = {
+            let mut inner = self.session.lock();
+            let dropped = inner.park_driver(cx, false);
+            // What happened before woke nothing.
+            if inner.incoming.is_some() || inner.is_settled() {
+                return Round::Again;
+            }
+            self.closing.update(&inner, false, now);
+            (inner.core().poll_timeout(), dropped)
+        };
+        self.wait(cx, now, false, at)
+    }
+
+    /// Registers the driver with the timer, for its own times and that of the core.
+    fn wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: &RoundTime,
+        moved: bool,
+        at: Option<Instant>,
+    ) -> Round {
         if moved {
             self.idle.note_activity(now);
         }
-        let at = {
-            let inner = self.session.lock();
-            // What happened before the driver was registered woke nothing.
-            let is_attached = self.connections.has_connection();
-            if inner.incoming.is_some() || (inner.is_settled() && !is_attached) {
-                return Round::Again;
-            }
-            self.closing.update(&inner, is_attached, now);
-            inner.core().poll_timeout()
-        };
         let own = self.connections.timeout();
         let all = [own, self.closing.timeout(), self.idle.timeout()];
         let at = all.into_iter().flatten().fold(at, earlier);

@@ -3,7 +3,9 @@
 use std::io;
 use std::mem;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
+use super::closing::Closing;
 use super::protocol::ProtocolError;
 use super::shared::{Inner, Session};
 use super::timer::RoundTime;
@@ -21,8 +23,9 @@ const WRITES: usize = 16;
 pub(super) enum Exchanged {
     /// There may be more to read or to write.
     More,
-    /// The connection has the driver's waker for everything that it may still do.
-    Waits { moved: bool },
+    /// The connection has the driver's waker for everything that it may still do, and the session for
+    /// everything that the application may do. The core has to be called at this time.
+    Waits { moved: bool, at: Option<Instant> },
     /// The session has ended, and the connection has nothing more to deliver.
     Closed,
 }
@@ -33,6 +36,7 @@ pub(super) fn exchange(
     session: &Session,
     cx: &mut Context<'_>,
     now: &RoundTime,
+    closing: &mut Closing,
 ) -> io::Result<Exchanged> {
     if !connection.early.is_empty() {
         let early = mem::take(&mut connection.early);
@@ -41,15 +45,19 @@ pub(super) fn exchange(
         return Ok(Exchanged::More);
     }
     let (read, is_read_waiting) = read(connection, session, cx, now)?;
-    let (written, is_write_waiting) = write(connection, session, cx)?;
+    let (written, next) = write(connection, session, cx, |inner| {
+        closing.update(inner, true, now);
+        inner.core().poll_timeout()
+    })?;
     if connection.is_shut_down && read == Some(0) {
         return Ok(Exchanged::Closed);
     }
-    if is_read_waiting && is_write_waiting {
-        let moved = read.is_some() || written;
-        Ok(Exchanged::Waits { moved })
-    } else {
-        Ok(Exchanged::More)
+    match next {
+        Next::Waits(at) if is_read_waiting => {
+            let moved = read.is_some() || written;
+            Ok(Exchanged::Waits { moved, at })
+        }
+        Next::Waits(_) | Next::More => Ok(Exchanged::More),
     }
 }
 
@@ -149,32 +157,47 @@ fn handle(session: &Session, epoch: u64, bytes: &[u8], now: &RoundTime) -> io::R
     handled.map_err(broken)
 }
 
-/// Returns whether something was written, and whether there is no more to write now.
+/// What follows the writes of an exchange.
+enum Next {
+    /// There may be more to write.
+    More,
+    /// Nothing is to be written, or the connection takes no more. This was computed under the lock
+    /// under which the driver was registered.
+    Waits(Option<Instant>),
+}
+
+/// Returns whether something was written.
 fn write(
     connection: &mut Connection,
     session: &Session,
     cx: &mut Context<'_>,
-) -> io::Result<(bool, bool)> {
+    mut wait: impl FnMut(&mut Inner) -> Option<Instant>,
+) -> io::Result<(bool, Next)> {
     let mut has_written = false;
     for _ in 0..WRITES {
         let mut dropped = None;
-        let wrote = session.update(|inner| write_batch(inner, connection, cx, &mut dropped));
+        let wrote = session.update(|inner| {
+            let (written, step) = write_batch(inner, connection, cx, &mut dropped)?;
+            let at = match step {
+                Step::More => None,
+                Step::Blocked | Step::Idle { .. } => wait(inner),
+            };
+            io::Result::Ok((written, step, at))
+        });
         // A waker is foreign code: it is dropped without the lock.
         drop(dropped);
-        let (written, step) = wrote?;
+        let (written, step, at) = wrote?;
         if written {
             (has_written, connection.is_unflushed) = (true, true);
         }
         match step {
-            Step::More => {}
-            Step::Blocked => return Ok((has_written, true)),
-            Step::Idle { is_closing } => {
-                flush(connection, cx, is_closing)?;
-                return Ok((has_written, true));
-            }
+            Step::More => continue,
+            Step::Blocked => {}
+            Step::Idle { is_closing } => flush(connection, cx, is_closing)?,
         }
+        return Ok((has_written, Next::Waits(at)));
     }
-    Ok((has_written, false))
+    Ok((has_written, Next::More))
 }
 
 /// What follows a batch of frames.
