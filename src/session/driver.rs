@@ -24,6 +24,7 @@ use std::time::Instant;
 
 use super::closing::Closing;
 use super::counts::Counts;
+use super::defers::Defers;
 use super::exchange::{Exchanged, exchange};
 use super::idle::Idle;
 use super::protocol::Reason;
@@ -70,6 +71,7 @@ pub(super) struct Driver<C: Connections> {
     idle: Idle,
     /// How many rounds in a row have panicked.
     panics: u32,
+    defers: Defers,
 }
 
 /// How a round of the driver ended.
@@ -95,6 +97,7 @@ impl<C: Connections> Driver<C> {
             closing: Closing::default(),
             idle: Idle::default(),
             panics: 0,
+            defers: Defers::here(),
         };
         // Not before the timer, which may panic.
         driver.span = SessionSpan::new(&driver.session);
@@ -121,15 +124,25 @@ impl<C: Connections> Driver<C> {
                     let replayed = report::attached(&self.span, &self.session);
                     self.counts.attached(replayed);
                 }
-                exchange(connection, &self.session, cx, now, &mut self.closing)
+                let may_defer = self.defers.is_allowed();
+                exchange(
+                    connection,
+                    &self.session,
+                    cx,
+                    now,
+                    &mut self.closing,
+                    may_defer,
+                )
             }
             Poll::Pending => return self.wait_for_connection(cx, now),
         };
         self.counts.begin(&self.session);
+        let has_deferred = matches!(exchanged, Ok(Exchanged::Delivered));
+        self.defers = self.defers.after(has_deferred);
         match exchanged {
             Ok(Exchanged::Closed) => Round::End,
             Ok(Exchanged::Waits { moved, at }) => self.wait(cx, now, moved, at),
-            Ok(Exchanged::More) => {
+            Ok(Exchanged::More | Exchanged::Delivered) => {
                 self.idle.note_activity(now);
                 self.closing.update(&self.session.lock(), true, now);
                 Round::Again

@@ -5,7 +5,8 @@
 //!   [`ownership`]: what follows when the application drops its end.
 //! - [`application`]: what reads and writes do. [`stream`] and [`split`] are its types.
 //! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the
-//!   session, and [`closing`] limits what is left to do at its end. [`idle`]
+//!   session, [`defers`] says which rounds leave the writes to the next one, and [`closing`] limits
+//!   what is left to do at its end. [`idle`]
 //!   releases its memory.
 //! - [`report`] and [`counts`]: what it logs, and its metrics.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
@@ -21,6 +22,7 @@ mod client;
 mod closing;
 mod confirm;
 mod counts;
+mod defers;
 mod driver;
 mod error;
 mod exchange;

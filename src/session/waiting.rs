@@ -115,6 +115,11 @@ impl Inner {
         recv.unread() > 0 || recv.has_end() || self.has_ended()
     }
 
+    /// Returns whether a reader waits, and need not wait any more.
+    pub(super) fn wakes_reader(&self) -> bool {
+        self.reader.is_some() && self.is_readable()
+    }
+
     /// Returns whether something that a writer waits for has happened.
     fn is_ready(&self, waits: Waits) -> bool {
         let core = self.core();
@@ -144,9 +149,9 @@ impl Inner {
 
     /// Takes the wakers of the tasks that need not wait any more.
     pub(super) fn take_ready(&mut self) -> Woken {
-        let reader = match self.reader {
-            Some(_) if self.is_readable() => self.reader.take(),
-            Some(_) | None => None,
+        let reader = match self.wakes_reader() {
+            true => self.reader.take(),
+            false => None,
         };
         let writer = match self.writer {
             Some((_, waits)) if self.is_ready(waits) => self.writer.take().map(|(waker, _)| waker),

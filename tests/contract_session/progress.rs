@@ -1,16 +1,21 @@
 //! Peers that make little progress, and ends that have more to do than one round of the driver does.
 
 use std::future::poll_fn;
+use std::io::Result;
 use std::pin::Pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use reconnecting_stream::{Accepted, Backoff, Policy, ResumableStream, SessionOptions, Sessions};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Network, accepting, byte, small, soon};
-use crate::wire::{ACK, begin, welcomed};
+use crate::wire::{ACK, begin, data, hello, welcomed};
 
 /// Returns how many connections a client makes in a minute if each fails right behind its handshake.
 async fn dials_in_a_minute(stable_after: Duration) -> usize {
@@ -145,4 +150,73 @@ async fn a_task_that_waits_for_a_flush_and_for_room_is_woken_by_each() {
     soon(flushed).await.unwrap();
     assert_eq!(began.elapsed(), Duration::ZERO);
     taking.abort();
+}
+
+/// A client whose next byte has always arrived, in a read of its own, until it closes.
+#[derive(Default)]
+struct Trickle {
+    reads: Arc<AtomicUsize>,
+    /// How many reads there were when `answer` was written to it.
+    answered: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Trickle {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        match self.reads.fetch_add(1, Ordering::SeqCst) {
+            0 => buf.put_slice(&hello()),
+            1 => buf.put_slice(&ACK),
+            n @ ..10_000 => buf.put_slice(&data(n as u64 - 2, b"x")),
+            _ => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Trickle {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+        if buf.ends_with(b"answer") {
+            let reads = self.reads.load(Ordering::SeqCst);
+            self.answered.store(reads, Ordering::SeqCst);
+        }
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_does_not_wait_for_a_client_that_never_stops_to_send() {
+    let client = Trickle::default();
+    let (reads, answered) = (Arc::clone(&client.reads), Arc::clone(&client.answered));
+    let accepted = Sessions::new(small()).accept(client).await.unwrap();
+    let Accepted::New(stream) = accepted else {
+        panic!("not a new session");
+    };
+    let (mut reader, mut writer) = stream.into_split();
+    let reading = tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while reader.read(&mut buffer).await.is_ok() {}
+    });
+    let writing = tokio::spawn(async move {
+        writer.write_all(b"answer").await.unwrap();
+        let written = reads.load(Ordering::SeqCst);
+        reading.await.unwrap();
+        written
+    });
+    let written = soon(writing).await.unwrap();
+    let answered = answered.load(Ordering::SeqCst);
+    assert!(
+        (written..written + 100).contains(&answered),
+        "{written}: {answered}"
+    );
 }
