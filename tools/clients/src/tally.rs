@@ -27,12 +27,19 @@ pub struct Tally {
     failed: AtomicU64,
     hung: AtomicU64,
     repeated: AtomicU64,
+    late: AtomicU64,
 }
 
 impl Tally {
     /// Counts a call that is sent again.
     pub fn repeat(&self) {
         add(&self.repeated);
+    }
+
+    /// Counts a call that is sent again, because its client has taken too long.
+    pub fn repeat_late(&self) {
+        self.repeat();
+        add(&self.late);
     }
 
     pub fn right(&self) -> u64 {
@@ -53,6 +60,10 @@ impl Tally {
 
     pub fn repeated(&self) -> u64 {
         get(&self.repeated)
+    }
+
+    pub fn late(&self) -> u64 {
+        get(&self.late)
     }
 
     fn ended(&self) -> u64 {

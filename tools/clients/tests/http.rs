@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -18,12 +19,19 @@ use reconnecting_stream_clients::policy::quick;
 use reconnecting_stream_clients::tally::{Tally, outage, under_faults};
 use reconnecting_stream_tools::program::tell;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 const CALLS: u64 = 4_000;
 const RESETS: u64 = 40;
 /// How often a request is sent again. After a reset the pool may give it one dead connection after
 /// another.
 const REPEATS: u32 = 50;
+/// How long a request may wait. The pool of hyper-util 0.1.21 may leave one waiting beside connections
+/// that are idle and were given nothing, whatever made them: with connectors written by hand one in
+/// 96 runs, four at a time. It may be issue 2312 of hyper.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// More would not be the pool's.
+const MOST_LATE: u64 = 2;
 
 type HttpClient<C> = Client<C, Full<Bytes>>;
 
@@ -51,9 +59,10 @@ where
     C: Connect + Clone + Send + Sync + 'static,
 {
     for _ in 0..REPEATS {
-        match get_once(client, uri).await {
-            Ok(body) => return Ok(body),
-            Err(_) => tally.repeat(),
+        match timeout(PATIENCE, get_once(client, uri)).await {
+            Ok(Ok(body)) => return Ok(body),
+            Ok(Err(_)) => tally.repeat(),
+            Err(_) => tally.repeat_late(),
         }
     }
     get_once(client, uri).await
@@ -104,6 +113,7 @@ async fn a_pool_of_hyper_outlives_an_outage_with_a_connector_under_a_policy() {
     tell(format_args!("hyper, {RESETS} resets: {tally}"));
     tally.assert_all_right(CALLS);
     assert!(tally.repeated() >= RESETS / 2, "{tally}");
+    assert!(tally.late() <= MOST_LATE, "{} late", tally.late());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
