@@ -219,15 +219,16 @@ impl<C: Connections> Driver<C> {
     fn wait_for_connection(&mut self, cx: &mut Context<'_>, now: &RoundTime) -> Round {
         self.counts.detached();
         self.counts.begin(&self.session);
-        let (at, _dropped) = {
+        let _dropped;
+        let at = {
             let mut inner = self.session.lock();
-            let dropped = inner.park_driver(cx, false);
+            _dropped = inner.park_driver(cx, false);
             // What happened before woke nothing.
             if inner.incoming.is_some() || inner.is_settled() {
                 return Round::Again;
             }
             self.closing.update(&inner, false, now);
-            (inner.core().poll_timeout(), dropped)
+            inner.core().poll_timeout()
         };
         self.wait(cx, now, false, at)
     }
