@@ -6,8 +6,7 @@
 //! - [`application`]: what reads and writes do. [`stream`] and [`split`] are its types.
 //! - [`driver`]: the task of a session. [`exchange`] moves bytes between a connection and the
 //!   session, [`defers`] says which rounds leave the writes to the next one, and [`closing`] limits
-//!   what is left to do at its end. [`idle`]
-//!   releases its memory.
+//!   what is left to do at its end. [`idle`] releases its memory.
 //! - [`report`] and [`counts`]: what it logs, and its metrics.
 //! - [`builder`], [`client`]: the connections of a client, from a [`Link`](crate::link::Link).
 //! - [`accept`], [`confirm`], [`accepted`]: the connections of a server. [`table`], [`room`],
@@ -42,6 +41,8 @@ mod shared;
 mod split;
 mod stream;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod tombstones;
 mod transport;
