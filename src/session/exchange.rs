@@ -11,12 +11,13 @@ use super::shared::{Inner, Session};
 use super::timer::RoundTime;
 use super::transport::{self, Connection, NextRead, broken};
 
-/// The reads, the bytes read and the writes of one exchange, so that neither direction keeps the other
+/// The reads, the writes and their bytes of one exchange, so that neither direction keeps the other
 /// one waiting. TLS reads no more than 16 KiB in one call. With half of the bytes and a quarter of the
 /// writes the ends wake each other more often, and the throughput is 40 % less (measured).
 const READS: usize = 16;
 const READ_BYTES: usize = 256 * 1024;
 const WRITES: usize = 16;
+const WRITE_BYTES: usize = 1024 * 1024;
 
 /// What an exchange with the connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +202,7 @@ fn write(
     cx: &mut Context<'_>,
     mut wait: impl FnMut(&mut Inner) -> Option<Instant>,
 ) -> io::Result<(bool, Next)> {
-    let mut has_written = false;
+    let mut bytes = 0;
     for _ in 0..WRITES {
         let mut dropped = None;
         let wrote = session.update(|inner| {
@@ -215,17 +216,19 @@ fn write(
         // A waker is foreign code: it is dropped without the lock.
         drop(dropped);
         let (written, step, at) = wrote?;
-        if written {
-            (has_written, connection.is_unflushed) = (true, true);
+        if written > 0 {
+            bytes += written;
+            connection.is_unflushed = true;
         }
         match step {
-            Step::More => continue,
+            Step::More if bytes < WRITE_BYTES => continue,
+            Step::More => break,
             Step::Blocked => {}
             Step::Idle { is_closing } => flush(connection, cx, is_closing)?,
         }
-        return Ok((has_written, Next::Waits(at)));
+        return Ok((bytes > 0, Next::Waits(at)));
     }
-    Ok((has_written, Next::More))
+    Ok((bytes > 0, Next::More))
 }
 
 /// What follows a batch of frames.
@@ -239,37 +242,39 @@ enum Step {
     },
 }
 
-/// Writes what is to be sent, up to one payload. Returns whether something was written. The driver
+/// Writes what is to be sent, with one write. Returns how many bytes were written. The driver
 /// is registered in the same step that finds nothing more to do, so that no change is missed.
 fn write_batch(
     inner: &mut Inner,
     connection: &mut Connection,
     cx: &mut Context<'_>,
     dropped: &mut Option<Waker>,
-) -> io::Result<(bool, Step)> {
+) -> io::Result<(usize, Step)> {
     // Another thread may just have resumed the session: what is to be sent is not for this
     // connection then.
     if !inner.is_current(connection.epoch) {
         return Err(broken(ProtocolError::StaleConnection));
     }
-    let mut has_written = false;
+    let mut written = 0;
     loop {
         let Some(transmit) = inner.core_mut().poll_transmit() else {
             let is_closing = inner.core().is_closing();
             *dropped = inner.park_driver(cx, false);
-            return Ok((has_written, Step::Idle { is_closing }));
+            return Ok((written, Step::Idle { is_closing }));
         };
-        if has_written {
-            return Ok((has_written, Step::More));
+        if written > 0 {
+            return Ok((written, Step::More));
         }
-        match transport::poll_write(&mut connection.io, cx, transmit.slices) {
-            Poll::Ready(written) => inner.core_mut().advance(written?),
+        match transport::poll_write(&mut connection.io, cx, transmit) {
+            Poll::Ready(n) => {
+                written = n?;
+                inner.core_mut().advance(written);
+            }
             Poll::Pending => {
                 *dropped = inner.park_driver(cx, true);
-                return Ok((has_written, Step::Blocked));
+                return Ok((written, Step::Blocked));
             }
         }
-        has_written = true;
     }
 }
 

@@ -1,15 +1,18 @@
 //! What a session runs over: any transport, boxed, once its handshake is done.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::protocol::{Handshake, ProtocolError};
+use super::protocol::{BEHIND, Behind, Handshake, ProtocolError, Transmit};
 
 /// A transport of any type.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send {}
@@ -118,35 +121,63 @@ pub(super) fn poll_read_into(
 /// Up to so many bytes are copied into one slice: that takes less time than a vectored write.
 const SMALL: usize = 1024;
 
-/// Writes the slices with one call: vectored, or through the buffer of this thread if the transport
-/// can't or if they are small.
+/// Writes with one call: vectored, or through the buffer of this thread if the transport can't or if
+/// the slices are small, and then without the frames behind the first one.
 pub(super) fn poll_write(
     io: &mut BoxTransport,
     cx: &mut Context<'_>,
-    slices: [&[u8]; 3],
+    Transmit { slices, behind }: Transmit<'_>,
 ) -> Poll<io::Result<usize>> {
-    let written = if slices[1..].iter().all(|slice| slice.is_empty()) {
+    let len: usize = slices.iter().map(|slice| slice.len()).sum();
+    let written = if len == slices[0].len() {
         io.as_mut().poll_write(cx, slices[0])
-    } else if slices.iter().map(|slice| slice.len()).sum::<usize>() > SMALL
-        && io.is_write_vectored()
-    {
-        let slices = slices.map(io::IoSlice::new);
+    } else if len > SMALL && io.is_write_vectored() {
+        let slices = slices.map(IoSlice::new);
+        if !behind.is_empty() {
+            return poll_write_frames(io, cx, slices, behind);
+        }
         io.as_mut().poll_write_vectored(cx, &slices)
     } else {
         let mut scratch = WRITE.take().unwrap_or_else(|| vec![0; SCRATCH].into());
-        let mut len = 0;
+        let mut filled = 0;
         for slice in slices {
-            let part = slice.len().min(scratch.len() - len);
-            scratch[len..][..part].copy_from_slice(&slice[..part]);
-            len += part;
+            let part = slice.len().min(scratch.len() - filled);
+            scratch[filled..][..part].copy_from_slice(&slice[..part]);
+            filled += part;
         }
-        let written = io.as_mut().poll_write(cx, &scratch[..len]);
+        let written = io.as_mut().poll_write(cx, &scratch[..filled]);
         WRITE.set(Some(scratch));
         written
     };
-    match ready!(written)? {
-        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        n => Poll::Ready(Ok(n)),
+    Poll::Ready(check_written(ready!(written)?, len))
+}
+
+fn poll_write_frames(
+    io: &mut BoxTransport,
+    cx: &mut Context<'_>,
+    first: [IoSlice<'_>; 3],
+    behind: Behind<'_>,
+) -> Poll<io::Result<usize>> {
+    let frames = behind.frames();
+    let mut slices = [IoSlice::new(&[]); 3 + 3 * BEHIND];
+    slices[..3].copy_from_slice(&first);
+    for (slices, (head, payload)) in slices[3..].chunks_exact_mut(3).zip(&frames) {
+        let frame = [head.as_slice(), payload[0], payload[1]];
+        slices.copy_from_slice(&frame.map(IoSlice::new));
+    }
+    let len = slices.iter().map(|slice| slice.len()).sum();
+    let written = ready!(io.as_mut().poll_write_vectored(cx, &slices))?;
+    Poll::Ready(check_written(written, len))
+}
+
+/// Checks what a transport says that it has written of so many bytes.
+fn check_written(written: usize, len: usize) -> io::Result<usize> {
+    match written {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        n if n > len => Err(io::Error::other(
+            "the transport has written more than it was given",
+        )),
+        n => Ok(n),
     }
 }
 

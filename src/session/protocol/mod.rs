@@ -5,6 +5,7 @@
 //! describes every byte.
 
 mod acceptor;
+mod behind;
 mod core;
 mod decoder;
 mod dialer;
@@ -21,7 +22,8 @@ mod send;
 mod tests;
 
 pub(super) use acceptor::{Acceptor, Tombstone, reject_unknown};
-pub(super) use core::{Core, Outcome};
+pub(super) use behind::{Behind, FRAMES as BEHIND};
+pub(super) use core::{Core, Outcome, Transmit};
 pub(super) use dialer::{Answered, Dialer};
 pub(super) use error::ProtocolError;
 pub use error::Reason;

@@ -51,6 +51,12 @@ impl SendBuffer {
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
+
+    /// Everything before it was handed to the current connection.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
     #[cfg(test)]
     pub(crate) fn most_sent(&self) -> u64 {
         self.most_sent
@@ -160,11 +166,17 @@ impl SendBuffer {
     }
 
     /// Returns the offset and the length of the next DATA frame, if one may be sent.
+    #[inline]
     pub(crate) fn next_data(&self) -> Option<(u64, usize)> {
+        let len = self.sendable().min(MAX_PAYLOAD);
+        (len > 0).then_some((self.sent, len))
+    }
+
+    /// Returns how many bytes were not handed to the connection and may be.
+    #[inline]
+    pub(crate) fn sendable(&self) -> usize {
         let end = self.written.min(self.limit);
-        let len = end.checked_sub(self.sent).filter(|len| *len > 0)?;
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        Some((self.sent, len.min(MAX_PAYLOAD)))
+        usize::try_from(end.saturating_sub(self.sent)).unwrap_or(usize::MAX)
     }
 
     /// Returns whether the end of the stream is to be sent.
@@ -172,10 +184,10 @@ impl SendBuffer {
         self.is_finished && self.sent == self.written
     }
 
-    /// Returns the next `len` bytes to hand to the connection.
+    /// Returns `len` bytes to hand to the connection, which are behind the next `skipped` ones.
     #[inline]
-    pub(crate) fn unsent(&self, len: usize) -> (&[u8], &[u8]) {
-        let start = usize::try_from(self.sent - self.acknowledged).unwrap_or(usize::MAX);
+    pub(crate) fn unsent(&self, skipped: usize, len: usize) -> (&[u8], &[u8]) {
+        let start = usize::try_from(self.sent - self.acknowledged).unwrap_or(usize::MAX) + skipped;
         let (first, second) = self.bytes.as_slices();
         let second = &second[start.saturating_sub(first.len())..];
         let first = &first[start.min(first.len())..];

@@ -5,6 +5,8 @@ mod ending;
 mod input;
 mod output;
 
+pub(crate) use output::Transmit;
+
 use std::time::{Duration, Instant};
 
 use super::error::{ProtocolError, Reason};

@@ -3,12 +3,27 @@
 use std::mem;
 
 use super::{Core, Outcome};
+use crate::session::protocol::behind::Behind;
 use crate::session::protocol::frame::{Frame, Head};
 
 /// Bytes to write: frames without payload, then the payload of the last one, in two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Transmit<'a> {
     pub(crate) slices: [&'a [u8]; 3],
+    /// What the same write may take, too.
+    pub(crate) behind: Behind<'a>,
+}
+
+#[cfg(test)]
+impl Transmit<'_> {
+    /// Returns the bytes, with the frames behind them.
+    pub(crate) fn all(&self) -> Vec<u8> {
+        let mut all = self.slices.concat();
+        for (head, payload) in self.behind.frames() {
+            all.extend([head.as_slice(), payload[0], payload[1]].concat());
+        }
+        all
+    }
 }
 
 /// What of a batch of frames was not written.
@@ -66,10 +81,16 @@ impl Core {
         let head = &output.head.as_slice()[output.written..];
         let (first, second) = match output.payload {
             0 => (&[][..], &[][..]),
-            len => self.send.unsent(len),
+            len => self.send.unsent(0, len),
+        };
+        // None behind a frame that has begun: what goes before data may be due (R3).
+        let skipped = match output.written {
+            0 => output.payload,
+            _ => 0,
         };
         Some(Transmit {
             slices: [head, first, second],
+            behind: Behind::new(self, skipped),
         })
     }
 
@@ -89,19 +110,33 @@ impl Core {
         }
     }
 
-    /// Records that the connection has taken the first `n` of the bytes to write.
+    /// Records that the connection has taken the first `n` of the bytes to write. Of the frames
+    /// behind the first one, those that it has not begun to take are forgotten.
     pub(crate) fn advance(&mut self, n: usize) {
-        if let Some(attachment) = &mut self.attachment {
+        let mut rest = n;
+        while let Some(attachment) = &mut self.attachment {
             let output = &mut attachment.output;
-            let in_head = n.min(output.head.len() - output.written);
+            let in_head = rest.min(output.head.len() - output.written);
+            let in_payload = (rest - in_head).min(output.payload);
             output.written += in_head;
-            output.payload -= n - in_head;
-            self.send.on_sent(n - in_head);
+            output.payload -= in_payload;
+            self.send.on_sent(in_payload);
+            rest -= in_head + in_payload;
+            if rest == 0 {
+                return;
+            }
+            output.clear();
+            let Some((offset, len)) = self.send.next_data() else {
+                return;
+            };
+            let len = len.min(self.options.max_payload);
+            Frame::Data { offset, len }.encode(&mut output.head);
+            output.payload = len;
         }
     }
 
     /// Appends the frames that are due: those without payload first (R3), so that none of them waits
-    /// for more than one DATA frame.
+    /// for more DATA frames than one write takes.
     fn fill(&mut self) {
         let Some(attachment) = &mut self.attachment else {
             return;

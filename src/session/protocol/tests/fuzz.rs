@@ -100,6 +100,7 @@ impl History {
             send_buffer: up_to(40),
             receive_window: up_to(40),
             ack_after: up_to(30) as u64 - 1,
+            max_payload: up_to(20),
             ..Options::default()
         };
         Self {
@@ -198,7 +199,10 @@ impl History {
             let Some(transmit) = self.core.poll_transmit() else {
                 return;
             };
-            let bytes = transmit.slices.concat();
+            let bytes = match self.random.between(0, 1) {
+                0 => transmit.slices.concat(),
+                _ => transmit.all(),
+            };
             assert!(!bytes.is_empty(), "nothing to write is None");
             let n = usize::try_from(self.random.between(0, bytes.len() as u64)).unwrap();
             let mut taken = &bytes[..n];

@@ -189,7 +189,7 @@ impl World {
             }
             return None;
         };
-        let mut batch = transmit.slices.concat();
+        let mut batch = transmit.all();
         batch.truncate(most);
         core.advance(batch.len());
         if without == Without::Window {

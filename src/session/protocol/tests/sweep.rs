@@ -177,7 +177,11 @@ fn script(seed: u64) -> Script {
     let most = if writes_first { buffer + window } else { 40 };
     Script {
         lengths: (up_to(most as u64) as u64, up_to(most as u64) as u64 - 1),
-        options: options(buffer, window, ack_after),
+        options: Options {
+            // So that one write takes several frames.
+            max_payload: buffer.div_ceil(2),
+            ..options(buffer, window, ack_after)
+        },
         writes_first,
         chunk: up_to(60),
     }

@@ -90,7 +90,7 @@ impl Model {
         };
         assert_eq!((offset, offset + len as u64), (self.sent, end));
         assert!(len <= MAX_PAYLOAD);
-        let (first, second) = self.buffer.unsent(len);
+        let (first, second) = self.buffer.unsent(0, len);
         let expected: Vec<_> = (index(offset)..).take(len).map(byte).collect();
         assert_eq!([first, second].concat(), expected);
         let taken = random.between(0, len as u64);

@@ -1,6 +1,7 @@
 //! The rules of one end, named as in `docs/protocol.md`.
 
 mod acknowledging;
+mod batches;
 mod dropping;
 mod ending;
 mod errors;
