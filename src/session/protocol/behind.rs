@@ -11,37 +11,36 @@ pub(crate) const FRAMES: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Behind<'a> {
     core: &'a Core,
-    /// How many unsent bytes are in the first frame. 0 if no frame may go behind it.
-    skipped: usize,
 }
 
 impl<'a> Behind<'a> {
-    pub(super) fn new(core: &'a Core, skipped: usize) -> Self {
-        Self { core, skipped }
+    pub(super) fn new(core: &'a Core) -> Self {
+        Self { core }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.skipped == 0 || self.skipped >= self.core.send().sendable()
+    pub(crate) fn is_empty(self) -> bool {
+        let first = self.core.payload_to_begin();
+        first.is_none_or(|len| len >= self.core.send().sendable())
     }
 
     /// Returns the frames: each one's beginning, and its payload in two parts. They are empty behind
     /// the last one.
-    pub(crate) fn frames(mut self) -> [(Head, [&'a [u8]; 2]); FRAMES] {
-        [(); FRAMES].map(|()| self.next_frame())
-    }
-
-    fn next_frame(&mut self) -> (Head, [&'a [u8]; 2]) {
-        let mut head = Head::EMPTY;
-        if self.is_empty() {
-            return (head, [&[], &[]]);
-        }
+    pub(crate) fn frames(self) -> [(Head, [&'a [u8]; 2]); FRAMES] {
         let send = self.core.send();
         let most = self.core.options().max_payload.min(MAX_PAYLOAD);
-        let len = (send.sendable() - self.skipped).min(most);
-        let offset = send.sent() + self.skipped as u64;
-        let (first, second) = send.unsent(self.skipped, len);
-        self.skipped += len;
-        Frame::Data { offset, len }.encode(&mut head);
-        (head, [first, second])
+        let first = self.core.payload_to_begin();
+        let mut skipped = first.unwrap_or(send.sendable());
+        [(); FRAMES].map(|()| {
+            let mut head = Head::EMPTY;
+            let len = send.sendable().saturating_sub(skipped).min(most);
+            if len == 0 {
+                return (head, [&[][..], &[]]);
+            }
+            let offset = send.sent() + skipped as u64;
+            Frame::Data { offset, len }.encode(&mut head);
+            let (first, second) = send.unsent(skipped, len);
+            skipped += len;
+            (head, [first, second])
+        })
     }
 }

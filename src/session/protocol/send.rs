@@ -166,7 +166,6 @@ impl SendBuffer {
     }
 
     /// Returns the offset and the length of the next DATA frame, if one may be sent.
-    #[inline]
     pub(crate) fn next_data(&self) -> Option<(u64, usize)> {
         let len = self.sendable().min(MAX_PAYLOAD);
         (len > 0).then_some((self.sent, len))

@@ -83,15 +83,17 @@ impl Core {
             0 => (&[][..], &[][..]),
             len => self.send.unsent(0, len),
         };
-        // None behind a frame that has begun: what goes before data may be due (R3).
-        let skipped = match output.written {
-            0 => output.payload,
-            _ => 0,
-        };
         Some(Transmit {
             slices: [head, first, second],
-            behind: Behind::new(self, skipped),
+            behind: Behind::new(self),
         })
+    }
+
+    /// Returns how many bytes of payload the next frame has, if others may go behind it. None may
+    /// behind one that has begun: what goes before data may be due (R3).
+    pub(crate) fn payload_to_begin(&self) -> Option<usize> {
+        let output = &self.attachment.as_ref()?.output;
+        (output.written == 0 && output.payload > 0).then_some(output.payload)
     }
 
     /// Returns whether [`poll_transmit`](Self::poll_transmit) would return bytes of what an
@@ -112,26 +114,35 @@ impl Core {
 
     /// Records that the connection has taken the first `n` of the bytes to write. Of the frames
     /// behind the first one, those that it has not begun to take are forgotten.
+    #[inline]
     pub(crate) fn advance(&mut self, n: usize) {
-        let mut rest = n;
-        while let Some(attachment) = &mut self.attachment {
-            let output = &mut attachment.output;
-            let in_head = rest.min(output.head.len() - output.written);
-            let in_payload = (rest - in_head).min(output.payload);
-            output.written += in_head;
-            output.payload -= in_payload;
-            self.send.on_sent(in_payload);
-            rest -= in_head + in_payload;
-            if rest == 0 {
-                return;
-            }
-            output.clear();
-            let Some((offset, len)) = self.send.next_data() else {
-                return;
-            };
+        let Some(attachment) = &mut self.attachment else {
+            return;
+        };
+        let output = &mut attachment.output;
+        let in_head = n.min(output.head.len() - output.written);
+        let in_payload = (n - in_head).min(output.payload);
+        output.written += in_head;
+        output.payload -= in_payload;
+        self.send.on_sent(in_payload);
+        if in_head + in_payload < n {
+            self.advance_behind(n - in_head - in_payload);
+        }
+    }
+
+    /// The same for the frames behind the first one.
+    #[cold]
+    fn advance_behind(&mut self, n: usize) {
+        let Some(attachment) = &mut self.attachment else {
+            return;
+        };
+        let output = &mut attachment.output;
+        output.clear();
+        if let Some((offset, len)) = self.send.next_data() {
             let len = len.min(self.options.max_payload);
             Frame::Data { offset, len }.encode(&mut output.head);
             output.payload = len;
+            self.advance(n);
         }
     }
 
