@@ -50,6 +50,11 @@ impl Attachment {
         !self.output.is_empty()
     }
 
+    /// Returns whether a frame without payload is to be sent now.
+    pub(super) fn has_due(&self) -> bool {
+        self.is_ack_due || self.is_ping_due || self.pong.is_some()
+    }
+
     /// Any byte from the peer shows that it lives.
     pub(super) fn on_input(&mut self, now: Instant) {
         self.received_at = now;

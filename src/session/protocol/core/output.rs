@@ -90,10 +90,12 @@ impl Core {
     }
 
     /// Returns how many bytes of payload the next frame has, if others may go behind it. None may
-    /// behind one that has begun: what goes before data may be due (R3).
+    /// behind one that has begun, nor if something goes before data that is due (R3), nor at the end.
     pub(crate) fn payload_to_begin(&self) -> Option<usize> {
-        let output = &self.attachment.as_ref()?.output;
-        (output.written == 0 && output.payload > 0).then_some(output.payload)
+        let attachment = self.attachment.as_ref()?;
+        let output = &attachment.output;
+        let is_next = output.written == 0 && output.payload > 0 && self.outcome.is_none();
+        (is_next && !attachment.has_due()).then_some(output.payload)
     }
 
     /// Returns whether [`poll_transmit`](Self::poll_transmit) would return bytes of what an

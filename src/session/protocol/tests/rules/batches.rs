@@ -64,6 +64,26 @@ fn r3_no_frame_goes_behind_one_that_has_begun() {
 }
 
 #[test]
+fn r3_no_frame_goes_behind_one_that_was_not_taken_if_something_is_due_or_the_session_has_ended() {
+    let due: [fn(&mut End); 3] = [
+        |end| end.frame(Frame::Ping { token: 7 }).unwrap(),
+        |end| end.data(0, &[0; 50]).unwrap(),
+        |end| end.core.abort(Reason::PeerReset, Reason::PeerReset),
+    ];
+    for make_due in due {
+        let mut end = with_letters();
+        assert!(!end.core.poll_transmit().unwrap().behind.is_empty());
+        make_due(&mut end);
+        let transmit = end.core.poll_transmit().unwrap();
+        assert!(transmit.behind.is_empty());
+        assert_eq!(decode(&transmit.all(), 1).unwrap(), data(195, b"abc"));
+        end.core.advance(14);
+        let next = end.frames();
+        assert!(!matches!(next[0], Owned::Frame(Frame::Data { .. })));
+    }
+}
+
+#[test]
 fn r3_several_frames_in_one_write_are_no_more_than_the_peer_permits() {
     for (limit, expected) in [
         (2, data(0, b"ab").to_vec()),
